@@ -1,0 +1,49 @@
+"""The ``mediswift`` command: finds the sub-command, turns user errors into one line and exit code 2."""
+
+import argparse
+import importlib
+import pkgutil
+import sys
+from collections.abc import Sequence
+
+from mediswift_cs import __version__, commands
+from mediswift_cs.errors import MediSwiftError
+
+
+def command_names() -> list[str]:
+    """The sub-commands, one for each module of :mod:`mediswift_cs.commands`."""
+    return sorted(module.name for module in pkgutil.iter_modules(commands.__path__))
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser with every sub-command; imports nothing heavy."""
+    parser = argparse.ArgumentParser(
+        prog="mediswift", description="Sparse biomedical language models: data, training, checkpoints."
+    )
+    parser.add_argument("--version", action="version", version=f"mediswift_cs {__version__}")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name in command_names():
+        module = importlib.import_module(f"mediswift_cs.commands.{name}")
+        subparser = subparsers.add_parser(
+            name,
+            help=module.HELP.splitlines()[0],
+            description=module.HELP,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        module.add_arguments(subparser)
+        subparser.set_defaults(run=module.run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``mediswift argv``; returns 0, 1 (the job failed) or 2 (wrong input)."""
+    args = build_parser().parse_args(argv)
+    try:
+        return int(args.run(args))
+    except MediSwiftError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,21 @@
+"""The errors that are the user's to mend; the command line prints them and exits with 2.
+
+A message says what is wrong, what was found, what is allowed, and where. Mistakes of this
+package's own are assertions, never one of these.
+"""
+
+
+class MediSwiftError(Exception):
+    """Base of everything that a user can mend."""
+
+
+class ConfigError(MediSwiftError, ValueError):
+    """A params file, an option or an environment setting is wrong."""
+
+
+class DataError(MediSwiftError):
+    """An input file, a corpus, a tokenizer or a shard is wrong."""
+
+
+class CheckpointError(MediSwiftError):
+    """A checkpoint is unreadable or does not fit the model."""
