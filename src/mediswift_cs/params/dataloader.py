@@ -1,0 +1,68 @@
+"""``train_dataloader`` and ``val_dataloader``: HDF5 shards of packed sequences.
+
+Names and defaults are those of ModelZoo 2.10 (data/common/h5_map_dataset/dataset.py and
+data/nlp/gpt/GptHDF5MapDataProcessor.py).
+"""
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from mediswift_cs.params.section import Count, Flag, PositiveCount, Section
+
+OUR_PROCESSOR = "MediSwiftPretrainingDataProcessor"
+
+# ModelZoo's further keys, each with the values at which they change nothing.
+NOT_COVERED: dict[str, tuple[Any, ...]] = {
+    "data_subset": (None,),
+    "data_transforms": (None,),
+    "dataset_map_fn": (None,),
+    "features_list": (["input_ids", "attention_mask", "labels"],),
+    "mixture": (None,),
+    "num_samples": (None,),
+    "pad_last": (False,),
+    "repeat": (None, True),
+    "shuffle_buffer": (None,),
+    "sort_files": (True,),
+    "use_multiple_workers": (None, False),
+    "use_vsl": (False,),
+    "use_worker_cache": (False,),
+    "vocab_size": (None,),
+}
+
+
+class DataLoaderParams(Section):
+    """Where the shards are and how they are batched."""
+
+    data_processor: Literal[
+        "MediSwiftPretrainingDataProcessor", "GptHDF5MapDataProcessor", "GptHDF5DataProcessor"
+    ]
+    data_dir: str | list[str]
+    """Folders of .h5 shards, relative to the working directory."""
+    batch_size: PositiveCount
+    """Sequences an optimizer step, over all systems (before gradient accumulation)."""
+    shuffle: Flag = False
+    shuffle_seed: int | None = 0
+    drop_last: Flag = True
+    """Whether an incomplete last batch is left out."""
+    num_workers: Count = 0
+    prefetch_factor: PositiveCount | None = 10
+    """Batches that each worker reads ahead; used with num_workers > 0 only."""
+    persistent_workers: Flag = True
+    """Used with num_workers > 0 only."""
+    max_sequence_length: PositiveCount | None = None
+    """Tokens a sequence; None takes the length that the shards have."""
+    tokenizer_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+    """Fingerprint that the shards' tokenizer must have; None checks nothing. Ours only."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_keys_without_effect(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        return {k: v for k, v in data.items() if v not in NOT_COVERED.get(k, ())}
+
+    @property
+    def data_dirs(self) -> list[str]:
+        """data_dir as a list."""
+        return [self.data_dir] if isinstance(self.data_dir, str) else self.data_dir

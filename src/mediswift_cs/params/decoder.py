@@ -1,0 +1,215 @@
+"""``trainer.init.model``: the keys of ModelZoo's GPT-3 that a plain decoder covers.
+
+Names, defaults and meanings are those of ModelZoo 2.10 (models/nlp/gpt2/gpt2_model.py,
+GPT2LMHeadModelConfig), so a key that is left out means the same in both hosts.
+"""
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from mediswift_cs.params.section import (
+    Flag,
+    NonNegativeReal,
+    PositiveCount,
+    PositiveReal,
+    Rate,
+    Real,
+    Section,
+)
+
+# ModelZoo's further keys of GPT-3, each with the values at which it changes nothing. Any other
+# value asks for something that the MediSwift decoder does not do, and is refused by name.
+NOT_COVERED: dict[str, tuple[Any, ...]] = {
+    # embeddings
+    "num_extra_input_vocab_tokens": (0,),
+    "constant_pos_embedding": (None,),
+    "position_embedding_offset": (0,),
+    "embedding_layer_norm": (False,),
+    "num_relative_attention_buckets": (32,),
+    "rotary_dim": (None,),
+    "rope_theta": (10000,),
+    "fold_rope_consts": (False,),
+    "alibi_trainable_slopes": (False,),
+    "pos_scaling_factor": (1.0,),
+    "pos_scaling_type": ("linear",),
+    "pos_scaling_extra_args": (None,),
+    "rel_distance_mode": ("default",),
+    "rel_distance_extra_args": (None,),
+    # decoder
+    "norm_type": ("layernorm",),
+    "norm_first_sandwich": (False,),
+    "cross_attention_layers": ([],),
+    "ffn_initializer": (None,),
+    "ffn_output_layer_initializer": (None,),
+    "extra_ffn_params": ({},),
+    "moe": (None, {}, {"num_experts": 0}),
+    "moe_params": (None, {}, {"num_experts": 0}),
+    # attention
+    "attention_module": ("aiayn_attention",),
+    "attention_inner_dim": (None,),
+    "attention_kernel": (None,),
+    "attention_chunk_size": (None,),
+    "attention_logit_softcapping": (None,),
+    "attention_qk_norm_layer": (None,),
+    "attention_qk_norm_eps": (1.0e-5,),
+    "attention_sink_tokens": (None,),
+    "attention_sliding_window_length": (None,),
+    "attention_vertical_column_spacing": (None,),
+    "attention_vertical_column_width": (None,),
+    "extra_attention_params": ({},),
+    "fixed_sparse_attention": (None,),
+    "memory_tokens": (None, {}, {"memory_tokens_enabled": False}),
+    "memory_tokens_config": (None, {}, {"memory_tokens_enabled": False}),
+    "scale_qk_dot_by_layer_idx": (False,),
+    "sliding_window_every_other_decoder_layer": (False,),
+    "sliding_window_every_other_decoder_layer_pattern": (None, "full_attention_first"),
+    "use_experimental_flex_api": (False,),
+    "use_sink_token": (False,),
+    # muP
+    "attention_logits_alpha": (1.0,),
+    "embeddings_scale": (1.0,),
+    "lr_adjustment_groups": (None,),
+    "mup_base_filter_size": (None,),
+    "mup_base_hidden_size": (None,),
+    "output_logits_alpha": (None,),
+    "output_logits_scale": (None,),
+    "scale_output_logits_by_d": (True,),
+    "scale_qk_dot_by_d": (None, False),
+    # output and generation
+    "boundary_casting": (None, False),
+    "dtype": (None,),
+    "final_logit_softcapping": (None,),
+    "loop_dim": (1,),
+    "max_tokens": (None,),
+    "start_token": (None,),
+    "stop_sequences": (None,),
+    "temperature": (None,),
+    "top_k": (None,),
+    "top_p": (None,),
+}
+
+
+class InitializerParams(Section):
+    """How a weight is drawn (ModelZoo layers/init.py, TruncatedNormalInitializer)."""
+
+    name: Literal["truncated_normal", "normal"] = "truncated_normal"
+    mean: Real = 0.0
+    std: NonNegativeReal = 0.05
+    a: Real = -0.1
+    """Lower cut of truncated_normal; -2 std when left out."""
+    b: Real = 0.1
+    """Upper cut of truncated_normal; 2 std when left out."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _cut_at_two_sigma(cls, data: Any) -> Any:
+        if isinstance(data, str):
+            data = {"name": data}
+        if not isinstance(data, dict):
+            return data
+        given = {key: value for key, value in data.items() if value is not None}
+        std = given.get("std", 0.05)
+        try:
+            cut = 2 * float(std)
+        except (TypeError, ValueError):
+            return given  # the field's own check reports std
+        return {"a": -cut, "b": cut, **given}
+
+
+class ModelParams(Section):
+    """The GPT decoder, in ModelZoo's GPT-3 keys. Counts are numbers of units, rates fractions."""
+
+    name: Literal["mediswift"]
+
+    # Embedding
+    vocab_size: PositiveCount = Field(default=50257, le=512000)
+    hidden_size: PositiveCount = 768
+    position_embedding_type: Literal["learned"] = "learned"
+    share_embedding_weights: Flag = True
+    max_position_embeddings: PositiveCount = 1024
+    embedding_dropout_rate: Rate | None = None
+    """None means dropout_rate."""
+
+    # Decoder
+    num_hidden_layers: PositiveCount = 12
+    dropout_rate: Rate = 0.1
+    layer_norm_epsilon: PositiveReal = 1.0e-5
+
+    # Attention
+    num_heads: PositiveCount = 12
+    attention_type: Literal["scaled_dot_product"] = "scaled_dot_product"
+    attention_dropout_rate: Rate | None = 0.1
+    """None means dropout_rate."""
+    attention_softmax_fp32: Flag = True
+    use_projection_bias_in_attention: Flag = True
+    use_ffn_bias_in_attention: Flag = True
+    """Bias of the output projection."""
+
+    # Feed-forward
+    filter_size: PositiveCount = 3072
+    nonlinearity: Literal["gelu"] = "gelu"
+    use_ffn_bias: Flag = True
+
+    # Initialisation; _fill_initializers resolves what is left out
+    initializer_range: NonNegativeReal = 0.02
+    embedding_initializer: InitializerParams = InitializerParams()
+    initializer: InitializerParams = InitializerParams()
+    output_layer_initializer: InitializerParams = InitializerParams()
+    """Of the two projections that write into the residual stream."""
+
+    # Output and loss
+    use_bias_in_output: Flag = False
+    loss_scaling: Literal["num_tokens", "batch_size"] = "num_tokens"
+    loss_weight: PositiveReal = 1.0
+    """Used with loss_scaling batch_size only."""
+    compute_eval_metrics: Flag = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_keys_without_effect(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        return {key: value for key, value in data.items() if not is_neutral(key, value)}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_initializers(cls, data: Any) -> Any:
+        """ModelZoo's rule: one default for all, its std / sqrt(2 layers) on residual outputs."""
+        if not isinstance(data, dict):
+            return data
+        filled = dict(data)
+        try:
+            std = float(data.get("initializer_range", 0.02))
+            output_std = std / (2 * int(data.get("num_hidden_layers", 12))) ** 0.5
+        except (TypeError, ValueError, ZeroDivisionError):
+            return data  # the fields' own checks report these
+        default = {"name": "truncated_normal", "std": std}
+        for key in ("embedding_initializer", "initializer"):
+            if filled.get(key) is None:
+                filled[key] = default
+        if filled.get("output_layer_initializer") is None:
+            given = data.get("initializer")
+            filled["output_layer_initializer"] = given or {**default, "std": output_std}
+        return filled
+
+    @property
+    def resolved_embedding_dropout_rate(self) -> float:
+        """embedding_dropout_rate, or dropout_rate where that is None."""
+        rate = self.embedding_dropout_rate
+        return self.dropout_rate if rate is None else rate
+
+    @property
+    def resolved_attention_dropout_rate(self) -> float:
+        """attention_dropout_rate, or dropout_rate where that is None."""
+        rate = self.attention_dropout_rate
+        return self.dropout_rate if rate is None else rate
+
+
+def is_neutral(key: str, value: Any) -> bool:
+    """Whether ModelZoo's `key` at `value` leaves a plain decoder unchanged."""
+    # `0 == False` in Python, so the type counts for flags.
+    return any(
+        value == neutral and isinstance(value, bool) == isinstance(neutral, bool)
+        for neutral in NOT_COVERED.get(key, ())
+    )

@@ -1,0 +1,73 @@
+"""What every section of a params file has in common: no unknown key, no silent conversion."""
+
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, model_validator
+from pydantic_core import PydanticCustomError
+
+
+def _refuse_bool(value: object) -> object:
+    # YAML's `yes` and `on` are true, and pydantic would read true as 1.0.
+    if isinstance(value, bool):
+        raise ValueError("a number")
+    return value
+
+
+# YAML writes 1e-8 without a dot as text, so numbers may come as text; ModelZoo reads them too.
+Real = Annotated[float, BeforeValidator(_refuse_bool), Field(allow_inf_nan=False)]
+NonNegativeReal = Annotated[Real, Field(ge=0.0)]
+PositiveReal = Annotated[Real, Field(gt=0.0)]
+Rate = Annotated[Real, Field(ge=0.0, le=1.0)]
+Count = Annotated[int, Strict(), Field(ge=0)]
+PositiveCount = Annotated[int, Strict(), Field(ge=1)]
+Flag = Annotated[bool, Strict()]
+
+
+class Section(BaseModel):
+    """A mapping of a params file: attribute names are YAML keys, unknown keys are errors.
+
+    Frozen; change a value with an override of :func:`mediswift_cs.params.load.load_params`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class OneNamed(Section):
+    """A mapping with one key that names a class, such as ``AdamW: {...}``.
+
+    Each subclass has one optional field for each class that can be named. As in ModelZoo, names
+    may be written in any case.
+    """
+
+    null_is_allowed: ClassVar[bool] = False
+    """Whether ``Name: null`` says something else than ``Name: {}``."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _exactly_one_name(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        names = list(cls.model_fields)
+        if len(data) != 1:
+            raise PydanticCustomError("one_name", "one of {names}", {"names": names})
+        ((given, value),) = data.items()
+        canonical = {name.lower(): name for name in names}
+        if value is None and not cls.null_is_allowed:
+            value = {}
+        name = canonical.get(str(given).lower())
+        if name is None:
+            raise PydanticCustomError("one_name", "one of {names}", {"names": names})
+        return {name: value}
+
+    @property
+    def name(self) -> str:
+        """The class that is named."""
+        (name,) = self.model_fields_set
+        return name
+
+    @property
+    def arguments(self) -> Section | None:
+        """The arguments of the class that is named; None for ``Name: null``."""
+        arguments = getattr(self, self.name)
+        assert arguments is None or isinstance(arguments, Section)
+        return arguments

@@ -1,0 +1,44 @@
+"""``trainer.init.sparsity``: static weight sparsity (cerebras.pytorch.sparse 2.10)."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from mediswift_cs.params.section import Real, Section
+
+SparsityLevel = Annotated[Real, Field(ge=0.0, lt=1.0)]
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+class SparsityParams(Section):
+    """The level, the first mask and the weights that have one.
+
+    sparsity is the fraction of zeros: 0.75 keeps a quarter of each matrix. The mask never
+    changes; cerebras.pytorch's dynamic algorithms (rigl, set, gmp) are not covered.
+    """
+
+    algorithm: Literal["static"] = "static"
+    sparsity: SparsityLevel
+    init_method: Literal["random", "topk", "from_zeros", "checkerboard"] = "random"
+    param_filter: Annotated[list[str], BeforeValidator(_as_list)] | None = None
+    """Glob patterns of parameter names; None is cerebras.pytorch's default filter."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_group(cls, data: Any) -> Any:
+        """ModelZoo also writes a number, a list of one mapping, or `schedule` for `sparsity`."""
+        if isinstance(data, list) and len(data) == 1:
+            (data,) = data
+        if isinstance(data, int | float) and not isinstance(data, bool):
+            return {"sparsity": data}
+        if not isinstance(data, dict):
+            return data
+        data = dict(data)
+        if "schedule" in data and "sparsity" not in data:
+            data["sparsity"] = data.pop("schedule")
+        if isinstance(data.get("algorithm"), str):
+            data["algorithm"] = data["algorithm"].lower()
+        return data
