@@ -1,0 +1,211 @@
+"""The table of MediSwift models: every number of the params files, each with its source.
+
+A mark says how sure a number is (docs/deviations.md explains each one that is not quoted):
+Q quoted by a public page or repository, C arithmetic on quoted numbers, I inferred,
+D our default, because the paper's value is not public.
+"""
+
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from mediswift_cs.errors import ConfigError
+
+
+class Mark(StrEnum):
+    """How sure a number is."""
+
+    QUOTED = "Q"
+    COMPUTED = "C"
+    INFERRED = "I"
+    DEFAULT = "D"
+
+
+class Source(NamedTuple):
+    """Where a number comes from."""
+
+    mark: Mark
+    why: str
+
+
+def _from(mark: str, why: str, default: Any = None) -> Any:
+    """A field whose number has this source; without a default it differs between sizes."""
+    metadata = {"source": Source(Mark(mark), why)}
+    if default is None:
+        return field(metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+TINY_SOURCE = Source(Mark.DEFAULT, "not of the paper: small enough to train on two CPU cores")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSize:
+    """One size: shape of the decoder, length and rate of training. Names are ModelZoo's."""
+
+    name: str
+    is_published: bool = True
+    """Whether the paper has this size."""
+
+    # Shape
+    hidden_size: int = _from("I", "12 * layers * width**2 gives the stated sizes exactly")
+    num_hidden_layers: int = _from("I", "12 * layers * width**2 gives the stated sizes exactly")
+    num_heads: int = _from("I", "shapes of GPT-2 medium, Cerebras-GPT 590M and GPT-3 XL")
+    filter_size: int = _from("I", "four times the width, as in every Cerebras GPT-3 file")
+    vocab_size: int = _from("D", "GPT-2's BPE; the paper's vocabulary is not public", 50257)
+    max_position_embeddings: int = _from(
+        "I", "only 2048 gives the claimed 2 to 2.5 times fewer FLOPs", 2048
+    )
+
+    # Training
+    batch_size: int = _from("D", "with max_steps, exactly the quoted 104,857,600,000 tokens", 256)
+    max_steps: int = _from("D", "with batch_size, exactly the quoted tokens", 200_000)
+    warmup_steps: int = _from("D", "375 million tokens, as GPT-3", 715)
+    peak_learning_rate: float = _from("D", "GPT-3's for this size; the same at each sparsity")
+    eval_frequency: int = _from("D", "20 evaluations a run", 10_000)
+    checkpoint_steps: int = _from("D", "20 checkpoints a run", 10_000)
+    log_steps: int = _from("D", "2,000 lines a run", 100)
+
+    # Machine
+    backend_type: str = _from("D", "the paper trained on CS-2", "CSX")
+    num_workers: int = _from("D", "as the Cerebras GPT-3 files", 1)
+
+    def __post_init__(self) -> None:
+        if self.hidden_size % self.num_heads:
+            raise ConfigError(
+                f"num_heads of size {self.name}: got {self.num_heads}, "
+                f"allowed: a divisor of hidden_size {self.hidden_size}"
+            )
+        if self.warmup_steps >= self.max_steps:
+            raise ConfigError(
+                f"warmup_steps of size {self.name}: got {self.warmup_steps}, "
+                f"allowed: fewer than max_steps {self.max_steps}"
+            )
+
+    @property
+    def sources(self) -> dict[str, Source]:
+        """The source of each number, by name."""
+        return {
+            f.name: f.metadata["source"] if self.is_published else TINY_SOURCE
+            for f in fields(self)
+            if "source" in f.metadata
+        }
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens that the whole run trains on."""
+        return self.batch_size * self.max_position_embeddings * self.max_steps
+
+    @property
+    def num_projection_weights(self) -> int:
+        """Weights of the sparse matrices: four of attention and two of feed-forward a layer."""
+        attention = 4 * self.hidden_size**2
+        return self.num_hidden_layers * (attention + 2 * self.hidden_size * self.filter_size)
+
+    @property
+    def output_std(self) -> float:
+        """GPT-2's 1/sqrt(2 * layers) scaling of the projections into the residual stream."""
+        return RECIPE.initializer_std / (2 * self.num_hidden_layers) ** 0.5
+
+    @property
+    def decay_steps(self) -> int:
+        """Steps of the cosine decay, from the end of warm-up to the end of the run."""
+        return self.max_steps - self.warmup_steps
+
+    @property
+    def end_learning_rate(self) -> float:
+        """The learning rate at the last step."""
+        # Rounded, because 0.1 * 3e-4 is 3.0000000000000004e-05.
+        return float(f"{RECIPE.end_learning_rate_fraction * self.peak_learning_rate:.6g}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What all sizes have in common."""
+
+    layer_norm_epsilon: float = _from("I", "the Cerebras GPT-3 files", 1e-5)
+    dropout_rate: float = _from("I", "the Cerebras GPT-3 files train without dropout", 0.0)
+    initializer_std: float = _from("D", "GPT-2 and the Cerebras GPT-3 files", 0.02)
+    initializer_cut: float = _from("D", "in standard deviations; the Cerebras GPT-3 files", 2.0)
+    adam_beta1: float = _from("D", "GPT-3 and the Cerebras GPT-3 files", 0.9)
+    adam_beta2: float = _from("D", "GPT-3 and the Cerebras GPT-3 files", 0.95)
+    adam_eps: float = _from("D", "GPT-3 and the Cerebras GPT-3 files", 1e-8)
+    weight_decay: float = _from("D", "GPT-3 and the Cerebras GPT-3 files", 0.1)
+    max_gradient_norm: float = _from("D", "GPT-3 and the Cerebras GPT-3 files", 1.0)
+    end_learning_rate_fraction: float = _from("D", "cosine decay to a tenth, as GPT-3", 0.1)
+    seed: int = _from("D", "any number; stated so that a run can be repeated", 1)
+    shuffle_seed: int = _from("D", "any number; stated so that a run can be repeated", 0)
+    prefetch_factor: int = _from("D", "as the Cerebras GPT-3 files", 10)
+    num_kept_checkpoints: int = _from("D", "an XL checkpoint with moments has about 16 GB", 3)
+
+    @property
+    def sources(self) -> dict[str, Source]:
+        """The source of each number, by name."""
+        return {f.name: f.metadata["source"] for f in fields(self)}
+
+
+RECIPE = Recipe()
+
+SIZES: dict[str, ModelSize] = {
+    size.name: size
+    for size in (
+        ModelSize(
+            name="tiny",
+            is_published=False,
+            hidden_size=256,
+            num_hidden_layers=4,
+            num_heads=4,
+            filter_size=1024,
+            vocab_size=8192,
+            max_position_embeddings=256,
+            batch_size=16,
+            max_steps=400,
+            warmup_steps=40,
+            peak_learning_rate=1e-3,
+            eval_frequency=100,
+            checkpoint_steps=100,
+            log_steps=10,
+            backend_type="CPU",
+            num_workers=0,
+        ),
+        ModelSize(
+            name="med",
+            hidden_size=1024,
+            num_hidden_layers=24,
+            num_heads=16,
+            filter_size=4096,
+            peak_learning_rate=3e-4,
+        ),
+        ModelSize(
+            name="large",
+            hidden_size=1536,
+            num_hidden_layers=18,
+            num_heads=12,
+            filter_size=6144,
+            peak_learning_rate=2e-4,
+        ),
+        ModelSize(
+            name="xl",
+            hidden_size=2048,
+            num_hidden_layers=24,
+            num_heads=16,
+            filter_size=8192,
+            peak_learning_rate=2e-4,
+        ),
+    )
+}
+
+# Fraction of zeros in each projection matrix (Q). The first mask is random, with the same count
+# in each matrix of a shape (I); it never changes (Q, "static").
+SPARSITY_LEVELS: dict[str, float] = {"dense": 0.0, "50": 0.5, "75": 0.75}
+
+# The weights that are sparse (Q, the sister paper): four projections of attention and two of
+# feed-forward a layer, as glob patterns of ModelZoo's parameter names.
+SPARSE_WEIGHTS: tuple[str, ...] = (
+    "*proj_[qkv]_dense_layer.weight",
+    "*proj_output_dense_layer.weight",
+    "*linear_layer.weight",
+)
+
+# "up to 104.86e9 tokens" (Q).
+NUM_TOKENS_QUOTED = 104_857_600_000
