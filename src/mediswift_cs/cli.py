@@ -18,7 +18,8 @@ def command_names() -> list[str]:
 def build_parser() -> argparse.ArgumentParser:
     """The parser with every sub-command; imports nothing heavy."""
     parser = argparse.ArgumentParser(
-        prog="mediswift", description="Sparse biomedical language models: data, training, checkpoints."
+        prog="mediswift",
+        description="Sparse biomedical language models: data, training, checkpoints.",
     )
     parser.add_argument("--version", action="version", version=f"mediswift_cs {__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

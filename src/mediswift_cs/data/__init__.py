@@ -1,0 +1,1 @@
+"""From shards and task examples to batches; the classes that ModelZoo calls data processors."""

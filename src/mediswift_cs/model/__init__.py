@@ -1,0 +1,1 @@
+"""The decoder, its loss and its prompts, in plain PyTorch."""

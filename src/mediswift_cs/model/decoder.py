@@ -1,0 +1,187 @@
+"""The GPT decoder of MediSwift: GPT-3's architecture under ModelZoo's parameter names.
+
+The names of ModelZoo's GPT-2 and GPT-3 are kept to the letter, because its converters, its
+parameter filters and existing checkpoints rely on them.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mediswift_cs.model.attention import SelfAttention
+from mediswift_cs.params.schema import InitializerParams, ModelParams
+
+
+class PositionEmbedding(nn.Module):
+    """Learned absolute positions."""
+
+    def __init__(self, max_position_embeddings: int, hidden_size: int) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(max_position_embeddings, hidden_size)
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        """[batch, length] -> [1, length, hidden_size]."""
+        positions = torch.arange(input_ids.shape[1], device=input_ids.device, dtype=torch.int32)
+        embedded: Tensor = self.embed(positions[None, :])
+        return embedded
+
+
+class EmbeddingLayer(nn.Module):
+    """The sum of word and position embeddings."""
+
+    def __init__(self, config: ModelParams) -> None:
+        super().__init__()
+        self.word_embeddings = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.position_embeddings = PositionEmbedding(
+            config.max_position_embeddings, config.hidden_size
+        )
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        """[batch, length] -> [batch, length, hidden_size]."""
+        words: Tensor = self.word_embeddings(input_ids)
+        return words + self.position_embeddings(input_ids)
+
+
+class FeedForwardLayer(nn.Module):
+    """One linear layer of the feed-forward network."""
+
+    def __init__(self, in_features: int, out_features: int, bias: bool) -> None:
+        super().__init__()
+        self.linear_layer = nn.Linear(in_features, out_features, bias=bias)
+
+    def forward(self, states: Tensor) -> Tensor:
+        """[..., in_features] -> [..., out_features]."""
+        projected: Tensor = self.linear_layer(states)
+        return projected
+
+
+class FeedForward(nn.Module):
+    """hidden_size -> filter_size -> GELU (exact) -> hidden_size."""
+
+    def __init__(self, hidden_size: int, filter_size: int, dropout_rate: float, bias: bool) -> None:
+        super().__init__()
+        self.ffn = nn.ModuleList(
+            [
+                FeedForwardLayer(hidden_size, filter_size, bias),
+                FeedForwardLayer(filter_size, hidden_size, bias),
+            ]
+        )
+        self.dropout_rate = dropout_rate
+
+    def forward(self, states: Tensor) -> Tensor:
+        """[..., hidden_size] -> [..., hidden_size]."""
+        expand, contract = self.ffn
+        projected: Tensor = contract(functional.gelu(expand(states)))
+        return functional.dropout(projected, self.dropout_rate, self.training)
+
+
+class DecoderLayer(nn.Module):
+    """A pre-LayerNorm transformer block; norm2 is the cross-attention's in ModelZoo's numbering."""
+
+    def __init__(self, config: ModelParams) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_epsilon)
+        self.self_attn = SelfAttention(
+            config.hidden_size,
+            config.num_heads,
+            dropout_rate=config.resolved_attention_dropout_rate,
+            projection_bias=config.use_projection_bias_in_attention,
+            output_bias=config.use_ffn_bias_in_attention,
+        )
+        self.norm3 = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_epsilon)
+        self.ffn = FeedForward(
+            config.hidden_size, config.filter_size, config.dropout_rate, config.use_ffn_bias
+        )
+        self.dropout_rate = config.dropout_rate
+
+    def forward(self, states: Tensor) -> Tensor:
+        """[batch, length, hidden_size] -> the same shape."""
+        attended = self.self_attn(self.norm1(states))
+        states = states + functional.dropout(attended, self.dropout_rate, self.training)
+        transformed: Tensor = self.ffn(self.norm3(states))
+        return states + transformed
+
+
+class TransformerDecoder(nn.Module):
+    """The stack of decoder layers and the final LayerNorm."""
+
+    def __init__(self, config: ModelParams) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.num_hidden_layers))
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_epsilon)
+
+    def forward(self, states: Tensor) -> Tensor:
+        """[batch, length, hidden_size] -> the same shape."""
+        for layer in self.layers:
+            states = layer(states)
+        normed: Tensor = self.norm(states)
+        return normed
+
+
+class DecoderLanguageModel(nn.Module):
+    """Token ids in, logits of the next token out."""
+
+    def __init__(self, config: ModelParams) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding_layer = EmbeddingLayer(config)
+        self.transformer_decoder = TransformerDecoder(config)
+        # ModelZoo's checkpoints hold the final LayerNorm under both names.
+        self.ln_f = self.transformer_decoder.norm
+        self.lm_head = nn.Linear(
+            config.hidden_size, config.vocab_size, bias=config.use_bias_in_output
+        )
+        self.reset_parameters()
+        self.tie_weights()
+
+    def tie_weights(self) -> None:
+        """Let the head share the word embeddings, where the params ask for it."""
+        if self.config.share_embedding_weights:
+            self.lm_head.weight = self.embedding_layer.word_embeddings.weight
+
+    def reset_parameters(self) -> None:
+        """GPT-2's initialisation: residual outputs get a smaller deviation, biases are zero."""
+        config = self.config
+        initialize(self.embedding_layer.word_embeddings.weight, config.embedding_initializer)
+        initialize(
+            self.embedding_layer.position_embeddings.embed.weight, config.embedding_initializer
+        )
+        for module in self.transformer_decoder.modules():
+            if isinstance(module, nn.Linear):
+                initialize(module.weight, config.initializer)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        for layer in self.transformer_decoder.layers:
+            assert isinstance(layer, DecoderLayer)
+            initialize(
+                layer.self_attn.proj_output_dense_layer.weight, config.output_layer_initializer
+            )
+            contract = layer.ffn.ffn[1]
+            assert isinstance(contract, FeedForwardLayer)
+            initialize(contract.linear_layer.weight, config.output_layer_initializer)
+        if not config.share_embedding_weights:
+            initialize(self.lm_head.weight, config.initializer)
+        if self.lm_head.bias is not None:
+            nn.init.zeros_(self.lm_head.bias)
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        """Logits [batch, length, vocab_size] of the token after each of ``input_ids``.
+
+        input_ids: int32 [batch, length], length <= max_position_embeddings.
+        """
+        states = self.embedding_layer(input_ids)
+        states = functional.dropout(
+            states, self.config.resolved_embedding_dropout_rate, self.training
+        )
+        logits: Tensor = self.lm_head(self.transformer_decoder(states))
+        return logits
+
+
+def initialize(weight: Tensor, initializer: InitializerParams) -> None:
+    """Fill ``weight`` in place as the params say."""
+    if initializer.name == "normal":
+        nn.init.normal_(weight, initializer.mean, initializer.std)
+    else:
+        nn.init.trunc_normal_(
+            weight, initializer.mean, initializer.std, initializer.a, initializer.b
+        )

@@ -1,0 +1,153 @@
+"""Checkpoints in cerebras-pytorch's ``.mdl`` format, with ModelZoo's top-level keys.
+
+A file appears under its name only when it is complete. Loading never unpickles anything.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import cerebras.pytorch as cstorch
+import h5py
+import torch
+from torch import nn
+
+from mediswift_cs.errors import CheckpointError
+from mediswift_cs.training.sparsity import MASK_SUFFIX
+
+CHECKPOINT_NAME = re.compile(r"checkpoint_(?P<step>\d+)(?:_\d{8}_\d{6})?\.mdl")
+
+# What the format may hold besides plain tensors; its fallback for anything else is a pickle.
+PLAIN_TYPES = frozenset(
+    {
+        "TorchTensorSerializer",
+        "DeferredTorchTensor",
+        "DeferredFullTensor",
+        "NumpyArraySerializer",
+        "DeferredNumpyArray",
+        "ScalarSerializer",
+        "StringSerializer",
+        "NoneSerializer",
+        "LinkedObject",
+    }
+)
+TYPE_IN_METADATA = re.compile(r'"__TYPE__":\s*"([^"]*)"')
+
+
+def checkpoint_path(model_dir: Path, step: int) -> Path:
+    """Where the checkpoint of ``step`` lies."""
+    return model_dir / f"checkpoint_{step}.mdl"
+
+
+def list_checkpoints(model_dir: Path) -> list[Path]:
+    """The finished checkpoints of a run, the oldest step first."""
+    found = []
+    for path in model_dir.glob("checkpoint_*.mdl"):
+        if match := CHECKPOINT_NAME.fullmatch(path.name):
+            found.append((int(match["step"]), path.name, path))
+    return [path for _, _, path in sorted(found)]
+
+
+def save_checkpoint(state: dict[str, Any], path: Path) -> None:
+    """Write ``state`` to ``path``, replacing what is there only once the new file is complete."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.unlink(missing_ok=True)
+    try:
+        # cstorch.save takes the format from the suffix and refuses an existing file.
+        cstorch.save(state, str(partial))
+        with partial.open("rb") as written:
+            os.fsync(written.fileno())
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise CheckpointError(f"cannot write the checkpoint {path}: {error}") from error
+
+
+def keep_last(model_dir: Path, num_kept: int) -> None:
+    """Delete all checkpoints of ``model_dir`` but the ``num_kept`` newest."""
+    for path in list_checkpoints(model_dir)[:-num_kept]:
+        path.unlink()
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """The state in a checkpoint; its tensors are read when they are used.
+
+    Raises CheckpointError for a file that is absent, cut short, of another format, or that holds
+    pickled objects.
+    """
+    check_file(path)
+    try:
+        state = cstorch.load(str(path))
+    except Exception as error:
+        raise CheckpointError(f"cannot read the checkpoint {path}: {error}") from error
+    if not isinstance(state, dict) or "model" not in state:
+        raise CheckpointError(f"a checkpoint must hold the key 'model', got none in {path}")
+    return state
+
+
+def check_file(path: Path) -> None:
+    """Raise CheckpointError unless ``path`` is a complete ``.mdl`` file without pickles."""
+    if not path.is_file():
+        raise CheckpointError(f"checkpoint not found: {path}")
+    try:
+        with h5py.File(path, "r") as file:
+            if not file.attrs.get("__SUCCESS__", False):
+                raise CheckpointError(f"the checkpoint {path} was not written to its end")
+            types = set(stored_types(file))
+    except OSError as error:
+        raise CheckpointError(
+            f"cannot read the checkpoint {path}: not a complete .mdl (HDF5) file ({error})"
+        ) from error
+    if refused := sorted(types - PLAIN_TYPES):
+        raise CheckpointError(
+            f"the checkpoint {path} holds objects that are not plain data, got {refused[0]}, "
+            f"allowed: tensors, numbers and strings; it is not loaded, because that could run code"
+        )
+
+
+def stored_types(file: h5py.File) -> Iterator[str]:
+    """The type of every object in the file, as its metadata names it."""
+    for value in file.attrs.values():
+        if isinstance(value, str):
+            yield from TYPE_IN_METADATA.findall(value)
+    for name in file:
+        if file.get(name, getlink=True).__class__ is not h5py.HardLink:
+            yield "link to another file"
+        elif "__TYPE__" in file[name].attrs:
+            yield str(file[name].attrs["__TYPE__"])
+
+
+def materialise(value: Any) -> Any:
+    """A copy of nested state with real tensors in place of deferred ones."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().clone()
+    if isinstance(value, dict):
+        return {key: materialise(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(materialise(inner) for inner in value)
+    return value
+
+
+def load_model_state(model: nn.Module, state: Mapping[str, Any], source: Path) -> None:
+    """Load weights and masks; every key must match, in name and shape."""
+    expected = model.state_dict()
+    problems = [f"missing {key}" for key in expected if key not in state]
+    problems += [f"unexpected {key}" for key in state if key not in expected]
+    problems += [
+        f"{key} has shape {list(state[key].shape)}, the model has {list(expected[key].shape)}"
+        for key in expected
+        if key in state and state[key].shape != expected[key].shape
+    ]
+    if problems:
+        hint = ""
+        masks = [key for key in expected.keys() ^ state.keys() if key.endswith(MASK_SUFFIX)]
+        if masks:
+            hint = "; one is sparse and the other dense (see trainer.init.sparsity)"
+        shown = "; ".join(problems[:5])
+        more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
+        raise CheckpointError(
+            f"the checkpoint {source} does not fit the model: {shown}{more}{hint}"
+        )
+    model.load_state_dict(state, strict=True)

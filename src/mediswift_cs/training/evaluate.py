@@ -1,0 +1,50 @@
+"""Held-out loss, perplexity and accuracy of a language model, over every sample."""
+
+import sys
+
+import cerebras.pytorch as cstorch
+from torch import Tensor
+from tqdm import tqdm
+
+from mediswift_cs.training.journal import perplexity
+from mediswift_cs.training.session import Session
+
+
+def evaluate(
+    session: Session, dataloader: cstorch.utils.data.DataLoader, num_steps: int | None
+) -> dict[str, float]:
+    """Token-weighted scores over ``num_steps`` batches, or over the whole set if None.
+
+    Returns val_loss (nats per token), val_perplexity, val_accuracy and val_tokens. The mean is
+    over tokens, not over batches, so a short last batch counts for what it holds.
+    """
+    num_batches = len(dataloader)
+    num_steps = num_batches if num_steps is None else min(num_steps, num_batches)
+    session.model.eval()
+    session.metrics.reset()
+    totals = {"loss": 0.0, "tokens": 0.0}
+
+    @cstorch.step_closure
+    def accumulate(loss: Tensor, num_tokens: Tensor) -> None:
+        totals["loss"] += float(loss) * float(num_tokens)
+        totals["tokens"] += float(num_tokens)
+
+    executor = cstorch.utils.data.DataExecutor(dataloader, num_steps=num_steps)
+    for batch in tqdm(
+        executor,
+        total=num_steps,
+        desc="evaluate",
+        unit="batch",
+        leave=False,
+        dynamic_ncols=True,
+        disable=not sys.stderr.isatty(),
+    ):
+        accumulate(*session.evaluation_step(batch))
+    session.model.train()
+    loss = totals["loss"] / totals["tokens"]
+    return {
+        "val_loss": loss,
+        "val_perplexity": perplexity(loss),
+        "val_accuracy": float(session.metrics.accuracy),
+        "val_tokens": totals["tokens"],
+    }

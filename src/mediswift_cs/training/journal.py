@@ -1,0 +1,143 @@
+"""What a run tells: a progress bar, a log file, a JSON-lines file and TensorBoard events."""
+
+import json
+import logging
+import math
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+LOGGER = logging.getLogger("mediswift_cs")
+
+METRICS_FILE = "metrics.jsonl"
+LOG_FILE = "run.log"
+
+
+def configure_logging(model_dir: Path) -> None:
+    """Log to standard error and to ``model_dir``/run.log."""
+    LOGGER.setLevel(logging.INFO)
+    LOGGER.propagate = False
+    for handler in list(LOGGER.handlers):
+        LOGGER.removeHandler(handler)
+        handler.close()
+    form = logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    handlers = [
+        logging.StreamHandler(sys.stderr),
+        logging.FileHandler(model_dir / LOG_FILE, encoding="utf-8"),
+    ]
+    for handler in handlers:
+        handler.setFormatter(form)
+        LOGGER.addHandler(handler)
+
+
+class Journal:
+    """The records of one run in its model_dir; a context manager.
+
+    ``metrics.jsonl`` has one object a line, always with ``step``: training lines hold loss (nats
+    per token), learning_rate and tokens_per_second; evaluation lines hold val_loss,
+    val_perplexity, val_accuracy and val_tokens.
+    """
+
+    def __init__(self, model_dir: Path, *, first_step: int, last_step: int, log_steps: int) -> None:
+        self.path = model_dir / METRICS_FILE
+        self.first_step = first_step
+        self.last_step = last_step
+        self.log_steps = log_steps
+        self._drop_repeated_steps()
+        self.tensorboard = SummaryWriter(str(model_dir / "events"), purge_step=first_step + 1)
+        self.redirection = logging_redirect_tqdm(loggers=[LOGGER])
+        self.bar: Any = None
+        self._tokens_since_log = 0
+        self._time_of_log = time.perf_counter()
+
+    def _drop_repeated_steps(self) -> None:
+        """Forget lines later than the checkpoint that the run continues from."""
+        if not self.path.exists():
+            return
+        kept = []
+        for line in self.path.read_text(encoding="utf-8").splitlines(keepends=True):
+            try:
+                step = json.loads(line)["step"]
+            except (ValueError, KeyError):
+                # A kill can cut the last line short.
+                continue
+            if step <= self.first_step:
+                kept.append(line)
+        partial = self.path.with_suffix(".partial")
+        partial.write_text("".join(kept), encoding="utf-8")
+        partial.replace(self.path)
+
+    def __enter__(self) -> "Journal":
+        self.redirection.__enter__()
+        self.bar = tqdm(
+            total=self.last_step,
+            initial=self.first_step,
+            desc="train",
+            unit="step",
+            dynamic_ncols=True,
+            disable=not sys.stderr.isatty(),
+        )
+        self._time_of_log = time.perf_counter()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.bar.close()
+        self.tensorboard.close()
+        self.redirection.__exit__(kind, error, traceback)
+
+    def write(self, step: int, values: dict[str, float]) -> None:
+        """Add one line to metrics.jsonl and one point a value to TensorBoard."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, **values}) + "\n")
+        for name, value in values.items():
+            self.tensorboard.add_scalar(name, value, step)
+
+    def train_step(self, step: int, loss: float, learning_rate: float, num_tokens: int) -> None:
+        """Take in a finished step; every ``log_steps`` it is written down."""
+        self._tokens_since_log += num_tokens
+        self.bar.update()
+        if step % self.log_steps and step != self.last_step:
+            return
+        now = time.perf_counter()
+        rate = self._tokens_since_log / (now - self._time_of_log)
+        self._tokens_since_log, self._time_of_log = 0, now
+        values = {"loss": loss, "learning_rate": learning_rate, "tokens_per_second": rate}
+        self.write(step, values)
+        self.bar.set_postfix_str(f"loss {loss:.4f}, {rate:,.0f} tokens/s")
+        LOGGER.info(
+            "step %d/%d loss %.4f lr %.3g %s tokens/s",
+            *(step, self.last_step, loss, learning_rate, f"{rate:,.0f}"),
+        )
+
+    def evaluation(self, step: int, values: dict[str, float], number: int | None) -> None:
+        """Write down an evaluation; its time does not count in the training rate.
+
+        ``number`` tells several validation sets apart.
+        """
+        suffix = "" if number is None else f"_{number}"
+        self.write(step, {name + suffix: value for name, value in values.items()})
+        LOGGER.info(
+            "step %d held-out loss %.4f perplexity %.2f accuracy %.4f over %s tokens",
+            *(step, values["val_loss"], values["val_perplexity"], values["val_accuracy"]),
+            f"{values['val_tokens']:,.0f}",
+        )
+        self._tokens_since_log, self._time_of_log = 0, time.perf_counter()
+
+
+def perplexity(loss: float) -> float:
+    """exp(loss), infinite where a float cannot hold it."""
+    try:
+        return math.exp(loss)
+    except OverflowError:
+        return math.inf

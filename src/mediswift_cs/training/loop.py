@@ -1,0 +1,272 @@
+"""The training loop: steps, evaluations, checkpoints, resuming, stopping."""
+
+import json
+import logging
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cerebras.pytorch as cstorch
+import torch
+from torch import Tensor
+
+from mediswift_cs import __version__
+from mediswift_cs.data.pretraining import MediSwiftPretrainingDataProcessor, create_dataloader
+from mediswift_cs.errors import CheckpointError, ConfigError
+from mediswift_cs.params.schema import DataLoaderParams, Params
+from mediswift_cs.training import checkpoint
+from mediswift_cs.training.evaluate import evaluate
+from mediswift_cs.training.journal import Journal
+from mediswift_cs.training.plan import RunPlan, num_checkpoints_kept, plan_run
+from mediswift_cs.training.session import Session
+from mediswift_cs.training.sparsity import format_sparsity, measure_sparsity
+
+LOGGER = logging.getLogger("mediswift_cs")
+
+ORIGIN_FILE = "origin.json"
+
+
+@dataclass
+class StopRequest:
+    """Set by Ctrl-C or a termination signal; the loop stops after the step under way."""
+
+    signal_name: str | None = None
+
+
+@contextmanager
+def stop_on_signal() -> Iterator[StopRequest]:
+    """Turn the first SIGINT or SIGTERM into a request; a second one ends the process at once."""
+    request = StopRequest()
+
+    def handle(number: int, _frame: object) -> None:
+        request.signal_name = signal.Signals(number).name
+        signal.signal(number, signal.default_int_handler)
+
+    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield request
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+class Interrupted(Exception):
+    """The run was stopped by a signal; its state is saved."""
+
+
+def make_dataloader(params: DataLoaderParams) -> cstorch.utils.data.DataLoader:
+    """A data loader that the workers of a cluster can build from plain data."""
+    return cstorch.utils.data.DataLoader(create_dataloader, params.model_dump())
+
+
+def choose_checkpoint(model_dir: Path, given: Path | None) -> Path | None:
+    """The checkpoint to start from: that of an interrupted run first, then the given one.
+
+    An interrupted run is continued only by the command that started it: a model_dir that holds
+    the checkpoints of another start is refused.
+    """
+    own = checkpoint.list_checkpoints(model_dir)
+    origin_file = model_dir / ORIGIN_FILE
+    if own and given is not None and given.resolve() not in [path.resolve() for path in own]:
+        origin = (
+            json.loads(origin_file.read_text())["checkpoint_path"] if origin_file.exists() else None
+        )
+        if origin != str(given.resolve()):
+            raise ConfigError(
+                f"--model_dir {model_dir} already holds the run that started from "
+                f"{origin or 'scratch'}, got --checkpoint_path {given}, allowed: the same start, "
+                f"or another --model_dir"
+            )
+        return own[-1]
+    if given is not None:
+        return given
+    return own[-1] if own else None
+
+
+def record_origin(model_dir: Path, given: Path | None) -> None:
+    """Remember what the run in ``model_dir`` started from."""
+    origin_file = model_dir / ORIGIN_FILE
+    if not origin_file.exists():
+        origin = None if given is None else str(given.resolve())
+        origin_file.write_text(json.dumps({"checkpoint_path": origin}) + "\n")
+
+
+class Trainer:
+    """One training run in one model_dir."""
+
+    def __init__(self, params: Params, model_dir: Path, raw_params: dict[str, Any]) -> None:
+        """``raw_params`` is the params file as read; it goes into the checkpoints' metadata."""
+        self.params = params
+        self.model_dir = model_dir
+        self.raw_params = raw_params
+        self.init = params.trainer.init
+        self.session = Session(params, for_training=True)
+        self.backend = self.session.backend
+        assert params.trainer.fit is not None
+        train_params = params.trainer.fit.train_dataloader
+        self.processor = MediSwiftPretrainingDataProcessor(train_params)
+        self.dataloader = make_dataloader(train_params)
+        self.batch_size = train_params.batch_size
+        self.step = 0
+        self.samples_streamed = 0
+
+    @property
+    def tokens_per_step(self) -> int:
+        """How many tokens one update sees."""
+        length = self.processor.dataset.length
+        return self.batch_size * self.session.num_accumulated * length
+
+    def load(self, path: Path) -> None:
+        """Continue from a checkpoint: weights, masks, optimizer, schedule, data position."""
+        state = checkpoint.load_checkpoint(path)
+        session = self.session
+        checkpoint.load_model_state(session.model, state["model"], path)
+        try:
+            if session.optimizer is not None and "optimizer" in state:
+                session.optimizer.load_state_dict(checkpoint.materialise(state["optimizer"]))
+            for scheduler, saved in zip(
+                session.schedulers, state.get("schedulers", []), strict=False
+            ):
+                scheduler.load_state_dict(checkpoint.materialise(saved))
+        except (KeyError, ValueError) as error:
+            raise CheckpointError(
+                f"the optimizer state in {path} does not fit the params: {error}"
+            ) from error
+        if session.precision.scaler is not None and "grad_scaler" in state:
+            session.precision.scaler.load_state_dict(state["grad_scaler"])
+        if session.sparsity is not None and "sparsity" in state:
+            session.sparsity.load_state_dict(state["sparsity"])
+        self.step = int(state.get("global_step", 0))
+        if position := state.get("dataloader"):
+            self.dataloader.load_state_dict(position)
+            self.samples_streamed = int(position["samples_streamed"])
+        if (own := state.get("mediswift")) and "rng_state" in own:
+            torch.set_rng_state(own["rng_state"].detach().clone())
+        LOGGER.info("continuing from %s at step %d", path, self.step)
+
+    def save(self) -> Path:
+        """Write the checkpoint of the current step."""
+        path = checkpoint.checkpoint_path(self.model_dir, self.step)
+        state = self.session.state_dict()
+        state["global_step"] = self.step
+        if self.backend.is_csx:
+            state["dataloader"] = self.dataloader.state_dict()
+        else:
+            state["dataloader"] = self.dataloader.dataloader.position(self.samples_streamed)
+        state["mediswift"] = {
+            "version": __version__,
+            "rng_state": torch.get_rng_state(),
+            "tokenizer_sha256": self.processor.tokenizer_sha256,
+        }
+        state["__metadata__"] = [
+            {
+                "version": cstorch.__version__,
+                "model_name": "MediSwiftModel",
+                "params": self.raw_params,
+            }
+        ]
+        checkpoint.save_checkpoint(state, path)
+        if (num_kept := num_checkpoints_kept(self.init)) is not None:
+            checkpoint.keep_last(self.model_dir, num_kept)
+        LOGGER.info("saved %s", path)
+        return path
+
+    def plan(self) -> RunPlan:
+        """The steps still to do."""
+        num_batches = len(self.processor.dataset) // self.batch_size
+        return plan_run(self.init, first_step=self.step, num_batches=num_batches)
+
+    def fit(self, val_params: list[DataLoaderParams]) -> dict[str, float]:
+        """Train to the last step with evaluations in between; returns the last evaluation."""
+        plan = self.plan()
+        scores: dict[str, float] = {}
+        if not self.backend.is_csx:
+            self.session.draw_masks()
+        self.log_sparsity("at the start")
+        journal = Journal(
+            self.model_dir,
+            first_step=self.step,
+            last_step=plan.last_step,
+            log_steps=self.init.logging.log_steps,
+        )
+        with stop_on_signal() as stop, journal:
+            if self.init.checkpoint.save_initial_checkpoint and self.step == 0:
+                self.save()
+            for end in plan.segment_ends():
+                self._train_segment(plan, end, journal, stop)
+                if plan.steps_between_evaluations:
+                    scores = self.evaluate(val_params, journal)
+        self.log_sparsity("at the end")
+        return scores
+
+    def evaluate(self, val_params: list[DataLoaderParams], journal: Journal) -> dict[str, float]:
+        """Score every validation set; the scores of the last one are returned."""
+        scores: dict[str, float] = {}
+        for number, params in enumerate(val_params):
+            scores = evaluate(self.session, make_dataloader(params), self.init.loop.eval_steps)
+            journal.evaluation(self.step, scores, number if len(val_params) > 1 else None)
+        return scores
+
+    def log_sparsity(self, moment: str) -> None:
+        """Write the fraction of zeros of each weight, as it is now, into the log."""
+        if not self.backend.is_csx:
+            table = format_sparsity(measure_sparsity(self.session.model))
+            LOGGER.info("zeros in the weights %s:\n%s", moment, table)
+
+    def _checkpoint_schedule(self, plan: RunPlan, end: int) -> cstorch.utils.data.Schedule:
+        """The checkpoint steps up to ``end``, counted from 0 at the current step."""
+        accumulated = self.session.num_accumulated
+        ranges = [
+            cstorch.utils.data.Schedule.Range(
+                start=index, end=index + 1, step=1, include_last=False
+            )
+            for step in range(self.step + 1, end + 1)
+            if plan.is_checkpoint_step(step)
+            for index in [(step - self.step) * accumulated - 1]
+        ]
+        return cstorch.utils.data.Schedule(ranges)
+
+    def _train_segment(self, plan: RunPlan, end: int, journal: Journal, stop: StopRequest) -> None:
+        """Train up to step ``end``; raises Interrupted once a stop is asked for."""
+        session, accumulated = self.session, self.session.num_accumulated
+        session.model.train()
+        # Each segment iterates the loader anew: without this it would repeat the epoch's start.
+        if not self.backend.is_csx:
+            self.dataloader.load_state_dict(
+                self.dataloader.dataloader.position(self.samples_streamed)
+            )
+        executor = cstorch.utils.data.DataExecutor(
+            self.dataloader,
+            num_steps=(end - self.step) * accumulated,
+            checkpoint_steps=self._checkpoint_schedule(plan, end),
+        )
+
+        @cstorch.step_closure
+        def report(loss: Tensor, learning_rate: Tensor) -> None:
+            journal.train_step(self.step, float(loss), float(learning_rate), self.tokens_per_step)
+
+        @cstorch.checkpoint_closure
+        def save() -> None:
+            self.save()
+
+        losses: list[Tensor] = []
+        for index, batch in enumerate(executor):
+            update = (index + 1) % accumulated == 0
+            losses.append(session.training_step(batch, update))
+            self.samples_streamed += self.batch_size
+            if not update:
+                continue
+            self.step += 1
+            assert session.optimizer is not None
+            loss = losses[0] if accumulated == 1 else torch.stack(losses).mean()
+            report(loss, session.optimizer.param_groups[0]["lr"])
+            losses = []
+            save()
+            if stop.signal_name and not self.backend.is_csx and self.step < plan.last_step:
+                break
+        if stop.signal_name and self.step < plan.last_step:
+            path = checkpoint.checkpoint_path(self.model_dir, self.step)
+            raise Interrupted(path if path.exists() else self.save())

@@ -1,0 +1,71 @@
+"""When a run ends, evaluates and saves, worked out from the params; steps are optimizer updates."""
+
+from dataclasses import dataclass
+
+from mediswift_cs.errors import ConfigError
+from mediswift_cs.params.schema import InitParams
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunPlan:
+    """The step numbers of a run that starts at ``first_step`` and ends at ``last_step``."""
+
+    first_step: int
+    last_step: int
+    steps_between_evaluations: int | None
+    steps_between_checkpoints: int | None
+    num_checkpoints_kept: int | None
+
+    def segment_ends(self) -> list[int]:
+        """The steps after which training pauses for an evaluation; the last is ``last_step``."""
+        every = self.steps_between_evaluations
+        pauses = range(every, self.last_step, every) if every else range(0)
+        return [end for end in (*pauses, self.last_step) if end > self.first_step]
+
+    def is_checkpoint_step(self, step: int) -> bool:
+        """Whether a checkpoint is due after ``step``."""
+        every = self.steps_between_checkpoints
+        return every is not None and (step % every == 0 or step == self.last_step)
+
+
+def plan_run(init: InitParams, *, first_step: int, num_batches: int) -> RunPlan:
+    """Work out the plan; ``num_batches`` is the length of an epoch in batches.
+
+    ModelZoo's precedence: num_steps counts from here, max_steps from the very first step, and the
+    shortest of max_steps and num_epochs ends the run.
+    """
+    loop = init.loop
+    ends = []
+    if loop.num_steps is not None:
+        ends.append(first_step + loop.num_steps)
+    elif loop.max_steps is not None:
+        ends.append(loop.max_steps)
+    if loop.num_epochs is not None:
+        steps_per_epoch = loop.steps_per_epoch or num_batches // loop.grad_accum_steps
+        if steps_per_epoch == 0:
+            raise ConfigError(
+                f"trainer.init.loop.grad_accum_steps: got {loop.grad_accum_steps}, allowed: at "
+                f"most {num_batches}, the batches of an epoch"
+            )
+        ends.append(first_step + loop.num_epochs * steps_per_epoch)
+    if not ends:
+        raise ConfigError("trainer.init.loop: got none of num_steps, max_steps and num_epochs")
+    last_step = min(ends)
+    every = loop.eval_frequency
+    if isinstance(every, float):
+        every = max(1, int(every * (last_step - first_step))) if every > 0 else None
+    return RunPlan(
+        first_step=first_step,
+        last_step=last_step,
+        steps_between_evaluations=every or None,
+        steps_between_checkpoints=init.checkpoint.steps or None,
+        num_checkpoints_kept=num_checkpoints_kept(init),
+    )
+
+
+def num_checkpoints_kept(init: InitParams) -> int | None:
+    """The n of the stock callback KeepNCheckpoints; None keeps all."""
+    for callback in init.callbacks:
+        if callback.KeepNCheckpoints is not None:
+            return callback.KeepNCheckpoints.n
+    return None

@@ -1,0 +1,73 @@
+"""Number formats, loss scaling and gradient clipping."""
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import cerebras.pytorch as cstorch
+import torch
+from torch import Tensor
+
+from mediswift_cs.params.schema import PrecisionParams
+
+
+class Precision:
+    """What ModelZoo's precision block asks for, on any backend.
+
+    cbfloat16 exists on CSX only: elsewhere bfloat16 stands in for it, without loss scaling,
+    which bfloat16's range makes superfluous.
+    """
+
+    def __init__(self, params: PrecisionParams) -> None:
+        self.params = params
+        self.backend = cstorch.backend()
+        self.scaler: Any = None
+        if self.backend.is_csx:
+            self._configure_csx()
+        else:
+            # The GPU backend always computes under autocast, in float16 unless told otherwise.
+            cstorch.amp.set_half_dtype(torch.bfloat16)
+
+    def _configure_csx(self) -> None:
+        params = self.params
+        if params.precision_opt_level is not None:
+            cstorch.backends.csx.precision.optimization_level = params.precision_opt_level
+        cstorch.amp.enable_mixed_precision()
+        cstorch.amp.set_half_dtype(params.fp16_type)
+        if params.fp16_type != "bfloat16":
+            self.scaler = cstorch.amp.GradScaler(
+                loss_scale=params.loss_scaling_factor,
+                init_scale=params.initial_loss_scale,
+                steps_per_increase=params.steps_per_increase,
+                min_loss_scale=params.min_loss_scale,
+                max_loss_scale=params.max_loss_scale,
+            )
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The context in which the forward pass runs."""
+        if not self.params.enabled or self.backend.is_csx:
+            return nullcontext()
+        context: AbstractContextManager[Any] = cstorch.amp.autocast()
+        return context
+
+    def backward(self, loss: Tensor) -> None:
+        """Accumulate the gradients of ``loss``."""
+        (self.scaler.scale(loss) if self.scaler is not None else loss).backward()
+
+    def optimizer_step(self, optimizer: cstorch.optim.Optimizer) -> None:
+        """Unscale, clip, update."""
+        if self.scaler is not None:
+            self.scaler.unscale_(optimizer)
+        self.clip_gradients(optimizer)
+        if self.scaler is None:
+            optimizer.step()
+        else:
+            self.scaler.step(optimizer)
+            self.scaler.update()
+
+    def clip_gradients(self, optimizer: cstorch.optim.Optimizer) -> None:
+        """By the norm of all gradients together, or by value."""
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        if self.params.max_gradient_norm is not None:
+            torch.nn.utils.clip_grad_norm_(parameters, self.params.max_gradient_norm)
+        elif self.params.max_gradient_value is not None:
+            torch.nn.utils.clip_grad_value_(parameters, self.params.max_gradient_value)

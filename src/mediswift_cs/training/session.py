@@ -1,0 +1,116 @@
+"""Everything that one run holds on one backend: model, optimizer, masks, and the traced steps."""
+
+from typing import Any
+
+import cerebras.pytorch as cstorch
+import torch
+from torch import Tensor, nn
+
+from mediswift_cs.model.loss import mean_loss_per_token
+from mediswift_cs.model.pretraining import MediSwiftModel
+from mediswift_cs.params.schema import Params, PrecisionParams
+from mediswift_cs.training.optimizer import configure_optimizer
+from mediswift_cs.training.precision import Precision
+from mediswift_cs.training.schedulers import configure_scheduler
+from mediswift_cs.training.sparsity import apply_sparsity, fold_masks
+
+Batch = dict[str, Tensor]
+
+
+class EvaluationMetrics(nn.Module):
+    """ModelZoo's two metrics of a language model, kept on the device."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.perplexity = cstorch.metrics.PerplexityMetric(name="eval/lm_perplexity")
+        self.accuracy = cstorch.metrics.AccuracyMetric(name="eval/accuracy")
+
+    def forward(self, logits: Tensor, labels: Tensor, loss_mask: Tensor, loss: Tensor) -> None:
+        """Take in one batch; ``loss`` is the mean over the counted tokens."""
+        weights = loss_mask.to(torch.float32)
+        self.accuracy(labels=labels, predictions=logits.argmax(-1).int(), weights=weights)
+        self.perplexity(labels=labels, loss=loss * weights.sum(), weights=weights)
+
+    def reset(self) -> None:
+        """Start a new evaluation."""
+        self.perplexity.reset()
+        self.accuracy.reset()
+
+
+class Session:
+    """A model on a backend, with what training it takes.
+
+    The order of construction is ModelZoo's (seed, model, optimizer, schedulers, masks), so that
+    the same seed gives the same weights and masks in both hosts.
+    """
+
+    def __init__(self, params: Params, *, for_training: bool) -> None:
+        init = params.trainer.init
+        self.params = params
+        self.backend = cstorch.backend()
+        self.precision = Precision(init.precision or PrecisionParams(enabled=False))
+        if init.seed is not None:
+            torch.manual_seed(init.seed)
+        with self.backend.device:
+            self.metrics = EvaluationMetrics()
+            self.model = MediSwiftModel(init.model, self.metrics)
+        self.compiled_model = cstorch.compile(self.model, self.backend)
+        self.optimizer: cstorch.optim.Optimizer | None = None
+        self.schedulers: list[Any] = []
+        if for_training:
+            assert init.optimizer is not None
+            self.optimizer = configure_optimizer(self.model, init.optimizer)
+            self.schedulers = [
+                configure_scheduler(self.optimizer, entry.model_dump(exclude_none=True))
+                for entry in init.schedulers or []
+            ]
+        self.sparsity: cstorch.sparse.SparsityAlgorithm | None = None
+        if init.sparsity is not None:
+            self.sparsity = apply_sparsity(self.model, self.optimizer, init.sparsity)
+        self.num_accumulated = 1 if self.backend.is_csx else init.loop.grad_accum_steps
+        self.training_step = cstorch.trace(self._training_step)
+        self.evaluation_step = cstorch.trace(torch.no_grad()(self._evaluation_step))
+
+    def draw_masks(self) -> None:
+        """Draw the masks that no checkpoint brought, and write their zeros into the weights."""
+        if self.sparsity is not None:
+            self.sparsity.initialize()
+            fold_masks(self.model)
+
+    def _training_step(self, batch: Batch, update: bool = True) -> Tensor:
+        """Forward, backward and, unless gradients are still accumulating, the update.
+
+        Returns the loss of the batch, a detached scalar.
+        """
+        assert self.optimizer is not None
+        with self.precision.autocast():
+            loss = self.compiled_model(batch)
+        scaled = loss / self.num_accumulated if self.num_accumulated > 1 else loss
+        self.precision.backward(scaled)
+        if update:
+            self.precision.optimizer_step(self.optimizer)
+            self.optimizer.zero_grad()
+            for scheduler in self.schedulers:
+                scheduler.step()
+        detached: Tensor = loss.detach()
+        return detached
+
+    def _evaluation_step(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The mean loss of one batch per token and the number of its tokens, both scalars."""
+        with self.precision.autocast():
+            loss = self.compiled_model(batch)
+        config, loss_mask = self.model.config, batch["attention_mask"]
+        mean = mean_loss_per_token(loss, loss_mask, config.loss_scaling, config.loss_weight)
+        return mean, loss_mask.sum()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state under ModelZoo's top-level keys, without step and data position."""
+        state: dict[str, Any] = {"model": self.model.state_dict()}
+        if self.optimizer is not None:
+            state["optimizer"] = self.optimizer.state_dict()
+            state["schedulers"] = [scheduler.state_dict() for scheduler in self.schedulers]
+        if self.precision.scaler is not None:
+            state["grad_scaler"] = self.precision.scaler.state_dict()
+        if self.sparsity is not None:
+            state["sparsity"] = self.sparsity.state_dict()
+        return state

@@ -1,0 +1,96 @@
+"""Static weight sparsity: masks through cstorch.sparse, and a report of what they really do."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cerebras.pytorch as cstorch
+import torch
+from torch import nn
+
+from mediswift_cs.params.sparsity import SparsityParams
+
+MASK_SUFFIX = "_mask"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightSparsity:
+    """The zeros of one weight."""
+
+    name: str
+    num_weights: int
+    num_zeros: int
+
+    @property
+    def sparsity(self) -> float:
+        """The fraction of zeros."""
+        return self.num_zeros / self.num_weights
+
+
+def apply_sparsity(
+    model: nn.Module, optimizer: cstorch.optim.Optimizer | None, params: SparsityParams
+) -> cstorch.sparse.SparsityAlgorithm:
+    """Give every weight that the filter names a mask, registered as the buffer ``<weight>_mask``.
+
+    The masks are drawn when the first run starts, unless a checkpoint brings them.
+    """
+    sparsity = cstorch.sparse.configure(params.model_dump(exclude_none=True))
+    model.apply(sparsity)
+    # A static mask on weights and gradients keeps the moments at exactly zero by itself; pruning
+    # them again would cost two more passes over memory a step. The CSX compiler wants to be told.
+    if optimizer is not None and cstorch.use_cs():
+        optimizer.apply(sparsity)
+    return sparsity
+
+
+def masked_weights(model: nn.Module) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:
+    """Name, weight and mask (True = kept) of each sparse weight."""
+    buffers = dict(model.named_buffers())
+    for name, weight in model.named_parameters():
+        mask = buffers.get(name + MASK_SUFFIX)
+        if mask is not None:
+            yield name, weight, mask
+
+
+@torch.no_grad()
+def fold_masks(model: nn.Module) -> None:
+    """Write the zeros into the weights, so that a checkpoint of step 0 holds them too."""
+    for _, weight, mask in masked_weights(model):
+        weight.mul_(mask)
+
+
+@torch.no_grad()
+def measure_sparsity(model: nn.Module) -> list[WeightSparsity]:
+    """The zeros of every weight matrix of the decoder layers, counted."""
+    return [
+        WeightSparsity(
+            name=name,
+            num_weights=weight.numel(),
+            num_zeros=weight.numel() - int(torch.count_nonzero(weight)),
+        )
+        for name, weight in model.named_parameters()
+        if weight.dim() == 2 and ".layers." in name
+    ]
+
+
+def format_sparsity(weights: list[WeightSparsity]) -> str:
+    """One line a layer with the fraction of zeros of each of its weights, and the total."""
+    layers: dict[int, dict[str, WeightSparsity]] = {}
+    for weight in weights:
+        index, _, rest = weight.name.partition(".layers.")[2].partition(".")
+        layers.setdefault(int(index), {})[column_title(rest)] = weight
+    titles = list(dict.fromkeys(title for layer in layers.values() for title in layer))
+    lines = ["layer " + " ".join(f"{title:>8}" for title in titles)]
+    for index, layer in sorted(layers.items()):
+        cells = (f"{layer[title].sparsity:8.4f}" for title in titles)
+        lines.append(f"{index:5d} " + " ".join(cells))
+    num_zeros = sum(weight.num_zeros for weight in weights)
+    num_weights = sum(weight.num_weights for weight in weights)
+    lines.append(f"total {num_zeros:,} zeros of {num_weights:,} = {num_zeros / num_weights:.6f}")
+    return "\n".join(lines)
+
+
+def column_title(name: str) -> str:
+    """``self_attn.proj_q_dense_layer.weight`` -> ``q``; ``ffn.ffn.0...`` -> ``ffn.0``."""
+    if ".proj_" in name:
+        return name.partition(".proj_")[2].partition("_dense_layer")[0]
+    return "ffn." + name.split(".")[2]

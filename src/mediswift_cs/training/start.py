@@ -1,0 +1,146 @@
+"""Start a run: train, evaluate, or both, in one model_dir."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from mediswift_cs.data.pretraining import MediSwiftPretrainingDataProcessor
+from mediswift_cs.errors import CheckpointError, ConfigError
+from mediswift_cs.params.load import LoadedParams
+from mediswift_cs.params.schema import DataLoaderParams, Params
+from mediswift_cs.training import checkpoint
+from mediswift_cs.training.device import create_backend
+from mediswift_cs.training.evaluate import evaluate
+from mediswift_cs.training.journal import Journal, configure_logging
+from mediswift_cs.training.loop import (
+    Interrupted,
+    Trainer,
+    choose_checkpoint,
+    make_dataloader,
+    record_origin,
+)
+from mediswift_cs.training.session import Session
+
+LOGGER = logging.getLogger("mediswift_cs")
+
+Mode = Literal["train", "eval", "train_and_eval", "eval_all"]
+
+INTERRUPTED_EXIT_CODE = 130
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """What the command line says beside the params."""
+
+    device: str
+    mode: Mode
+    model_dir: Path
+    checkpoint_path: Path | None
+
+
+def start(loaded: LoadedParams, options: RunOptions) -> int:
+    """Run as asked; returns the exit code. Results lie in ``options.model_dir``."""
+    model_dir = prepare_model_dir(options.model_dir)
+    configure_logging(model_dir)
+    for note in loaded.notes:
+        LOGGER.info("%s", note)
+    params = loaded.params
+    create_backend(options.device, params.trainer.init.backend, model_dir / "cerebras_logs")
+    if options.mode in ("train", "train_and_eval"):
+        return train(params, loaded.raw, options)
+    return score(params, options)
+
+
+def prepare_model_dir(model_dir: Path) -> Path:
+    """Make the folder of the run; ConfigError where that is not allowed."""
+    try:
+        model_dir.mkdir(parents=True, exist_ok=True)
+        probe = model_dir / ".write_probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ConfigError(f"cannot write to --model_dir {model_dir}: {error.strerror}") from error
+    return model_dir
+
+
+def train(params: Params, raw: dict[str, Any], options: RunOptions) -> int:
+    """Train, evaluating on the way; in train_and_eval mode the end is always evaluated."""
+    path = choose_checkpoint(options.model_dir, options.checkpoint_path)
+    record_origin(options.model_dir, options.checkpoint_path)
+    trainer = Trainer(params, options.model_dir, raw)
+    if path is not None:
+        trainer.load(path)
+    plan = trainer.plan()
+    if trainer.step >= plan.last_step:
+        LOGGER.info("nothing left to train: step %d of %d is done", trainer.step, plan.last_step)
+        return 0
+    fit = params.trainer.fit
+    assert fit is not None
+    val_params = fit.val_dataloader or []
+    if options.mode == "train":
+        val_params = []
+    try:
+        trainer.fit(val_params)
+    except Interrupted as stopped:
+        LOGGER.info(
+            "stopped at step %d of %d; the state is in %s. Give the same command again to go on.",
+            *(trainer.step, plan.last_step, stopped),
+        )
+        return INTERRUPTED_EXIT_CODE
+    return 0
+
+
+def evaluation_sets(params: Params) -> list[DataLoaderParams]:
+    """The validation sets of an evaluation, from ``validate`` or else from ``fit``."""
+    trainer = params.trainer
+    if trainer.validate_ is not None:
+        return [trainer.validate_.val_dataloader]
+    if trainer.fit is not None and trainer.fit.val_dataloader:
+        return trainer.fit.val_dataloader
+    raise ConfigError(
+        "--mode eval needs data: got neither trainer.validate.val_dataloader nor "
+        "trainer.fit.val_dataloader in the params"
+    )
+
+
+def score(params: Params, options: RunOptions) -> int:
+    """Evaluate one checkpoint, or in eval_all mode each of the model_dir."""
+    sets = evaluation_sets(params)
+    if options.checkpoint_path is not None:
+        paths = [options.checkpoint_path]
+    else:
+        paths = checkpoint.list_checkpoints(options.model_dir)
+        if not paths:
+            raise CheckpointError(
+                f"nothing to evaluate: give --checkpoint_path, or a --model_dir with "
+                f"checkpoint_*.mdl files, got {options.model_dir}"
+            )
+        if options.mode == "eval":
+            paths = paths[-1:]
+    session = Session(params, for_training=False)
+    for path in paths:
+        state = checkpoint.load_checkpoint(path)
+        checkpoint.load_model_state(session.model, state["model"], path)
+        step = int(state.get("global_step", 0))
+        tokenizer = (state.get("mediswift") or {}).get("tokenizer_sha256")
+        LOGGER.info("evaluating %s", path)
+        journal = Journal(options.model_dir, first_step=step, last_step=step, log_steps=1)
+        with journal:
+            for number, val_params in enumerate(sets):
+                check_tokenizer(val_params, tokenizer, path)
+                values = evaluate(
+                    session, make_dataloader(val_params), params.trainer.init.loop.eval_steps
+                )
+                journal.evaluation(step, values, number if len(sets) > 1 else None)
+    return 0
+
+
+def check_tokenizer(val_params: DataLoaderParams, expected: str | None, path: Path) -> None:
+    """Refuse shards of another tokenizer than the one that the checkpoint was trained with."""
+    found = MediSwiftPretrainingDataProcessor(val_params).tokenizer_sha256
+    if expected is not None and found is not None and found != expected:
+        raise CheckpointError(
+            f"the shards in {val_params.data_dir} were made with tokenizer {found}, allowed: "
+            f"{expected}, the one that {path} was trained with"
+        )
