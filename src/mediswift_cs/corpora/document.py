@@ -1,0 +1,27 @@
+"""The unit that every corpus is turned into."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """One text of a corpus.
+
+    Attributes:
+        id: unique over all corpora, as ``pubmed:12345``; it decides the split and stays the same
+            when the record is revised.
+        text: title and abstract (or body), cleaned.
+        source: name of the file it was read from.
+        licence: the licence or copyright statement of the record itself, None where it has none.
+        language: codes as the record states them (PubMed: ISO 639-2/B), in its order.
+        publication_types: names as the record states them.
+        version: PubMed's version of the record.
+    """
+
+    id: str
+    text: str
+    source: str
+    licence: str | None = None
+    language: tuple[str, ...] = ()
+    publication_types: tuple[str, ...] = ()
+    version: int = 1

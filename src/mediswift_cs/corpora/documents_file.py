@@ -1,0 +1,138 @@
+"""Documents on disk: zstd JSON lines, which ``datasets`` reads too, and their manifest."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import IO, Any, Self
+
+import zstandard
+
+from mediswift_cs.corpora.document import Document
+from mediswift_cs.errors import DataError
+
+SUFFIXES = (".jsonl.zst", ".jsonl")
+
+_FIELDS = frozenset(field.name for field in fields(Document))
+_LEVEL = 3
+_CHUNK = 1 << 17
+
+
+class DocumentsWriter:
+    """Appends documents to a new ``.jsonl.zst`` file; the same documents give the same bytes."""
+
+    def __init__(self, path: Path) -> None:
+        self.num_documents = 0
+        self._stream: Any = zstandard.ZstdCompressor(level=_LEVEL).stream_writer(path.open("wb"))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+
+    def write(self, document: Document) -> None:
+        """Append one document as one line."""
+        line = json.dumps(asdict(document), ensure_ascii=False, separators=(",", ":"))
+        self.write_line(line.encode("utf-8") + b"\n")
+
+    def write_line(self, line: bytes) -> None:
+        """Append a line that another documents file holds."""
+        self._stream.write(line)
+        self.num_documents += 1
+
+
+def read_lines(path: Path) -> Iterator[bytes]:
+    """The lines of a ``.jsonl.zst`` or ``.jsonl`` file, each with its line end.
+
+    Raises:
+        DataError: unreadable, cut short, or damaged.
+    """
+    try:
+        with path.open("rb") as file:
+            rest = b""
+            for chunk in _decompressed(file, path) if path.suffix == ".zst" else _plain(file):
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    yield line + b"\n"
+            if rest.strip():
+                yield rest + b"\n"
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    except zstandard.ZstdError as error:
+        raise DataError(f"{path} is no zstd file, or a damaged one: {error}") from error
+
+
+def _plain(file: IO[bytes]) -> Iterator[bytes]:
+    while chunk := file.read(_CHUNK):
+        yield chunk
+
+
+def _decompressed(file: IO[bytes], path: Path) -> Iterator[bytes]:
+    # Frame by frame with decompressobj: zstandard's stream reader takes a file that is cut short
+    # for one that ends there.
+    decompressor = zstandard.ZstdDecompressor()
+    frame: Any = None
+    for read in _plain(file):
+        chunk = read
+        while chunk:
+            frame = frame or decompressor.decompressobj()
+            yield frame.decompress(chunk)
+            chunk = frame.unused_data
+            if frame.eof:
+                frame = None
+    if frame is not None:
+        raise DataError(f"{path} is cut short: its zstd stream has no end")
+
+
+def read_documents(path: Path) -> Iterator[Document]:
+    """The documents of one file, in its order.
+
+    Raises:
+        DataError: as :func:`read_lines`, or a line is not a document.
+    """
+    for number, line in enumerate(read_lines(path), start=1):
+        try:
+            content = json.loads(line)
+        except ValueError as error:
+            raise DataError(f"line {number} of {path} is not JSON: {error}") from error
+        yield _document(content, number, path)
+
+
+def _document(content: Any, number: int, path: Path) -> Document:
+    if not isinstance(content, dict):
+        raise DataError(f"line {number} of {path} is no JSON object")
+    for name in ("id", "text"):
+        if not isinstance(content.get(name), str):
+            raise DataError(
+                f"line {number} of {path} has no string {name!r}: for files that `mediswift "
+                "documents` did not write, use --dataset with --text-column"
+            )
+    known = {name: value for name, value in content.items() if name in _FIELDS}
+    return Document(**{"source": path.name, **known})
+
+
+def manifest_path(documents: Path) -> Path:
+    """``docs.manifest.json`` for ``docs.jsonl.zst``."""
+    name = documents.name
+    for suffix in SUFFIXES:
+        name = name.removesuffix(suffix)
+    return documents.with_name(f"{name}.manifest.json")
+
+
+def read_documents_manifest(documents: Path) -> dict[str, Any] | None:
+    """The manifest beside a documents file, None when it has none.
+
+    Raises:
+        DataError: it is there but unreadable.
+    """
+    path = manifest_path(documents)
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        int(content["counts"]["kept"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} is no manifest of `mediswift documents`: {error!r}") from error
+    assert isinstance(content, dict)
+    return content

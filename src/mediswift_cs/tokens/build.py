@@ -1,0 +1,223 @@
+"""Texts -> ``OUT/{train,val}/shard_*.h5``, ``OUT/tokenizer.json`` and ``OUT/manifest.json``."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+from tokenizers import Tokenizer
+from tqdm import tqdm
+
+from mediswift_cs import __version__
+from mediswift_cs.corpora.outputs import atomic_folder
+from mediswift_cs.errors import ConfigError, DataError
+from mediswift_cs.tokens.shards import (
+    MANIFEST_NAME,
+    SPLITS,
+    Manifest,
+    TokenizerEntry,
+    read_manifest,
+)
+from mediswift_cs.tokens.split_writer import SplitWriter, unigram_loss
+from mediswift_cs.tokens.splits import SPLIT_FUNCTION, check_val_fraction, split_of
+from mediswift_cs.tokens.texts import Text, TextSource
+from mediswift_cs.tokens.tokenizer import (
+    EOS,
+    fingerprint_of,
+    load_tokenizer,
+    save_tokenizer,
+    vocab_size,
+)
+
+TOKENIZER_NAME = "tokenizer.json"
+# At 2,048 tokens a sample this is 17 million tokens a file.
+SAMPLES_PER_SHARD = 8192
+VAL_FRACTION = 0.05
+
+# Tokenized at a time: enough for all threads of `tokenizers`, and a bound on memory.
+_BATCH_DOCUMENTS = 1024
+_BATCH_CHARACTERS = 4_000_000
+
+# What, taken together, determines the shards.
+_RECIPE = ("package_version", "max_sequence_length", "tokenizer", "sources", "options", "documents")
+
+
+def build_shards(
+    source: TextSource,
+    tokenizer_path: Path,
+    output: Path,
+    *,
+    max_sequence_length: int,
+    val_fraction: float = VAL_FRACTION,
+    samples_per_shard: int = SAMPLES_PER_SHARD,
+    overwrite: bool = False,
+) -> tuple[Manifest, bool]:
+    """Tokenize, pack and write one data set; memory does not grow with it.
+
+    An ``output`` that the same inputs, tokenizer, settings and package version made is left as it
+    is.
+
+    Args:
+        source: see :mod:`.texts`.
+        tokenizer_path: anything that :func:`~.tokenizer.load_tokenizer` takes.
+        output: its folder appears only when everything in it is complete.
+        max_sequence_length: tokens a sample.
+        val_fraction: share of the documents that goes to ``val``; 0 writes no such split.
+        samples_per_shard: samples of every file but a split's last.
+        overwrite: replace an ``output`` that was made otherwise.
+
+    Returns:
+        The manifest, and whether it was made now (False: it was already there).
+
+    Raises:
+        ConfigError: a setting is out of its range.
+        DataError: unusable input, a split without documents, or ``output`` cannot be written.
+    """
+    check_val_fraction(val_fraction)
+    _check_positive("max_sequence_length", max_sequence_length)
+    _check_positive("samples_per_shard", samples_per_shard)
+    tokenizer = load_tokenizer(tokenizer_path)
+    planned = Manifest(
+        package_version=__version__,
+        max_sequence_length=max_sequence_length,
+        tokenizer=TokenizerEntry(
+            file=TOKENIZER_NAME,
+            sha256=fingerprint_of(tokenizer),
+            vocab_size=vocab_size(tokenizer),
+            eos_id=tokenizer.token_to_id(EOS),
+        ),
+        sources=source.entries,
+        counts={},
+        splits={},
+        options={
+            **source.options,
+            "val_fraction": val_fraction,
+            "samples_per_shard": samples_per_shard,
+            "split_function": SPLIT_FUNCTION,
+        },
+        documents=source.manifests,
+    )
+    existing = _existing(output, planned, overwrite=overwrite)
+    if existing is not None:
+        return existing, False
+    with atomic_folder(output) as folder:
+        manifest = _write(source, tokenizer, planned, folder)
+    return replace(manifest, folder=output), True
+
+
+def _check_positive(name: str, value: int) -> None:
+    if value < 1:
+        raise ConfigError(f"{name} must be at least 1, got {value}")
+
+
+def _existing(output: Path, planned: Manifest, *, overwrite: bool) -> Manifest | None:
+    """The manifest in ``output`` if ``planned`` would make the same, None if there is work to do."""
+    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
+        return None
+    if not (output / MANIFEST_NAME).is_file():
+        raise DataError(
+            f"{output} exists and is no data folder of `mediswift shards` (no {MANIFEST_NAME}): "
+            "give another output, or remove it yourself"
+        )
+    if overwrite:
+        return None
+    found = read_manifest(output)
+    other = [name for name in _RECIPE if getattr(found, name) != getattr(planned, name)]
+    if other:
+        raise DataError(
+            f"{output} was made with other {', '.join(other)}: give another output, "
+            "or --overwrite to replace it"
+        )
+    for split in found.splits.values():
+        for shard in split.shards:
+            if not (output / shard.file).is_file():
+                raise DataError(f"{output / shard.file} is missing: make it again with --overwrite")
+    return found
+
+
+def _write(source: TextSource, tokenizer: Tokenizer, planned: Manifest, folder: Path) -> Manifest:
+    val_fraction = float(planned.options["val_fraction"])
+    counts = Counter(documents_read=0, kept=0, empty_text=0)
+    with ExitStack() as stack:
+        writers = {
+            name: stack.enter_context(
+                SplitWriter(
+                    folder / name,
+                    planned.tokenizer,
+                    max_sequence_length=planned.max_sequence_length,
+                    samples_per_shard=int(planned.options["samples_per_shard"]),
+                )
+            )
+            for name in (SPLITS if val_fraction else SPLITS[:1])
+        }
+        for batch in _batches(_progress(source)):
+            _add_batch(batch, tokenizer, writers, counts, val_fraction)
+        _check_splits(writers, counts, val_fraction)
+        splits = {name: writer.finish() for name, writer in writers.items()}
+    if "val" in splits:
+        loss = unigram_loss(writers["train"].token_counts, writers["val"].token_counts)
+        splits["val"] = replace(splits["val"], unigram_loss=loss)
+    save_tokenizer(tokenizer, folder / TOKENIZER_NAME)
+    manifest = replace(planned, counts=dict(counts), splits=splits)
+    # Last, so that a folder with a manifest is complete even if it is looked at half-way.
+    (folder / MANIFEST_NAME).write_text(manifest.to_json(), encoding="utf-8")
+    return manifest
+
+
+def _progress(source: TextSource) -> Iterator[Text]:
+    return iter(
+        tqdm(source, desc="tokenize", unit=" docs", total=source.num_expected, disable=None)
+    )
+
+
+def _batches(texts: Iterable[Text]) -> Iterator[list[Text]]:
+    batch: list[Text] = []
+    num_characters = 0
+    for text in texts:
+        batch.append(text)
+        num_characters += len(text.text)
+        if len(batch) == _BATCH_DOCUMENTS or num_characters >= _BATCH_CHARACTERS:
+            yield batch
+            batch, num_characters = [], 0
+    if batch:
+        yield batch
+
+
+def _add_batch(
+    batch: list[Text],
+    tokenizer: Tokenizer,
+    writers: dict[str, SplitWriter],
+    counts: Counter[str],
+    val_fraction: float,
+) -> None:
+    usable = [text for text in batch if text.text.strip()]
+    encodings = tokenizer.encode_batch_fast([t.text for t in usable], add_special_tokens=False)
+    documents: dict[str, list[list[int]]] = {name: [] for name in writers}
+    for text, encoding in zip(usable, encodings, strict=True):
+        # A normalizer may leave nothing of a text.
+        if encoding.ids:
+            documents[split_of(text.id, val_fraction)].append(encoding.ids)
+    for name, writer in writers.items():
+        writer.add(documents[name])
+    num_kept = sum(map(len, documents.values()))
+    counts["documents_read"] += len(batch)
+    counts["kept"] += num_kept
+    counts["empty_text"] += len(batch) - num_kept
+
+
+def _check_splits(
+    writers: dict[str, SplitWriter], counts: Counter[str], val_fraction: float
+) -> None:
+    if not counts["kept"]:
+        raise DataError(
+            f"no usable text: {counts['documents_read']} documents read, "
+            f"{counts['empty_text']} of them empty"
+        )
+    for name, writer in writers.items():
+        if not writer.num_documents:
+            raise DataError(
+                f"no document fell into split {name!r}: got {counts['kept']} documents and "
+                f"--val-fraction {val_fraction:g}; change the fraction (0: no validation split) "
+                "or give more documents"
+            )

@@ -1,0 +1,190 @@
+"""What a folder of shards says about itself: ``manifest.json`` and the list of its files.
+
+Only the standard library is imported here, so that a params file can be checked against its
+data before anything heavy is loaded. The HDF5 files themselves are in :mod:`.hdf5`.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mediswift_cs.errors import DataError
+
+MANIFEST_NAME = "manifest.json"
+FORMAT_VERSION = 1
+# The folders of the splits, below the manifest's.
+SPLITS = ("train", "val")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerEntry:
+    """Which tokenizer made the shards.
+
+    Attributes:
+        file: name of the tokenizer file, relative to the manifest's folder.
+        sha256: :func:`mediswift_cs.tokens.tokenizer.fingerprint` of that file.
+        vocab_size: largest id of the vocabulary plus one.
+        eos_id: id of the token that ends each document.
+    """
+
+    file: str
+    sha256: str
+    vocab_size: int
+    eos_id: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceEntry:
+    """One input. ``bytes`` and ``md5`` are None for a data set read by name from the Hub."""
+
+    path: str
+    bytes: int | None = None
+    md5: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardEntry:
+    """One HDF5 file; ``file`` is relative to the manifest's folder."""
+
+    file: str
+    num_samples: int
+    md5: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitEntry:
+    """Totals of one split.
+
+    Attributes:
+        num_tokens: tokens of the split's stream, one end-of-text token for each document included,
+            padding excluded.
+        unigram_loss: nats per token under the add-one-smoothed unigram distribution of the train
+            tokens (validation split only): the loss that a model has to beat to have learned
+            anything beyond token frequencies.
+    """
+
+    num_documents: int
+    num_tokens: int
+    num_samples: int
+    max_token_id: int
+    shards: tuple[ShardEntry, ...]
+    unigram_loss: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """The content of ``manifest.json``.
+
+    Attributes:
+        folder: where the manifest was read from.
+        counts: documents by what became of them; ``documents_read`` is the sum of the others.
+        options: the settings that, with the sources and the tokenizer, determine the shards.
+        documents: the manifests of the documents files that were read, where they have one.
+    """
+
+    package_version: str
+    max_sequence_length: int
+    tokenizer: TokenizerEntry
+    sources: tuple[SourceEntry, ...]
+    counts: Mapping[str, int]
+    splits: Mapping[str, SplitEntry]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    documents: tuple[Mapping[str, Any], ...] = ()
+    format_version: int = FORMAT_VERSION
+    folder: Path = Path()
+
+    @property
+    def num_samples(self) -> int:
+        """Samples of all splits."""
+        return sum(split.num_samples for split in self.splits.values())
+
+    def to_json(self) -> str:
+        """The text of ``manifest.json``."""
+        content = asdict(self)
+        del content["folder"]
+        for split in content["splits"].values():
+            if split["unigram_loss"] is None:
+                del split["unigram_loss"]
+        return json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def find_manifest(data_dir: Path) -> Path | None:
+    """The manifest that describes ``data_dir``: in it, or above it when it is one split's folder.
+
+    Returns None where there is none, as in folders that ModelZoo's own tools made.
+    """
+    own = data_dir / MANIFEST_NAME
+    if own.is_file():
+        return own
+    folder = data_dir.absolute()
+    above = folder.parent / MANIFEST_NAME
+    return above if folder.name in SPLITS and above.is_file() else None
+
+
+def read_manifest(data_dir: Path) -> Manifest:
+    """Read the manifest of ``OUT``, ``OUT/train`` or ``OUT/val``.
+
+    Raises:
+        DataError: there is none, or it is not one that this version understands.
+    """
+    data_dir = Path(data_dir)
+    if not data_dir.is_dir():
+        raise DataError(f"data folder {data_dir} does not exist: make it with `mediswift shards`")
+    path = find_manifest(data_dir)
+    if path is None:
+        raise DataError(
+            f"no {MANIFEST_NAME} in {data_dir} or in the folder above it: "
+            "make the data with `mediswift shards`"
+        )
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is not a readable JSON file: {error}") from error
+    return _parse_manifest(content, path)
+
+
+def _parse_manifest(content: Any, path: Path) -> Manifest:
+    version = content.get("format_version") if isinstance(content, dict) else None
+    if version != FORMAT_VERSION:
+        raise DataError(f"{path} has format_version {version!r}, allowed: {FORMAT_VERSION}")
+    try:
+        return Manifest(
+            package_version=str(content["package_version"]),
+            max_sequence_length=int(content["max_sequence_length"]),
+            tokenizer=TokenizerEntry(**content["tokenizer"]),
+            sources=tuple(SourceEntry(**source) for source in content["sources"]),
+            counts={str(reason): int(count) for reason, count in content["counts"].items()},
+            splits={name: _parse_split(split) for name, split in content["splits"].items()},
+            options=dict(content["options"]),
+            documents=tuple(content["documents"]),
+            folder=path.parent,
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        reason = f"key {error} is missing" if isinstance(error, KeyError) else str(error)
+        raise DataError(f"{path} is not a manifest of `mediswift shards`: {reason}") from error
+
+
+def _parse_split(split: dict[str, Any]) -> SplitEntry:
+    shards = tuple(ShardEntry(**shard) for shard in split["shards"])
+    return SplitEntry(**{**split, "shards": shards})
+
+
+def shard_paths(data_dirs: Path | Iterable[Path]) -> list[Path]:
+    """The ``*.h5`` files of one folder or several, in the order in which ModelZoo reads them.
+
+    Raises:
+        DataError: a folder does not exist, or holds no such file.
+    """
+    folders = [data_dirs] if isinstance(data_dirs, str | Path) else list(data_dirs)
+    paths: list[Path] = []
+    for folder in map(Path, folders):
+        if not folder.is_dir():
+            raise DataError(f"data folder {folder} does not exist: make it with `mediswift shards`")
+        found = list(folder.glob("*.h5"))
+        if not found:
+            raise DataError(f"no *.h5 file in {folder}: give the folder of one split, as OUT/train")
+        paths += found
+    # ModelZoo sorts the files of all folders together (H5Reader).
+    return sorted(paths)

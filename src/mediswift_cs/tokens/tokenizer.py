@@ -1,0 +1,206 @@
+"""Byte-level BPE: GPT-2's, or one trained on the corpus; both kept as one ``tokenizer.json``."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+
+from mediswift_cs.errors import ConfigError, DataError
+
+EOS = "<|endoftext|>"
+
+# fingerprint() of GPT-2's tokenizer (50,257 ids), whichever form of its files it is read from.
+GPT2_TOKENIZER_SHA256 = "6d46fe4aa93afe55a8bceec519ce782296c62d040dec115da5870e2cf06d5b62"
+
+# GPT-2's two files under the names of Hugging Face and of OpenAI.
+_GPT2_FILES = (("vocab.json", "merges.txt"), ("encoder.json", "vocab.bpe"))
+# The 256 bytes and the end-of-text token.
+_SMALLEST_VOCABULARY = 257
+
+
+def load_tokenizer(path: Path) -> Tokenizer:
+    """Load a ``tokenizer.json``, a folder that holds one, or a folder of GPT-2's two files.
+
+    Truncation and padding, which such a file may switch on, are switched off, and the name of a
+    special token in a text is read as text: a document decides nothing about where documents end.
+
+    Raises:
+        DataError: nothing there, unreadable, or without ``<|endoftext|>``.
+    """
+    path = Path(path)
+    file = path / "tokenizer.json" if path.is_dir() else path
+    if file.is_file():
+        tokenizer = _load_file(file)
+    elif path.is_dir():
+        tokenizer = _load_gpt2_folder(path)
+    else:
+        raise DataError(f"tokenizer {path} does not exist: give a tokenizer.json or its folder")
+    if tokenizer.token_to_id(EOS) is None:
+        raise DataError(f"tokenizer {path} has no token {EOS!r}, which ends each document")
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    tokenizer.encode_special_tokens = True
+    return tokenizer
+
+
+def _load_file(file: Path) -> Tokenizer:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot read tokenizer {file}: {error}") from error
+    try:
+        return Tokenizer.from_str(text)
+    except Exception as error:  # tokenizers raises bare Exception on any malformed file
+        raise DataError(f"{file} is not a tokenizer.json: {error}") from error
+
+
+def _load_gpt2_folder(folder: Path) -> Tokenizer:
+    for vocab_name, merges_name in _GPT2_FILES:
+        vocab, merges = folder / vocab_name, folder / merges_name
+        if vocab.is_file() and merges.is_file():
+            break
+    else:
+        pairs = ", ".join(" + ".join(pair) for pair in _GPT2_FILES)
+        raise DataError(f"no tokenizer in {folder}: expected tokenizer.json, {pairs}")
+    try:
+        tokenizer = _byte_level(models.BPE.from_file(str(vocab), str(merges)))
+    except Exception as error:  # tokenizers raises bare Exception on any malformed file
+        raise DataError(f"{vocab} and {merges} are not a BPE tokenizer: {error}") from error
+    if tokenizer.token_to_id(EOS) is None:
+        raise DataError(f"{vocab} has no token {EOS!r}, which ends each document")
+    tokenizer.add_special_tokens([_eos_token()])
+    return tokenizer
+
+
+def train_tokenizer(
+    texts: Iterable[str], *, vocab_size: int, min_frequency: int = 2, show_progress: bool = False
+) -> Tokenizer:
+    """Train a byte-level BPE without prefix space, as BioMedLM did for PubMed.
+
+    The result may have fewer than ``vocab_size`` ids when the texts hold too few pairs that occur
+    ``min_frequency`` times. ``<|endoftext|>`` has id 0.
+
+    Raises:
+        ConfigError: vocab_size below 257 or min_frequency below 1.
+        DataError: no text.
+    """
+    if vocab_size < _SMALLEST_VOCABULARY:
+        raise ConfigError(
+            f"vocab_size must be at least {_SMALLEST_VOCABULARY} (256 bytes and {EOS}), "
+            f"got {vocab_size}"
+        )
+    if min_frequency < 1:
+        raise ConfigError(f"min_frequency must be at least 1, got {min_frequency}")
+    tokenizer = _byte_level(models.BPE())
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        min_frequency=min_frequency,
+        special_tokens=[_eos_token()],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=show_progress,
+    )
+    counted = _Counted(texts)
+    tokenizer.train_from_iterator(counted, trainer)
+    if not counted.num_texts:
+        raise DataError("no text to train a tokenizer on: the documents are empty")
+    tokenizer.encode_special_tokens = True
+    return tokenizer
+
+
+class _Counted:
+    """Passes texts on and counts them."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self._texts = texts
+        self.num_texts = 0
+
+    def __iter__(self) -> Iterator[str]:
+        for text in self._texts:
+            self.num_texts += 1
+            yield text
+
+
+def _eos_token() -> AddedToken:
+    return AddedToken(EOS, special=True, normalized=False)
+
+
+def _byte_level(model: models.BPE) -> Tokenizer:
+    tokenizer = Tokenizer(model)
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
+    return tokenizer
+
+
+def save_tokenizer(tokenizer: Tokenizer, path: Path) -> None:
+    """Write ``tokenizer.json`` whole or not at all.
+
+    Raises:
+        DataError: the place cannot be written.
+    """
+    temporary = path.with_name(f"{path.name}.partial-{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(tokenizer.to_str(pretty=True), encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise DataError(f"cannot write tokenizer {path}: {error.strerror}") from error
+
+
+def vocab_size(tokenizer: Tokenizer) -> int:
+    """Largest id plus one: the rows that an embedding needs (ids may have gaps)."""
+    return int(max(tokenizer.get_vocab(with_added_tokens=True).values())) + 1
+
+
+def fingerprint(path: Path) -> str:
+    """sha256 of what decides a text's ids: the same for every file form of the same tokenizer.
+
+    Vocabulary, merges, added tokens, normalizer and pre-tokenizer count. Formatting, the order of
+    keys, decoder, post-processor, truncation and padding do not: none of them changes the ids that
+    :mod:`mediswift_cs.tokens` writes.
+
+    Args:
+        path: anything :func:`load_tokenizer` takes.
+    """
+    return fingerprint_of(load_tokenizer(path))
+
+
+def fingerprint_of(tokenizer: Tokenizer) -> str:
+    """:func:`fingerprint` of a loaded tokenizer."""
+    content = json.loads(tokenizer.to_str())
+    model = {
+        # Affixes are "" or null for "none" in different files.
+        key: None if value in ("", False) else value
+        for key, value in content["model"].items()
+    }
+    meaning = {
+        "model": {key: value for key, value in model.items() if value is not None},
+        "added_tokens": sorted(map(_token_meaning, content["added_tokens"]), key=str),
+        "normalizer": content["normalizer"],
+        "pre_tokenizer": _without_offsets(content["pre_tokenizer"]),
+    }
+    canonical = json.dumps(meaning, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(canonical.encode("ascii")).hexdigest()
+
+
+def _token_meaning(token: dict[str, Any]) -> dict[str, Any]:
+    # Special tokens are never looked for in a text (load_tokenizer), so how they would be found
+    # does not count for them.
+    kept: tuple[str, ...] = ("id", "content", "special")
+    if not token["special"]:
+        kept += ("single_word", "lstrip", "rstrip", "normalized")
+    return {key: token[key] for key in kept}
+
+
+def _without_offsets(value: Any) -> Any:
+    """Drop ``trim_offsets``, which moves character offsets and never ids."""
+    if isinstance(value, dict):
+        return {key: _without_offsets(v) for key, v in value.items() if key != "trim_offsets"}
+    if isinstance(value, list):
+        return [_without_offsets(item) for item in value]
+    return value

@@ -1,0 +1,103 @@
+import h5py
+import numpy as np
+import pytest
+
+from mediswift_cs.errors import DataError
+from mediswift_cs.tokens.hdf5 import ShardWriter, read_shard_info
+
+ATTRIBUTES = {"max_sequence_length": 8, "tokenizer_sha256": "ab" * 32, "vocab_size": 1000}
+
+
+def write(folder, samples, blocks, samples_per_shard=100):
+    folder.mkdir()
+    writer = ShardWriter(
+        folder, max_sequence_length=8, samples_per_shard=samples_per_shard, attributes=ATTRIBUTES
+    )
+    for block in np.split(samples, blocks):
+        writer.write(block)
+    writer.close()
+    return writer
+
+
+@pytest.fixture
+def samples():
+    return np.random.default_rng(0).integers(0, 900, (250, 3, 8)).astype(np.int32)
+
+
+def test_shards_hold_the_samples_in_order_and_say_what_they_are(tmp_path, samples):
+    writer = write(tmp_path / "a", samples, [1, 64, 65, 199])
+    assert [path.name for path in writer.paths] == [
+        "shard_00000.h5",
+        "shard_00001.h5",
+        "shard_00002.h5",
+    ]
+    assert writer.num_samples == [100, 100, 50]
+    read = []
+    for path in writer.paths:
+        with h5py.File(path) as file:
+            data = file["data"]
+            assert data.dtype == np.dtype("<i4")
+            assert data.chunks == (1, 3, 8)
+            assert file.attrs["n_examples"] == len(data)
+            assert file.attrs["max_token_id"] == data[:, [0, 2]].max()
+            read.append(data[:])
+        info = read_shard_info(path)
+        assert (info.num_samples, info.max_sequence_length) == (len(read[-1]), 8)
+        assert (info.tokenizer_sha256, info.vocab_size) == ("ab" * 32, 1000)
+    np.testing.assert_array_equal(np.concatenate(read), samples)
+    assert writer.max_token_id == samples[:, [0, 2]].max()
+
+
+def test_the_loss_mask_row_is_not_taken_for_ids(tmp_path):
+    samples = np.zeros((1, 3, 8), np.int32)
+    samples[:, 1] = 1
+    assert write(tmp_path / "a", samples, []).max_token_id == 0
+
+
+def test_same_samples_give_the_same_bytes(tmp_path, samples):
+    one = write(tmp_path / "a", samples, [3, 130])
+    two = write(tmp_path / "b", samples, [64, 100, 249])
+    changed = samples.copy()
+    changed[0, 0, 0] += 1
+    three = write(tmp_path / "c", changed, [3, 130])
+    for a, b in zip(one.paths, two.paths, strict=True):
+        assert a.read_bytes() == b.read_bytes()
+    assert one.paths[0].read_bytes() != three.paths[0].read_bytes()
+
+
+def test_an_exact_multiple_leaves_no_empty_shard(tmp_path, samples):
+    assert write(tmp_path / "a", samples[:200], []).num_samples == [100, 100]
+
+
+def test_shards_of_modelzoos_own_tools_are_read_without_our_attributes(tmp_path):
+    path = tmp_path / "data-0.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["n_examples"] = 2
+        file.create_dataset("data", data=np.zeros((2, 3, 16), np.int32))
+    info = read_shard_info(path)
+    assert (info.num_samples, info.max_sequence_length) == (2, 16)
+    assert info.tokenizer_sha256 is info.vocab_size is info.max_token_id is None
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "dtype", "message"),
+    [
+        ("other", (2, 3, 4), np.int32, "no data set named 'data'"),
+        ("data", (2, 4), np.int32, r"int32 \[2, 4\], expected"),
+        ("data", (2, 5, 4), np.int32, r"\[2, 5, 4\], expected"),
+        ("data", (2, 3, 4), np.float32, "float32"),
+    ],
+)
+def test_other_hdf5_is_refused(tmp_path, name, shape, dtype, message):
+    path = tmp_path / "x.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset(name, data=np.zeros(shape, dtype))
+    with pytest.raises(DataError, match=message):
+        read_shard_info(path)
+
+
+def test_a_cut_file_is_refused(tmp_path, samples):
+    path = write(tmp_path / "a", samples, []).paths[0]
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(DataError, match="not a readable HDF5 file"):
+        read_shard_info(path)
