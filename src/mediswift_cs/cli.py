@@ -1,4 +1,4 @@
-"""The ``mediswift`` command: finds the sub-command, turns user errors into one line and exit code 2."""
+"""The ``mediswift`` command: finds the sub-command; a user error is one line and exit code 2."""
 
 import argparse
 import importlib

@@ -158,7 +158,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Parse and run; returns 0, 1 (the job failed), 2 (wrong input) or 130 (stopped by a signal)."""
+    """Parse and run; returns 0, 1 (job failed), 2 (wrong input) or 130 (stopped by a signal)."""
     parser = argparse.ArgumentParser(
         prog="run.py",
         description=DESCRIPTION,

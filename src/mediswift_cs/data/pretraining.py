@@ -26,7 +26,8 @@ class MediSwiftPretrainingDataProcessor:
         if config.max_sequence_length not in (None, self.dataset.length):
             raise DataError(
                 f"the shards' sequence length must be max_sequence_length, got "
-                f"{self.dataset.length}, allowed: {config.max_sequence_length}, in {config.data_dir}"
+                f"{self.dataset.length}, allowed: {config.max_sequence_length}, "
+                f"in {config.data_dir}"
             )
         if config.drop_last and len(self.dataset) < config.batch_size:
             raise DataError(

@@ -44,11 +44,11 @@ class RestartableDataLoader(DataLoader[Any]):
         identity: Mapping[str, Any],
         batch_size: int,
         shuffle: bool,
-        shuffle_seed: int,
+        shuffle_seed: int | None,
         drop_last: bool,
         **kwargs: Any,
     ) -> None:
-        """``identity`` is what must be the same when a run continues, a flat mapping of JSON values."""
+        """``identity`` is what must be the same when a run continues: flat, of plain values."""
         # A CS-2 graph has one batch shape: the tail of an evaluation set is filled up with
         # samples whose loss mask is zero.
         pad_last = not drop_last and cstorch.use_cs()
@@ -63,7 +63,7 @@ class RestartableDataLoader(DataLoader[Any]):
         # Torch draws a seed for the workers from the global generator at each start; a generator of
         # its own keeps dropout the same in a run that was interrupted and in one that was not.
         generator = torch.Generator()
-        generator.manual_seed(shuffle_seed)
+        generator.manual_seed(shuffle_seed or 0)
         super().__init__(
             PaddedDataset(dataset), batch_sampler=sampler, generator=generator, **kwargs
         )

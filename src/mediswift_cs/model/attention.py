@@ -65,4 +65,5 @@ class SelfAttention(nn.Module):
         # While a CSX graph is traced, tensors live on neither of these devices.
         attend = fused_attention if states.device.type in ("cpu", "cuda") else explicit_attention
         attended = attend(query, key, value, self.dropout_rate if self.training else 0.0)
-        return self.proj_output_dense_layer(attended.transpose(1, 2).flatten(2))
+        projected: Tensor = self.proj_output_dense_layer(attended.transpose(1, 2).flatten(2))
+        return projected

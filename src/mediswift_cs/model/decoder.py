@@ -39,7 +39,8 @@ class EmbeddingLayer(nn.Module):
     def forward(self, input_ids: Tensor) -> Tensor:
         """[batch, length] -> [batch, length, hidden_size]."""
         words: Tensor = self.word_embeddings(input_ids)
-        return words + self.position_embeddings(input_ids)
+        positions: Tensor = self.position_embeddings(input_ids)
+        return words + positions
 
 
 class FeedForwardLayer(nn.Module):

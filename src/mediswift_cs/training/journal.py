@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.writer import SummaryWriter
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
@@ -27,7 +27,7 @@ def configure_logging(model_dir: Path) -> None:
         LOGGER.removeHandler(handler)
         handler.close()
     form = logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    handlers = [
+    handlers: list[logging.Handler] = [
         logging.StreamHandler(sys.stderr),
         logging.FileHandler(model_dir / LOG_FILE, encoding="utf-8"),
     ]
@@ -50,7 +50,9 @@ class Journal:
         self.last_step = last_step
         self.log_steps = log_steps
         self._drop_repeated_steps()
-        self.tensorboard = SummaryWriter(str(model_dir / "events"), purge_step=first_step + 1)
+        self.tensorboard: Any = SummaryWriter(  # type: ignore[no-untyped-call]
+            str(model_dir / "events"), purge_step=first_step + 1
+        )
         self.redirection = logging_redirect_tqdm(loggers=[LOGGER])
         self.bar: Any = None
         self._tokens_since_log = 0

@@ -53,7 +53,7 @@ def stop_on_signal() -> Iterator[StopRequest]:
             signal.signal(number, handler)
 
 
-class Interrupted(Exception):
+class InterruptedRunError(Exception):
     """The run was stopped by a signal; its state is saved."""
 
 
@@ -230,7 +230,7 @@ class Trainer:
         return cstorch.utils.data.Schedule(ranges)
 
     def _train_segment(self, plan: RunPlan, end: int, journal: Journal, stop: StopRequest) -> None:
-        """Train up to step ``end``; raises Interrupted once a stop is asked for."""
+        """Train up to step ``end``; raises InterruptedRunError once a stop is asked for."""
         session, accumulated = self.session, self.session.num_accumulated
         session.model.train()
         # Each segment iterates the loader anew: without this it would repeat the epoch's start.
@@ -269,4 +269,4 @@ class Trainer:
                 break
         if stop.signal_name and self.step < plan.last_step:
             path = checkpoint.checkpoint_path(self.model_dir, self.step)
-            raise Interrupted(path if path.exists() else self.save())
+            raise InterruptedRunError(path if path.exists() else self.save())

@@ -19,7 +19,8 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
     norms = tuple(
         name for name, module in model.named_modules() if isinstance(module, nn.LayerNorm)
     )
-    decayed, not_decayed = [], []
+    decayed: list[nn.Parameter] = []
+    not_decayed: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
@@ -59,7 +60,7 @@ class FusedAdamW(cstorch.optim.AdamW):
         count = torch.tensor(num_steps, dtype=torch.float32, device=device)
         torch._fused_adamw_(
             parameters,
-            [p.grad for p in parameters],
+            [p.grad for p in parameters if p.grad is not None],
             [s["exp_avg"] for s in states],
             [s["exp_avg_sq"] for s in states],
             [],

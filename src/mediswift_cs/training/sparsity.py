@@ -80,9 +80,9 @@ def format_sparsity(weights: list[WeightSparsity]) -> str:
         layers.setdefault(int(index), {})[column_title(rest)] = weight
     titles = list(dict.fromkeys(title for layer in layers.values() for title in layer))
     lines = ["layer " + " ".join(f"{title:>8}" for title in titles)]
-    for index, layer in sorted(layers.items()):
+    for number, layer in sorted(layers.items()):
         cells = (f"{layer[title].sparsity:8.4f}" for title in titles)
-        lines.append(f"{index:5d} " + " ".join(cells))
+        lines.append(f"{number:5d} " + " ".join(cells))
     num_zeros = sum(weight.num_zeros for weight in weights)
     num_weights = sum(weight.num_weights for weight in weights)
     lines.append(f"total {num_zeros:,} zeros of {num_weights:,} = {num_zeros / num_weights:.6f}")

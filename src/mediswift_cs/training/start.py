@@ -14,7 +14,7 @@ from mediswift_cs.training.device import create_backend
 from mediswift_cs.training.evaluate import evaluate
 from mediswift_cs.training.journal import Journal, configure_logging
 from mediswift_cs.training.loop import (
-    Interrupted,
+    InterruptedRunError,
     Trainer,
     choose_checkpoint,
     make_dataloader,
@@ -82,7 +82,7 @@ def train(params: Params, raw: dict[str, Any], options: RunOptions) -> int:
         val_params = []
     try:
         trainer.fit(val_params)
-    except Interrupted as stopped:
+    except InterruptedRunError as stopped:
         LOGGER.info(
             "stopped at step %d of %d; the state is in %s. Give the same command again to go on.",
             *(trainer.step, plan.last_step, stopped),
