@@ -5,6 +5,12 @@ from pathlib import Path
 
 import pytest
 
+# Small models are slowed down by threads; and a run must not start pytest's process again to set
+# the allocator.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["MEDISWIFT_DEFAULT_ALLOCATOR"] = "1"
+os.environ["HF_HUB_OFFLINE"] = "1"
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
