@@ -5,6 +5,7 @@ Q quoted by a public page or repository, C arithmetic on quoted numbers, I infer
 D our default, because the paper's value is not public.
 """
 
+import math
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -105,7 +106,7 @@ class ModelSize:
     @property
     def output_std(self) -> float:
         """GPT-2's 1/sqrt(2 * layers) scaling of the projections into the residual stream."""
-        return RECIPE.initializer_std / (2 * self.num_hidden_layers) ** 0.5
+        return RECIPE.initializer_std / math.sqrt(2 * self.num_hidden_layers)
 
     @property
     def decay_steps(self) -> int:

@@ -4,9 +4,10 @@ Names and defaults are those of ModelZoo 2.10 (data/common/h5_map_dataset/datase
 data/nlp/gpt/GptHDF5MapDataProcessor.py).
 """
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from mediswift_cs.params.section import Count, Flag, PositiveCount, Section
 
@@ -34,6 +35,8 @@ NOT_COVERED: dict[str, tuple[Any, ...]] = {
 class DataLoaderParams(Section):
     """Where the shards are and how they are batched."""
 
+    not_covered: ClassVar[Mapping[str, tuple[Any, ...]]] = NOT_COVERED
+
     data_processor: Literal[
         "MediSwiftPretrainingDataProcessor", "GptHDF5MapDataProcessor", "GptHDF5DataProcessor"
     ]
@@ -54,13 +57,6 @@ class DataLoaderParams(Section):
     """Tokens a sequence; None takes the length that the shards have."""
     tokenizer_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
     """Fingerprint that the shards' tokenizer must have; None checks nothing. Ours only."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _drop_keys_without_effect(cls, data: Any) -> Any:
-        if not isinstance(data, dict):
-            return data
-        return {k: v for k, v in data.items() if v not in NOT_COVERED.get(k, ())}
 
     @property
     def data_dirs(self) -> list[str]:

@@ -4,7 +4,8 @@ Names, defaults and meanings are those of ModelZoo 2.10 (models/nlp/gpt2/gpt2_mo
 GPT2LMHeadModelConfig), so a key that is left out means the same in both hosts.
 """
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -120,6 +121,8 @@ class InitializerParams(Section):
 class ModelParams(Section):
     """The GPT decoder, in ModelZoo's GPT-3 keys. Counts are numbers of units, rates fractions."""
 
+    not_covered: ClassVar[Mapping[str, tuple[Any, ...]]] = NOT_COVERED
+
     name: Literal["mediswift"]
 
     # Embedding
@@ -167,13 +170,6 @@ class ModelParams(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _drop_keys_without_effect(cls, data: Any) -> Any:
-        if not isinstance(data, dict):
-            return data
-        return {key: value for key, value in data.items() if not is_neutral(key, value)}
-
-    @model_validator(mode="before")
-    @classmethod
     def _fill_initializers(cls, data: Any) -> Any:
         """ModelZoo's rule: one default for all, its std / sqrt(2 layers) on residual outputs."""
         if not isinstance(data, dict):
@@ -204,12 +200,3 @@ class ModelParams(Section):
         """attention_dropout_rate, or dropout_rate where that is None."""
         rate = self.attention_dropout_rate
         return self.dropout_rate if rate is None else rate
-
-
-def is_neutral(key: str, value: Any) -> bool:
-    """Whether ModelZoo's `key` at `value` leaves a plain decoder unchanged."""
-    # `0 == False` in Python, so the type counts for flags.
-    return any(
-        value == neutral and isinstance(value, bool) == isinstance(neutral, bool)
-        for neutral in NOT_COVERED.get(key, ())
-    )

@@ -1,5 +1,6 @@
 """What every section of a params file has in common: no unknown key, no silent conversion."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, model_validator
@@ -30,6 +31,24 @@ class Section(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    not_covered: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
+    """Keys of ModelZoo that this package does not cover, with the values that ask for nothing."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_keys_that_ask_for_nothing(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        return {key: value for key, value in data.items() if not cls._asks_nothing(key, value)}
+
+    @classmethod
+    def _asks_nothing(cls, key: str, value: Any) -> bool:
+        # `0 == False` in Python, so the type counts for flags.
+        return any(
+            value == neutral and isinstance(value, bool) == isinstance(neutral, bool)
+            for neutral in cls.not_covered.get(key, ())
+        )
 
 
 class OneNamed(Section):

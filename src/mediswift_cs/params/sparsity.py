@@ -1,6 +1,7 @@
 """``trainer.init.sparsity``: static weight sparsity (cerebras.pytorch.sparse 2.10)."""
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -19,6 +20,14 @@ class SparsityParams(Section):
     sparsity is the fraction of zeros: 0.75 keeps a quarter of each matrix. The mask never
     changes; cerebras.pytorch's dynamic algorithms (rigl, set, gmp) are not covered.
     """
+
+    not_covered: ClassVar[Mapping[str, tuple[Any, ...]]] = {
+        # of the dynamic algorithms
+        "balance_in_groups": (None,),
+        "balance_out_groups": (None,),
+        "drop_fraction": (None,),
+        "update": (None,),
+    }
 
     algorithm: Literal["static"] = "static"
     sparsity: SparsityLevel

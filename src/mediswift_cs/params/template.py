@@ -5,7 +5,8 @@ PRETRAINING = """\
 # $sparsity_title, $num_tokens tokens.
 #
 # Marks: Q quoted, C computed from quoted, I inferred, D our default (docs/deviations.md).
-# Rendered from src/mediswift_cs/sizes.py; after a change there: python -m mediswift_cs.params --write
+# Rendered from src/mediswift_cs/sizes.py: change it there, then
+# python -m mediswift_cs.params --write
 
 trainer:
   init:

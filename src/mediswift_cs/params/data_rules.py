@@ -1,0 +1,139 @@
+"""Data folders against the model, from their manifests alone: no shard is opened."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from mediswift_cs.errors import DataError
+from mediswift_cs.params.problem import Problem
+from mediswift_cs.params.rules import MODEL, dataloaders
+from mediswift_cs.params.schema import DataLoaderParams, Params
+from mediswift_cs.tokens.shards import (
+    Manifest,
+    SplitEntry,
+    find_manifest,
+    read_manifest,
+    shard_paths,
+)
+
+CheckData = Literal["train", "eval", "both", "none"]
+
+# The dataloaders that a run in this mode reads.
+SECTIONS: dict[CheckData, tuple[str, ...]] = {
+    "train": ("trainer.fit.train_dataloader",),
+    "eval": ("trainer.validate.", "trainer.validate_all."),
+    "both": ("trainer.",),
+    "none": (),
+}
+
+
+def check_data_rules(params: Params, check_data: CheckData) -> Iterator[Problem]:
+    """The folders of the dataloaders that `check_data` asks for."""
+    trainer = params.trainer
+    if check_data in ("train", "both") and trainer.fit is None:
+        yield Problem(path="trainer.fit", got="nothing", allowed="a section for training")
+    if check_data == "eval" and trainer.validate_ is None and trainer.validate_all is None:
+        yield Problem(path="trainer.validate", got="nothing", allowed="a section for evaluation")
+    for path, loader in dataloaders(params, SECTIONS[check_data]):
+        num_samples: int | None = 0
+        for index, folder in enumerate(loader.data_dirs):
+            is_list = isinstance(loader.data_dir, list)
+            data_dir = f"{path}.data_dir.{index}" if is_list else f"{path}.data_dir"
+            try:
+                shard_paths(Path(folder))
+                found = split_of(Path(folder))
+            except DataError as error:
+                yield Problem(
+                    path=data_dir,
+                    got=repr(folder),
+                    allowed="a folder of *.h5 shards",
+                    hint=str(error),
+                )
+                num_samples = None
+                continue
+            if found is None:
+                num_samples = None
+                continue
+            manifest, split = found
+            if num_samples is not None:
+                num_samples += split.num_samples
+            yield from _folder(params, path, loader, folder, manifest, split)
+        if num_samples is not None:
+            yield from _batch(path, loader, num_samples)
+
+
+def split_of(folder: Path) -> tuple[Manifest, SplitEntry] | None:
+    """The manifest and the split of a folder; None for shards of other tools.
+
+    Raises:
+        DataError: the manifest is not readable, or does not know this folder.
+    """
+    if find_manifest(folder) is None:
+        return None
+    manifest = read_manifest(folder)
+    name = folder.resolve().name
+    if name not in manifest.splits:
+        known = ", ".join(manifest.splits)
+        raise DataError(f"the manifest in {manifest.folder} knows the splits {known}, not {name}")
+    return manifest, manifest.splits[name]
+
+
+def _folder(
+    params: Params,
+    path: str,
+    loader: DataLoaderParams,
+    folder: str,
+    manifest: Manifest,
+    split: SplitEntry,
+) -> Iterator[Problem]:
+    """The shards' tokens and length against the model and the dataloader."""
+    model = params.trainer.init.model
+    reads = (f"{path}.data_dir",)
+    if split.max_token_id >= model.vocab_size:
+        yield Problem(
+            path=f"{MODEL}.vocab_size",
+            got=str(model.vocab_size),
+            allowed=f"at least {split.max_token_id + 1}, as {folder} has "
+            f"the token id {split.max_token_id}",
+            reads=reads,
+        )
+    length, wanted = manifest.max_sequence_length, loader.max_sequence_length
+    if wanted is not None and wanted != length:
+        yield Problem(
+            path=f"{path}.max_sequence_length",
+            got=str(wanted),
+            allowed=f"{length}, the length of the sequences in {folder}",
+            reads=reads,
+        )
+    elif length > model.max_position_embeddings:
+        yield Problem(
+            path=f"{MODEL}.max_position_embeddings",
+            got=str(model.max_position_embeddings),
+            allowed=f"at least {length}, the length of the sequences in {folder}",
+            reads=reads,
+        )
+    fingerprint = manifest.tokenizer.sha256
+    if loader.tokenizer_sha256 not in (None, fingerprint):
+        yield Problem(
+            path=f"{path}.tokenizer_sha256",
+            got=str(loader.tokenizer_sha256),
+            allowed=f"{fingerprint}, the tokenizer of {folder}",
+            reads=reads,
+        )
+
+
+def _batch(path: str, loader: DataLoaderParams, num_samples: int) -> Iterator[Problem]:
+    """A batch that never fills up."""
+    if num_samples == 0:
+        yield Problem(
+            path=f"{path}.data_dir",
+            got=f"{loader.data_dir!r} without a sample",
+            allowed="folders with samples",
+        )
+    elif loader.drop_last and loader.batch_size > num_samples:
+        yield Problem(
+            path=f"{path}.batch_size",
+            got=str(loader.batch_size),
+            allowed=f"at most the {num_samples} samples of {loader.data_dir}",
+            reads=(f"{path}.data_dir", f"{path}.drop_last"),
+        )

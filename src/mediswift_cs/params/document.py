@@ -1,0 +1,81 @@
+"""Reading a params file: safe YAML that refuses a key written twice."""
+
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mediswift_cs.errors import ConfigError
+
+# The largest of ModelZoo's own files has 200 nodes; aliases can make a small file endless.
+MAX_NUM_NODES = 100_000
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader builds plain data only: no Python object, no code."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Hashable] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, Hashable) and key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key} is written twice", key_node.start_mark
+                )
+            if isinstance(key, Hashable):
+                seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path) -> Any:
+    """The content of a YAML file as plain data.
+
+    Raises:
+        ConfigError: the file is not readable or not plain YAML.
+    """
+    try:
+        return parse_yaml(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise ConfigError(f"cannot read {path}: {reason}") from error
+
+
+def parse_yaml(text: str, source: str) -> Any:
+    """Plain data from YAML text.
+
+    Raises:
+        ConfigError: the text is not plain YAML.
+    """
+    try:
+        content = yaml.load(text, _Loader)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ConfigError(f"{source} is not plain YAML: {_explain(error)}") from error
+    try:
+        num_nodes = _num_nodes(content, {})
+    except RecursionError as error:
+        raise ConfigError(f"{source} has an alias that contains itself") from error
+    if num_nodes > MAX_NUM_NODES:
+        raise ConfigError(
+            f"{source} has {num_nodes} values when its aliases are written out, "
+            f"allowed: at most {MAX_NUM_NODES}"
+        )
+    return content
+
+
+def _explain(error: Exception) -> str:
+    """The parser's complaint in one line."""
+    mark = getattr(error, "problem_mark", None)
+    place = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+    reason = getattr(error, "problem", None) or str(error) or type(error).__name__
+    return " ".join(f"{reason}{place}".split())
+
+
+def _num_nodes(value: Any, known: dict[int, int]) -> int:
+    """Values in a document with its aliases written out; each alias is counted once."""
+    if not isinstance(value, dict | list):
+        return 1
+    if id(value) not in known:
+        children = value.values() if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_num_nodes(child, known) for child in children)
+    return known[id(value)]

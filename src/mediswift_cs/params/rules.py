@@ -1,0 +1,260 @@
+"""What holds between the keys of a params file. Data folders are in data_rules.py."""
+
+import fnmatch
+import re
+from collections.abc import Iterator
+
+from mediswift_cs.params.problem import Problem, spell
+from mediswift_cs.params.schema import DataLoaderParams, Params, SchedulerParams
+from mediswift_cs.params.weights import Weight, weights
+
+INIT = "trainer.init"
+MODEL = f"{INIT}.model"
+MAX_STEPS = f"{INIT}.loop.max_steps"
+
+
+def check_rules(params: Params) -> Iterator[Problem]:
+    """Every rule that reads the params file alone."""
+    yield from _heads(params)
+    yield from _initializers(params)
+    yield from _param_filter(params)
+    yield from _run_length(params)
+    yield from _schedules(params)
+    yield from _precision(params)
+    for path, loader in dataloaders(params):
+        yield from _dataloader(params, path, loader)
+
+
+def dataloaders(
+    params: Params, sections: tuple[str, ...] = ("trainer.",)
+) -> list[tuple[str, DataLoaderParams]]:
+    """Path and content of each dataloader whose path begins with one of `sections`.
+
+    One that is written once and used twice comes once.
+    """
+    trainer = params.trainer
+    found: list[tuple[str, DataLoaderParams]] = []
+    if trainer.fit is not None:
+        found.append(("trainer.fit.train_dataloader", trainer.fit.train_dataloader))
+        found += _numbered("trainer.fit.val_dataloader", trainer.fit.val_dataloader)
+    if trainer.validate_ is not None:
+        found.append(("trainer.validate.val_dataloader", trainer.validate_.val_dataloader))
+    if trainer.validate_all is not None:
+        loaders = trainer.validate_all.val_dataloaders
+        found += _numbered("trainer.validate_all.val_dataloaders", loaders)
+    distinct: list[tuple[str, DataLoaderParams]] = []
+    for path, loader in found:
+        is_new = all(loader != other for _, other in distinct)
+        if is_new and path.startswith(sections):
+            distinct.append((path, loader))
+    return distinct
+
+
+def _numbered(
+    path: str, loaders: list[DataLoaderParams] | None
+) -> list[tuple[str, DataLoaderParams]]:
+    loaders = loaders or []
+    if len(loaders) == 1:
+        return [(path, loaders[0])]
+    return [(f"{path}.{index}", loader) for index, loader in enumerate(loaders)]
+
+
+def _heads(params: Params) -> Iterator[Problem]:
+    model = params.trainer.init.model
+    if model.hidden_size % model.num_heads:
+        yield Problem(
+            path=f"{MODEL}.num_heads",
+            got=str(model.num_heads),
+            allowed=f"a divisor of hidden_size {model.hidden_size}",
+            reads=(f"{MODEL}.hidden_size",),
+        )
+
+
+def _initializers(params: Params) -> Iterator[Problem]:
+    model = params.trainer.init.model
+    for key in ("embedding_initializer", "initializer", "output_layer_initializer"):
+        initializer = getattr(model, key)
+        if initializer.name == "truncated_normal" and initializer.a > initializer.b:
+            yield Problem(
+                path=f"{MODEL}.{key}.a",
+                got=f"{initializer.a:g}",
+                allowed=f"at most b, {initializer.b:g}",
+                reads=(f"{MODEL}.{key}.b", f"{MODEL}.{key}.std"),
+            )
+
+
+def _param_filter(params: Params) -> Iterator[Problem]:
+    """Each pattern must match weights, and only weights that may be sparse."""
+    sparsity = params.trainer.init.sparsity
+    if sparsity is None or sparsity.param_filter is None:
+        return
+    known = list(weights(params.trainer.init.model))
+    path = f"{INIT}.sparsity.param_filter"
+    if not sparsity.param_filter:
+        yield Problem(path=path, got="[]", allowed=_ALLOWED_PATTERN)
+    for index, pattern in enumerate(sparsity.param_filter):
+        matched = _matching(pattern, known)
+        dense = [weight for weight in matched if weight.kind != "projection"]
+        if not matched:
+            hint = "it matches no parameter of the model, so nothing would be sparse"
+            yield _pattern_problem(f"{path}.{index}", pattern, hint)
+        elif dense:
+            hint = f"it also matches the {dense[0].kind} {dense[0].name}"
+            yield _pattern_problem(f"{path}.{index}", pattern, hint)
+
+
+_ALLOWED_PATTERN = (
+    "a glob that matches projection weights only, such as *proj_[qkv]_dense_layer.weight, "
+    "*proj_output_dense_layer.weight or *linear_layer.weight"
+)
+
+
+def _pattern_problem(path: str, pattern: str, hint: str) -> Problem:
+    return Problem(path=path, got=spell(pattern), allowed=_ALLOWED_PATTERN, hint=hint)
+
+
+def _matching(pattern: str, known: list[Weight]) -> list[Weight]:
+    """As cerebras.pytorch.sparse.Group matches: the whole name, with the case it has."""
+    matches = re.compile(fnmatch.translate(pattern)).match
+    return [weight for weight in known if matches(weight.name)]
+
+
+def _run_length(params: Params) -> Iterator[Problem]:
+    loop = params.trainer.init.loop
+    if loop.num_steps is None and loop.max_steps is None and loop.num_epochs is None:
+        yield Problem(
+            path=f"{INIT}.loop",
+            got="no length of the run",
+            allowed="max_steps, num_steps or num_epochs",
+            reads=(MAX_STEPS, f"{INIT}.loop.num_steps", f"{INIT}.loop.num_epochs"),
+        )
+
+
+def _schedules(params: Params) -> Iterator[Problem]:
+    init = params.trainer.init
+    optimizer = init.optimizer
+    if not init.schedulers and optimizer is not None and optimizer.AdamW.learning_rate is None:
+        yield Problem(
+            path=f"{INIT}.schedulers",
+            got="nothing",
+            allowed="a schedule, or a learning_rate in trainer.init.optimizer.AdamW",
+            reads=(f"{INIT}.optimizer",),
+        )
+    for index, scheduler in enumerate(init.schedulers):
+        path = f"{INIT}.schedulers.{index}"
+        yield from _milestones(path, scheduler)
+        if init.loop.max_steps is not None:
+            too_long = list(_warm_up(path, scheduler, init.loop.max_steps))
+            yield from too_long or _schedule_length(path, scheduler, init.loop.max_steps)
+
+
+def _milestones(path: str, scheduler: SchedulerParams) -> Iterator[Problem]:
+    sequence = scheduler.SequentialLR
+    if sequence is None:
+        return
+    *parts, _ = sequence.schedulers
+    ends, end = [], 0
+    for index, part in enumerate(parts):
+        if part.total_iters is None:
+            yield Problem(
+                path=f"{path}.SequentialLR.schedulers.{index}.{part.name}",
+                got="no total_iters",
+                allowed="a part with an end, as another one follows",
+            )
+            return
+        end += part.total_iters
+        ends.append(end)
+    if sequence.milestones is not None and sequence.milestones != ends:
+        yield Problem(
+            path=f"{path}.SequentialLR.milestones",
+            got=spell(sequence.milestones),
+            allowed=f"{ends}, the sums of total_iters, or nothing",
+            reads=(f"{path}.SequentialLR.schedulers",),
+        )
+
+
+def _warm_up(path: str, scheduler: SchedulerParams, max_steps: int) -> Iterator[Problem]:
+    """A first part that ends when the run ends, or later."""
+    steps: int | None = None
+    if scheduler.SequentialLR is not None and len(scheduler.SequentialLR.schedulers) > 1:
+        first = scheduler.SequentialLR.schedulers[0]
+        path = f"{path}.SequentialLR.schedulers.0.{first.name}.total_iters"
+        steps = first.total_iters
+    elif scheduler.InverseSquareRootDecayLR is not None:
+        path = f"{path}.InverseSquareRootDecayLR.warmup_steps"
+        steps = scheduler.InverseSquareRootDecayLR.warmup_steps
+    if steps is not None and steps >= max_steps:
+        yield Problem(
+            path=path,
+            got=f"a warm-up of {steps} steps",
+            allowed=f"fewer than the {max_steps} steps of {MAX_STEPS}",
+            reads=(MAX_STEPS,),
+        )
+
+
+def _schedule_length(path: str, scheduler: SchedulerParams, max_steps: int) -> Iterator[Problem]:
+    total = scheduler.total_iters
+    if total is None or total == max_steps:
+        return
+    hint = ""
+    if scheduler.SequentialLR is not None:
+        parts = scheduler.SequentialLR.schedulers
+        last = parts[-1]
+        key = f"{path}.SequentialLR.schedulers.{len(parts) - 1}.{last.name}.total_iters"
+        wanted = max_steps - total + (last.total_iters or 0)
+        if wanted > 0:
+            hint = f"for example --set {key}={wanted}"
+    yield Problem(
+        path=f"{path}.{scheduler.name}",
+        got=f"{total} steps in all",
+        allowed=f"{max_steps}, the value of {MAX_STEPS}",
+        hint=hint,
+        reads=(MAX_STEPS,),
+    )
+
+
+def _precision(params: Params) -> Iterator[Problem]:
+    init = params.trainer.init
+    precision, path = init.precision, f"{INIT}.precision"
+    if precision.fp16_type == "cbfloat16" and precision.loss_scaling_factor != "dynamic":
+        yield Problem(
+            path=f"{path}.loss_scaling_factor",
+            got=f"{precision.loss_scaling_factor:g}",
+            allowed="dynamic, which cbfloat16 needs",
+            reads=(f"{path}.fp16_type",),
+        )
+    if init.backend_type == "CSX" and "precision" not in init.model_fields_set:
+        yield Problem(
+            path=path,
+            got="nothing",
+            allowed="a precision block, as CSX computes in half precision",
+            reads=(f"{INIT}.backend", f"{INIT}.device"),
+        )
+
+
+def _dataloader(params: Params, path: str, loader: DataLoaderParams) -> Iterator[Problem]:
+    init = params.trainer.init
+    length, positions = loader.max_sequence_length, init.model.max_position_embeddings
+    if length is not None and length > positions:
+        yield Problem(
+            path=f"{path}.max_sequence_length",
+            got=str(length),
+            allowed=f"at most max_position_embeddings {positions}",
+            reads=(f"{MODEL}.max_position_embeddings",),
+        )
+    cluster = init.backend.cluster_config
+    if init.backend_type == "CSX" and cluster is not None and loader.batch_size % cluster.num_csx:
+        yield Problem(
+            path=f"{path}.batch_size",
+            got=str(loader.batch_size),
+            allowed=f"a multiple of num_csx {cluster.num_csx}",
+            reads=(f"{INIT}.backend.cluster_config.num_csx",),
+        )
+    is_ours = loader.data_processor == "MediSwiftPretrainingDataProcessor"
+    if loader.tokenizer_sha256 is not None and not is_ours:
+        yield Problem(
+            path=f"{path}.tokenizer_sha256",
+            got=spell(loader.tokenizer_sha256),
+            allowed=f"nothing, as {loader.data_processor} does not check it",
+            reads=(f"{path}.data_processor",),
+        )

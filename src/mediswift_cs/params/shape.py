@@ -1,0 +1,188 @@
+"""Types, ranges and unknown keys: what pydantic finds in a params file, in our words.
+
+A file with mistakes is mended in a copy (wrong keys taken out, missing ones filled in), so that
+what holds between keys can still be checked and every problem is listed at once.
+"""
+
+import copy
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from mediswift_cs.params.describe import (
+    Path,
+    describe,
+    dotted,
+    find_key,
+    keys_of,
+    nearest,
+    section_at,
+)
+from mediswift_cs.params.problem import Problem, spell
+from mediswift_cs.params.schema import Params
+
+# In the place of a required key that is missing, while the other keys are checked.
+STAND_INS: dict[str, Any] = {
+    "batch_size": 1,
+    "data_dir": ".",
+    "data_processor": "MediSwiftPretrainingDataProcessor",
+    "end_learning_rate": 0.0,
+    "initial_learning_rate": 0.0,
+    "learning_rate": 0.0,
+    "log_steps": 1,
+    "name": "mediswift",
+    "sparsity": 0.0,
+    "total_iters": 1,
+}
+
+
+class Shape(NamedTuple):
+    """A file that was read against the schema."""
+
+    params: Params | None
+    """The file, or its mended copy; None where it cannot be mended."""
+    problems: list[Problem]
+    wrong: set[Path]
+    """The paths that were mended: their values say nothing."""
+
+
+def check_shape(raw: Any) -> Shape:
+    """Read a parsed YAML document against the schema; `raw` is left as it is."""
+    document = copy.deepcopy(raw)
+    problems: list[Problem] = []
+    wrong: set[Path] = set()
+    seen: set[tuple[int, str]] = set()
+    # Each round mends at least one path, and a path is at most this deep.
+    for _ in range(20):
+        try:
+            return Shape(Params.model_validate(document), problems, wrong)
+        except ValidationError as error:
+            errors = error.errors(include_url=False)
+        found: dict[Path, str] = {}
+        for entry in errors:
+            path = _path_in(document, entry["loc"], is_missing=entry["type"] == "missing")
+            found.setdefault(path, entry["type"])
+        for path, kind in found.items():
+            if not path:
+                problems.append(_root_problem(document))
+                return Shape(None, problems, wrong)
+            # An anchor used twice is one mapping, and its mistakes are one mistake.
+            owner = (id(_node(document, path[:-1])), str(path[-1]))
+            if owner not in seen and not _is_under(path, wrong):
+                problems.append(_problem(document, path, kind))
+            seen.add(owner)
+            wrong.update({path, _meant(path)})
+        for path, kind in found.items():
+            _mend(document, path, kind)
+    return Shape(None, problems, wrong)
+
+
+def _meant(path: Path) -> Path:
+    """The key that a misspelt one stands for: its value is not known either."""
+    section = section_at(Params, path[:-1])
+    guess = nearest(str(path[-1]), sorted(keys_of(section))) if section is not None else None
+    return (*path[:-1], guess or path[-1])
+
+
+def _root_problem(document: Any) -> Problem:
+    return Problem(path="the file", got=spell(document), allowed="a mapping with the key trainer")
+
+
+def _path_in(document: Any, loc: Path, *, is_missing: bool) -> Path:
+    """The path in the document of pydantic's location, which also names alternatives of unions."""
+    path: list[str | int] = []
+    node = document
+    for index, part in enumerate(loc):
+        if isinstance(node, dict):
+            key = _key_in(node, part)
+            if key is not None:
+                path.append(key)
+                node = node[key]
+            elif is_missing and index == len(loc) - 1:
+                path.append(part)
+        elif isinstance(node, list) and isinstance(part, int) and part < len(node):
+            path.append(part)
+            node = node[part]
+    return tuple(path)
+
+
+def _key_in(node: dict[Any, Any], part: str | int) -> Any:
+    if part in node:
+        return part
+    # Class names may be written in any case, and lr stands for learning_rate.
+    spellings = {str(key).lower(): key for key in node}
+    return spellings.get(
+        str(part).lower(), "lr" if part == "learning_rate" and "lr" in node else None
+    )
+
+
+def _node(document: Any, path: Path) -> Any:
+    for part in path:
+        document = document[part]
+    return document
+
+
+def _is_under(path: Path, wrong: set[Path]) -> bool:
+    return any(path[: len(prefix)] == prefix for prefix in wrong)
+
+
+def _problem(document: Any, path: Path, kind: str) -> Problem:
+    parent = section_at(Params, path[:-1])
+    value = None if kind == "missing" else _node(document, path)
+    if kind == "one_name":
+        return _name_problem(document, path)
+    last = next((part for part in reversed(path) if isinstance(part, str)), "")
+    name = find_key(parent, last) if parent is not None else None
+    if kind == "extra_forbidden" and parent is not None:
+        return unknown_key(path, value, parent)
+    allowed = describe(keys_of(parent)[name]) if parent is not None and name else "another value"
+    if isinstance(path[-1], int):
+        allowed = allowed.removeprefix("a list, each entry ")
+    got = "nothing" if kind == "missing" else spell(value)
+    # ModelZoo may know more values than the one that is covered.
+    is_narrow = kind == "literal_error" and " or " not in allowed
+    hint = "MediSwift covers no other value" if is_narrow else ""
+    return Problem(path=dotted(path), got=got, allowed=allowed, hint=hint)
+
+
+def unknown_key(path: Path, value: Any, section: type[Any]) -> Problem:
+    """A key that the section does not have, or does not cover."""
+    key = str(path[-1])
+    if key in section.not_covered:
+        neutral = " or ".join(spell(v) for v in section.not_covered[key])
+        hint = f"{key} is a key of ModelZoo that MediSwift does not cover"
+        return Problem(path=dotted(path), got=spell(value), allowed=neutral, hint=hint)
+    known = sorted(keys_of(section))
+    guess = nearest(key, known)
+    allowed = guess or ", ".join(known) or "no key at all"
+    hint = f"the nearest of the {len(known)} known keys" if guess else ""
+    return Problem(path=dotted(path), got="an unknown key", allowed=allowed, hint=hint)
+
+
+def _name_problem(document: Any, path: Path) -> Problem:
+    """A mapping that should name one class, and names none, two or an unknown one."""
+    section = section_at(Params, path)
+    assert section is not None
+    names = list(keys_of(section))
+    given = _node(document, path)
+    got = ", ".join(map(str, given)) if given else "{}"
+    guess = nearest(got, names)
+    allowed = guess or ", ".join(names)
+    hint = f"the nearest of the {len(names)} known names" if guess and len(names) > 1 else ""
+    return Problem(path=dotted(path), got=got, allowed=allowed, hint=hint)
+
+
+def _mend(document: Any, path: Path, kind: str) -> None:
+    """Take a wrong key out, or fill a missing one in."""
+    try:
+        parent = _node(document, path[:-1])
+    except (KeyError, IndexError, TypeError):
+        return  # gone with a key above it
+    key = path[-1]
+    if kind == "missing" and key in STAND_INS:
+        parent[key] = STAND_INS[str(key)]
+    elif kind == "missing" or isinstance(parent, list):
+        # A list keeps its numbering, and a section without a required key is of no use.
+        _mend(document, path[:-1], "wrong")
+    elif isinstance(parent, dict):
+        parent.pop(key, None)
