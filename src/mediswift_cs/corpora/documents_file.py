@@ -15,6 +15,7 @@ SUFFIXES = (".jsonl.zst", ".jsonl")
 
 _FIELDS = frozenset(field.name for field in fields(Document))
 _LEVEL = 3
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _CHUNK = 1 << 17
 
 
@@ -43,7 +44,7 @@ class DocumentsWriter:
 
 
 def read_lines(path: Path) -> Iterator[bytes]:
-    """The lines of a ``.jsonl.zst`` or ``.jsonl`` file, each with its line end.
+    """The lines of a file of JSON lines, zstd or plain, each with its line end.
 
     Raises:
         DataError: unreadable, cut short, or damaged.
@@ -51,7 +52,7 @@ def read_lines(path: Path) -> Iterator[bytes]:
     try:
         with path.open("rb") as file:
             rest = b""
-            for chunk in _decompressed(file, path) if path.suffix == ".zst" else _plain(file):
+            for chunk in _decompressed(file, path) if _is_zstd(file) else _plain(file):
                 *lines, rest = (rest + chunk).split(b"\n")
                 for line in lines:
                     yield line + b"\n"
@@ -61,6 +62,12 @@ def read_lines(path: Path) -> Iterator[bytes]:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
     except zstandard.ZstdError as error:
         raise DataError(f"{path} is no zstd file, or a damaged one: {error}") from error
+
+
+def _is_zstd(file: IO[bytes]) -> bool:
+    magic = file.read(len(_ZSTD_MAGIC))
+    file.seek(0)
+    return magic == _ZSTD_MAGIC
 
 
 def _plain(file: IO[bytes]) -> Iterator[bytes]:

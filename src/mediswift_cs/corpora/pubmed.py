@@ -162,15 +162,12 @@ def _check_root(parser: etree.XMLPullParser, path: Path) -> bool:
 
 def _records(parser: etree.XMLPullParser, path: Path) -> Iterator[Record | Deletion]:
     for _, element in parser.read_events():
-        try:
-            if element.tag == "DeleteCitation":
-                yield from _deletions(element)
-            elif element.tag == "PubmedBookArticle":
-                yield Record(pmid=None, is_book=True)
-            else:
-                yield _record(element)
-        except DataError as error:
-            raise DataError(f"{path}: {error}") from error
+        if element.tag == "DeleteCitation":
+            yield from _deletions(element, path)
+        elif element.tag == "PubmedBookArticle":
+            yield Record(pmid=None, is_book=True)
+        else:
+            yield _record(element)
         _free(element, path)
 
 
@@ -208,11 +205,13 @@ def _record(article: etree._Element) -> Record:
     )
 
 
-def _deletions(element: etree._Element) -> Iterator[Deletion]:
+def _deletions(element: etree._Element, path: Path) -> Iterator[Deletion]:
     for pmid_element in element.iterfind("PMID"):
         pmid = _pmid(pmid_element)
         if pmid is None:
-            raise DataError(f"DeleteCitation holds PMID {pmid_element.text!r}, which is no number")
+            raise DataError(
+                f"{path} has {pmid_element.text!r} as a PMID in DeleteCitation, expected a number"
+            )
         yield Deletion(pmid, _version(pmid_element))
 
 

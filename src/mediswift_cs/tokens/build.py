@@ -112,7 +112,7 @@ def _check_positive(name: str, value: int) -> None:
 
 
 def _existing(output: Path, planned: Manifest, *, overwrite: bool) -> Manifest | None:
-    """The manifest in ``output`` if ``planned`` would make the same, None if there is work to do."""
+    """The manifest in ``output`` if ``planned`` would make the same, None if there is work."""
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return None
     if not (output / MANIFEST_NAME).is_file():

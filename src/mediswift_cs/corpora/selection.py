@@ -1,0 +1,50 @@
+"""Which PubMed records become documents, and the reason for each that does not."""
+
+from dataclasses import dataclass
+
+from mediswift_cs.corpora.pubmed import Record
+
+# What becomes of a record: exactly one of these, so the counts add up to the records read.
+OUTCOMES = (
+    "kept",
+    "no_pmid",
+    "book",
+    "superseded",
+    "deleted",
+    "retracted",
+    "not_english",
+    "no_abstract",
+    "empty_text",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """The choices of the user; by default only what makes good training text is kept.
+
+    Attributes:
+        title_only: keep records without an abstract, as their title.
+        other_languages: keep articles none of whose languages is English. (A record that states no
+            language is always kept.)
+        retracted: keep retracted articles.
+    """
+
+    title_only: bool = False
+    other_languages: bool = False
+    retracted: bool = False
+
+    def outcome(self, record: Record) -> str:
+        """``"kept"``, or the first reason to leave the record out, looking at it alone."""
+        if record.is_book:
+            return "book"
+        if record.pmid is None:
+            return "no_pmid"
+        if record.is_retracted and not self.retracted:
+            return "retracted"
+        if record.languages and "eng" not in record.languages and not self.other_languages:
+            return "not_english"
+        if not record.abstract and not self.title_only:
+            return "no_abstract"
+        if not record.abstract and not record.title:
+            return "empty_text"
+        return "kept"

@@ -1,0 +1,139 @@
+"""Texts of a Hugging Face data set: local JSON lines or Parquet, or by name on the Hub."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+from mediswift_cs.corpora.files import describe_files
+from mediswift_cs.errors import DataError
+from mediswift_cs.tokens.shards import SourceEntry
+from mediswift_cs.tokens.texts import Text, TextSource
+
+# Reader of `datasets` by the end of a single file's name.
+_READERS = {".jsonl": "json", ".json": "json", ".parquet": "parquet"}
+_COMPRESSIONS = (".zst", ".gz")
+
+
+def dataset_source(
+    name_or_path: str,
+    *,
+    text_column: str = "text",
+    id_column: str | None = None,
+    config: str | None = None,
+    split: str = "train",
+) -> TextSource:
+    """Read one column as a stream; nothing is copied into the cache of ``datasets``.
+
+    Args:
+        name_or_path: a ``.jsonl``, ``.json`` or ``.parquet`` file (JSON also .gz or .zst), a folder
+            of such files, or the name of a data set on the Hub. Code that comes with a data set is
+            never run.
+        id_column: column whose value decides the split of a document; without it, the text does, so
+            that equal texts are on one side.
+        config: configuration of the data set, where it has several.
+        split: the data set's own split to read.
+
+    Raises:
+        DataError: not found, not readable, or without that split.
+    """
+    builder = _builder(name_or_path, config)
+    data_files = builder.config.data_files
+    if not data_files or split not in data_files:
+        allowed = ", ".join(map(str, data_files)) if data_files else "none"
+        raise DataError(f"data set {name_or_path} has no split {split!r}, it has: {allowed}")
+
+    def read() -> Iterator[Text]:
+        yield from _texts(builder, name_or_path, split, text_column, id_column)
+
+    return TextSource(
+        entries=_entries(list(map(str, data_files[split]))),
+        read=read,
+        options={
+            "dataset": _name(name_or_path),
+            "dataset_config": config,
+            "dataset_split": split,
+            "text_column": text_column,
+            "id_column": id_column,
+        },
+    )
+
+
+def _builder(name_or_path: str, config: str | None) -> Any:
+    import datasets
+
+    path = Path(name_or_path)
+    arguments: dict[str, Any] = {"path": name_or_path, "name": config}
+    if path.is_file():
+        suffixes = [s for s in path.suffixes if s not in _COMPRESSIONS]
+        reader = _READERS.get(suffixes[-1] if suffixes else "")
+        if reader is None:
+            raise DataError(
+                f"cannot tell the format of {path}: allowed are {', '.join(_READERS)} "
+                f"(JSON also with {' or '.join(_COMPRESSIONS)})"
+            )
+        arguments = {"path": reader, "data_files": [str(path)]}
+    try:
+        return datasets.load_dataset_builder(**arguments, trust_remote_code=False)
+    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+        raise DataError(f"cannot open data set {name_or_path}: {_first_line(error)}") from error
+
+
+def _entries(data_files: list[str]) -> tuple[SourceEntry, ...]:
+    """Local files with size and md5; remote ones by their address, which names the revision."""
+    local = [Path(file) for file in data_files if not urlparse(file).scheme]
+    described = describe_files([(path, path.name) for path in local])
+    remote = [file for file in data_files if urlparse(file).scheme]
+    return (
+        *(SourceEntry(path=f.name, bytes=f.num_bytes, md5=f.md5) for f in described),
+        *(SourceEntry(path=file) for file in remote),
+    )
+
+
+def _name(name_or_path: str) -> str:
+    """The manifest names no folder of this machine."""
+    path = Path(name_or_path)
+    return path.name if path.exists() else name_or_path
+
+
+def _texts(
+    builder: Any, name: str, split: str, text_column: str, id_column: str | None
+) -> Iterator[Text]:
+    rows = enumerate(_rows(builder, name, split), start=1)
+    for number, row in rows:
+        for column in (text_column, id_column):
+            if column is not None and column not in row:
+                raise DataError(
+                    f"data set {name} has no column {column!r}, it has: {', '.join(row)}"
+                )
+        text = row[text_column] if row[text_column] is not None else ""
+        if not isinstance(text, str):
+            raise DataError(
+                f"column {text_column!r} of row {number} of {name} is "
+                f"{type(text).__name__}, expected a string"
+            )
+        yield Text(_id(row, id_column, text, f"row {number} of {name}"), text)
+
+
+def _rows(builder: Any, name: str, split: str) -> Iterator[dict[str, Any]]:
+    import datasets
+
+    try:
+        yield from builder.as_streaming_dataset(split=split)
+    except (OSError, EOFError, ValueError, datasets.exceptions.DatasetsError) as error:
+        raise DataError(f"cannot read data set {name}: {_first_line(error)}") from error
+
+
+def _id(row: dict[str, Any], id_column: str | None, text: str, where: str) -> str:
+    if id_column is None:
+        digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16)
+        return f"text:{digest.hexdigest()}"
+    value = row[id_column]
+    if not isinstance(value, str | int) or value == "":
+        raise DataError(f"column {id_column!r} of {where} is {value!r}, expected an id")
+    return str(value)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
