@@ -49,8 +49,10 @@ class ModelSize:
     """Whether the paper has this size."""
 
     # Shape
-    hidden_size: int = _from("I", "12 * layers * width**2 gives the stated sizes exactly")
-    num_hidden_layers: int = _from("I", "12 * layers * width**2 gives the stated sizes exactly")
+    hidden_size: int = _from("I", "12 * layers * width**2 gives the stated sizes to the digit")
+    num_hidden_layers: int = _from(
+        "I", "12 * layers * width**2 gives the stated sizes to the digit"
+    )
     num_heads: int = _from("I", "shapes of GPT-2 medium, Cerebras-GPT 590M and GPT-3 XL")
     filter_size: int = _from("I", "four times the width, as in every Cerebras GPT-3 file")
     vocab_size: int = _from("D", "GPT-2's BPE; the paper's vocabulary is not public", 50257)
@@ -59,16 +61,18 @@ class ModelSize:
     )
 
     # Training
-    batch_size: int = _from("D", "with max_steps, exactly the quoted 104,857,600,000 tokens", 256)
-    max_steps: int = _from("D", "with batch_size, exactly the quoted tokens", 200_000)
+    batch_size: int = _from("D", "with max_steps, the quoted 104.86e9 tokens", 256)
+    max_steps: int = _from("D", "with batch_size, the quoted 104.86e9 tokens", 200_000)
     warmup_steps: int = _from("D", "375 million tokens, as GPT-3", 715)
-    peak_learning_rate: float = _from("D", "GPT-3's for this size; the same at each sparsity")
+    peak_learning_rate: float = _from(
+        "D", "that of GPT-3 Medium, Cerebras-GPT 590M and 1.3B; the same at each sparsity"
+    )
     eval_frequency: int = _from("D", "20 evaluations a run", 10_000)
     checkpoint_steps: int = _from("D", "20 checkpoints a run", 10_000)
     log_steps: int = _from("D", "2,000 lines a run", 100)
 
     # Machine
-    backend_type: str = _from("D", "the paper trained on CS-2", "CSX")
+    backend_type: str = _from("D", "the machine of the paper", "CSX")
     num_workers: int = _from("D", "as the Cerebras GPT-3 files", 1)
 
     def __post_init__(self) -> None:
@@ -125,7 +129,9 @@ class Recipe:
     """What all sizes have in common."""
 
     layer_norm_epsilon: float = _from("I", "the Cerebras GPT-3 files", 1e-5)
-    dropout_rate: float = _from("I", "the Cerebras GPT-3 files train without dropout", 0.0)
+    dropout_rate: float = _from(
+        "I", "most Cerebras GPT-3 files, XL and 75 % sparse among them", 0.0
+    )
     initializer_std: float = _from("D", "GPT-2 and the Cerebras GPT-3 files", 0.02)
     initializer_cut: float = _from("D", "in standard deviations; the Cerebras GPT-3 files", 2.0)
     adam_beta1: float = _from("D", "GPT-3 and the Cerebras GPT-3 files", 0.9)

@@ -46,7 +46,7 @@ CHOICES: dict[str, tuple[str, Source]] = {
     ),
     "init_method of sparsity": (
         "random, the same fraction in each matrix",
-        Source(Mark.INFERRED, "the sister paper on sparse pre-training"),
+        Source(Mark.INFERRED, "the Cerebras files of static sparsity"),
     ),
     "learning rate of sparse variants": (
         "that of the dense one",
