@@ -33,7 +33,14 @@ class Precision:
             cstorch.backends.csx.precision.optimization_level = params.precision_opt_level
         cstorch.amp.enable_mixed_precision()
         cstorch.amp.set_half_dtype(params.fp16_type)
-        if params.fp16_type != "bfloat16":
+
+    def create_scaler(self) -> None:
+        """Set up loss scaling, where the number format needs it.
+
+        Called after the optimizer is made: a scaler knows only the optimizers that exist already.
+        """
+        params = self.params
+        if self.backend.is_csx and params.fp16_type != "bfloat16":
             self.scaler = cstorch.amp.GradScaler(
                 loss_scale=params.loss_scaling_factor,
                 init_scale=params.initial_loss_scale,

@@ -64,6 +64,7 @@ class Session:
                 configure_scheduler(self.optimizer, entry.model_dump(exclude_none=True))
                 for entry in init.schedulers or []
             ]
+            self.precision.create_scaler()
         self.sparsity: cstorch.sparse.SparsityAlgorithm | None = None
         if init.sparsity is not None:
             self.sparsity = apply_sparsity(self.model, self.optimizer, init.sparsity)
