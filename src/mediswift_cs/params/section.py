@@ -3,7 +3,15 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, model_validator
+from annotated_types import Ge, Gt, Le
+from pydantic import (
+    AllowInfNan,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Strict,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 
@@ -15,12 +23,14 @@ def _refuse_bool(value: object) -> object:
 
 
 # YAML writes 1e-8 without a dot as text, so numbers may come as text; ModelZoo reads them too.
-Real = Annotated[float, BeforeValidator(_refuse_bool), Field(allow_inf_nan=False)]
-NonNegativeReal = Annotated[Real, Field(ge=0.0)]
-PositiveReal = Annotated[Real, Field(gt=0.0)]
-Rate = Annotated[Real, Field(ge=0.0, le=1.0)]
-Count = Annotated[int, Strict(), Field(ge=0)]
-PositiveCount = Annotated[int, Strict(), Field(ge=1)]
+# Bounds are annotated_types, not Field(): two Field() in one Annotated lose "required"
+# (pydantic 2.8).
+Real = Annotated[float, BeforeValidator(_refuse_bool), AllowInfNan(False)]
+NonNegativeReal = Annotated[Real, Ge(0.0)]
+PositiveReal = Annotated[Real, Gt(0.0)]
+Rate = Annotated[Real, Ge(0.0), Le(1.0)]
+Count = Annotated[int, Strict(), Ge(0)]
+PositiveCount = Annotated[int, Strict(), Ge(1)]
 Flag = Annotated[bool, Strict()]
 
 

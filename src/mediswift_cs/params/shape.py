@@ -62,18 +62,21 @@ def check_shape(raw: Any) -> Shape:
         for entry in errors:
             path = _path_in(document, entry["loc"], is_missing=entry["type"] == "missing")
             found.setdefault(path, entry["type"])
+        new: set[Path] = set()
         for path, kind in found.items():
             if not path:
                 problems.append(_root_problem(document))
                 return Shape(None, problems, wrong)
             # An anchor used twice is one mapping, and its mistakes are one mistake.
             owner = (id(_node(document, path[:-1])), str(path[-1]))
-            if owner not in seen and not _is_under(path, wrong):
+            if owner not in seen and not _follows_from(path, wrong):
                 problems.append(_problem(document, path, kind))
             seen.add(owner)
-            wrong.update({path, _meant(path)})
-        for path, kind in found.items():
-            _mend(document, path, kind)
+            new.update({path, _meant(path)})
+        wrong |= new
+        mended = [_mend(document, path, kind) for path, kind in found.items()]
+        if not all(mended):
+            break
     return Shape(None, problems, wrong)
 
 
@@ -100,9 +103,9 @@ def _path_in(document: Any, loc: Path, *, is_missing: bool) -> Path:
                 node = node[key]
             elif is_missing and index == len(loc) - 1:
                 path.append(part)
-        elif isinstance(node, list) and isinstance(part, int) and part < len(node):
+        elif isinstance(node, list) and isinstance(part, int):
             path.append(part)
-            node = node[part]
+            node = node[part] if part < len(node) else None
     return tuple(path)
 
 
@@ -122,17 +125,20 @@ def _node(document: Any, path: Path) -> Any:
     return document
 
 
-def _is_under(path: Path, wrong: set[Path]) -> bool:
-    return any(path[: len(prefix)] == prefix for prefix in wrong)
+def _follows_from(path: Path, wrong: set[Path]) -> bool:
+    """Whether an earlier round mended something at, above or below `path`."""
+    return any(path[: len(other)] == other[: len(path)] for other in wrong)
 
 
 def _problem(document: Any, path: Path, kind: str) -> Problem:
-    parent = section_at(Params, path[:-1])
-    value = None if kind == "missing" else _node(document, path)
     if kind == "one_name":
         return _name_problem(document, path)
-    last = next((part for part in reversed(path) if isinstance(part, str)), "")
-    name = find_key(parent, last) if parent is not None else None
+    key_path = path
+    while isinstance(key_path[-1], int):
+        key_path = key_path[:-1]
+    parent = section_at(Params, key_path[:-1])
+    value = None if kind == "missing" else _node(document, path)
+    name = find_key(parent, str(key_path[-1])) if parent is not None else None
     if kind == "extra_forbidden" and parent is not None:
         return unknown_key(path, value, parent)
     allowed = describe(keys_of(parent)[name]) if parent is not None and name else "another value"
@@ -172,17 +178,20 @@ def _name_problem(document: Any, path: Path) -> Problem:
     return Problem(path=dotted(path), got=got, allowed=allowed, hint=hint)
 
 
-def _mend(document: Any, path: Path, kind: str) -> None:
-    """Take a wrong key out, or fill a missing one in."""
+def _mend(document: Any, path: Path, kind: str) -> bool:
+    """Take a wrong key out, or fill a missing one in; False where nothing would be left."""
+    if not path:
+        return False
     try:
         parent = _node(document, path[:-1])
     except (KeyError, IndexError, TypeError):
-        return  # gone with a key above it
+        return True  # gone with a key above it
     key = path[-1]
     if kind == "missing" and key in STAND_INS:
         parent[key] = STAND_INS[str(key)]
     elif kind == "missing" or isinstance(parent, list):
         # A list keeps its numbering, and a section without a required key is of no use.
-        _mend(document, path[:-1], "wrong")
+        return _mend(document, path[:-1], "wrong")
     elif isinstance(parent, dict):
         parent.pop(key, None)
+    return True

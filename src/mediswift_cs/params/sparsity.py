@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from annotated_types import Ge, Lt
+from pydantic import BeforeValidator, model_validator
 
 from mediswift_cs.params.section import Real, Section
 
-SparsityLevel = Annotated[Real, Field(ge=0.0, lt=1.0)]
+SparsityLevel = Annotated[Real, Ge(0.0), Lt(1.0)]
 
 
 def _as_list(value: object) -> object:

@@ -1,0 +1,287 @@
+"""Each rule: a broken file has its message, and a file that is not broken has none."""
+
+import copy
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from mediswift_cs.params.check import check
+from mediswift_cs.params.problem import Problem
+
+Raw = dict[str, Any]
+
+
+def put(raw: Raw, path: str, value: Any) -> Raw:
+    """A copy with one value set; the copy keeps what the anchors share."""
+    changed = copy.deepcopy(raw)
+    node: Any = changed
+    *parents, last = path.split(".")
+    for part in parents:
+        node = node[int(part) if isinstance(node, list) else part]
+    node[int(last) if isinstance(node, list) else last] = value
+    return changed
+
+
+def drop(raw: Raw, path: str) -> Raw:
+    changed = copy.deepcopy(raw)
+    node: Any = changed
+    *parents, last = path.split(".")
+    for part in parents:
+        node = node[int(part) if isinstance(node, list) else part]
+    del node[last]
+    return changed
+
+
+def the_problem(raw: Raw) -> Problem:
+    (problem,) = check(raw)
+    return problem
+
+
+INIT = "trainer.init"
+MODEL = f"{INIT}.model"
+PARTS = f"{INIT}.schedulers.0.SequentialLR.schedulers"
+FILTER = f"{INIT}.sparsity.param_filter"
+TRAIN = "trainer.fit.train_dataloader"
+
+# path, value, path of the message, got, allowed (or hint)
+BROKEN: list[tuple[str, Any, str, str, str]] = [
+    # ranges and types
+    (f"{INIT}.sparsity.sparsity", 1.75, f"{INIT}.sparsity.sparsity", "1.75", "less than 1"),
+    (f"{INIT}.sparsity.sparsity", 1.0, f"{INIT}.sparsity.sparsity", "1.0", "less than 1"),
+    (f"{INIT}.sparsity.sparsity", -0.1, f"{INIT}.sparsity.sparsity", "-0.1", "at least 0"),
+    (f"{INIT}.sparsity.sparsity", True, f"{INIT}.sparsity.sparsity", "true", "a number"),
+    (f"{INIT}.sparsity", 1.75, f"{INIT}.sparsity", "1.75", "a mapping"),
+    (f"{INIT}.sparsity.algorithm", "rigl", f"{INIT}.sparsity.algorithm", "'rigl'", "static"),
+    (f"{INIT}.sparsity.update", {"freq": 1}, f"{INIT}.sparsity.update", "freq", "null"),
+    (f"{MODEL}.num_heads", "4", f"{MODEL}.num_heads", "'4'", "a whole number, at least 1"),
+    (f"{MODEL}.num_heads", True, f"{MODEL}.num_heads", "true", "a whole number, at least 1"),
+    (f"{MODEL}.num_heads", 0, f"{MODEL}.num_heads", "0", "a whole number, at least 1"),
+    (f"{MODEL}.dropout_rate", float("nan"), f"{MODEL}.dropout_rate", "nan", "a number"),
+    (f"{MODEL}.dropout_rate", 1.5, f"{MODEL}.dropout_rate", "1.5", "at most 1"),
+    (f"{MODEL}.use_ffn_bias", "yes", f"{MODEL}.use_ffn_bias", "'yes'", "true or false"),
+    (f"{MODEL}.name", "gpt3", f"{MODEL}.name", "'gpt3'", "mediswift"),
+    (f"{MODEL}.loss_scaling", "mean", f"{MODEL}.loss_scaling", "'mean'", "num_tokens or batch"),
+    (f"{MODEL}.initializer.std", "big", f"{MODEL}.initializer.std", "'big'", "a number"),
+    (f"{MODEL}.initializer.name", "xavier", f"{MODEL}.initializer.name", "'xavier'", "normal"),
+    (f"{INIT}.optimizer.AdamW.betas", [0.9], f"{INIT}.optimizer.AdamW.betas.1", "nothing", "2"),
+    (f"{INIT}.checkpoint.checkpoint_name", "x.mdl", f"{INIT}.checkpoint.checkpoint_name", "x", "s"),
+    (f"{INIT}.backend.backend_type", "TPU", f"{INIT}.backend.backend_type", "'TPU'", "CSX or CPU"),
+    (f"{TRAIN}.data_processor", "Mine", f"{TRAIN}.data_processor", "'Mine'", "GptHDF5MapDataP"),
+    (f"{TRAIN}.tokenizer_sha256", "abc", f"{TRAIN}.tokenizer_sha256", "'abc'", "[0-9a-f]{64}"),
+    (f"{TRAIN}.batch_size", 0, f"{TRAIN}.batch_size", "0", "at least 1"),
+    (f"{TRAIN}.use_vsl", True, f"{TRAIN}.use_vsl", "true", "false"),
+    (f"{INIT}.loop", 5, f"{INIT}.loop", "5", "a mapping"),
+    (f"{INIT}.schedulers", {}, f"{INIT}.schedulers", "{}", "a list"),
+    # unknown keys and names
+    (f"{MODEL}.hiden_size", 256, f"{MODEL}.hiden_size", "an unknown key", "hidden_size"),
+    (f"{INIT}.loop.max_step", 5, f"{INIT}.loop.max_step", "an unknown key", "max_steps"),
+    ("trainer.initt", {}, "trainer.initt", "an unknown key", "init"),
+    ("zzz", 1, "zzz", "an unknown key", "trainer"),
+    (f"{INIT}.optimizer", {"SGD": {}}, f"{INIT}.optimizer", "SGD", "AdamW"),
+    (f"{INIT}.callbacks.0", {"KeepNCheckpoint": {}}, f"{INIT}.callbacks.0", "KeepN", "KeepNChec"),
+    (f"{INIT}.callbacks.0.KeepNCheckpoints.m", 3, "", "an unknown key", "n"),
+    (f"{PARTS}.1", {"CosinDecayLR": {}}, f"{PARTS}.1", "CosinDecayLR", "CosineDecayLR"),
+    # what the decoder does not cover
+    (f"{MODEL}.position_embedding_type", "alibi", "", "'alibi'", "learned"),
+    (f"{MODEL}.nonlinearity", "swiglu", "", "'swiglu'", "gelu"),
+    (f"{MODEL}.moe", {"num_experts": 4}, f"{MODEL}.moe", "num_experts", "does not cover"),
+    (f"{MODEL}.mup_base_hidden_size", 256, "", "256", "does not cover"),
+    (f"{MODEL}.scale_qk_dot_by_d", True, "", "true", "does not cover"),
+    (f"{MODEL}.embeddings_scale", 10, "", "10", "does not cover"),
+    # between keys
+    (f"{MODEL}.num_heads", 7, f"{MODEL}.num_heads", "7", "a divisor of hidden_size 256"),
+    (f"{MODEL}.initializer.a", 1.0, f"{MODEL}.initializer.a", "1", "at most b, 0.04"),
+    (f"{FILTER}.2", "*linear.weight", f"{FILTER}.2", "'*linear.weight'", "matches no parameter"),
+    (f"{FILTER}.0", "*PROJ*", f"{FILTER}.0", "'*PROJ*'", "matches no parameter"),
+    (f"{FILTER}.0", "proj_q*", f"{FILTER}.0", "'proj_q*'", "matches no parameter"),
+    (f"{FILTER}.0", "*embeddings.weight", f"{FILTER}.0", "", "the embedding model.embedding_la"),
+    (f"{FILTER}.0", "*norm?.weight", f"{FILTER}.0", "", "the norm model.transformer_decoder"),
+    (f"{FILTER}.0", "*proj_q_dense_layer*", f"{FILTER}.0", "", "the bias model.transformer_dec"),
+    (f"{FILTER}.0", "*lm_head*", f"{FILTER}.0", "", "the head model.lm_head.weight"),
+    (f"{FILTER}.0", "*ln_f*", f"{FILTER}.0", "", "the norm model.ln_f.weight"),
+    (FILTER, [], FILTER, "[]", "a glob that matches projection weights only"),
+    (FILTER, "*weight", f"{FILTER}.0", "'*weight'", "it also matches the embedding"),
+    (f"{INIT}.loop.max_steps", 401, "", "400 steps in all", "401, the value of trainer.init.lo"),
+    (f"{PARTS}.0.LinearLR.total_iters", 41, "", "401 steps", "400, the value of"),
+    (f"{PARTS}.0.LinearLR.total_iters", 400, "", "a warm-up of 400 steps", "fewer than the 400"),
+    (f"{PARTS}.0.LinearLR.total_iters", 900, "", "a warm-up of 900 steps", "fewer than the 400"),
+    (f"{INIT}.schedulers.0.SequentialLR.milestones", [39], "", "[39]", "[40], the sums of"),
+    (f"{INIT}.schedulers", [], f"{INIT}.schedulers", "nothing", "a schedule, or a learning_rate"),
+    (f"{INIT}.loop", {"eval_steps": 1}, f"{INIT}.loop", "no length of the run", "max_steps, num_s"),
+    (f"{INIT}.precision.fp16_type", "cbfloat16", "", "1", "dynamic, which cbfloat16 needs"),
+    (f"{TRAIN}.max_sequence_length", 257, "", "257", "at most max_position_embeddings 256"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "where", "got", "allowed"), BROKEN)
+def test_a_broken_file_has_its_message(
+    tiny: Raw, path: str, value: Any, where: str, got: str, allowed: str
+) -> None:
+    problem = the_problem(put(tiny, path, value))
+    if where:
+        assert problem.path == where
+    assert got in problem.got
+    assert allowed in f"{problem.allowed}; {problem.hint}"
+    line = problem.line("f.yaml")
+    assert "\n" not in line
+    assert re.fullmatch(r"\S+: got .+, allowed: .+ \(in f\.yaml\)", line)
+
+
+REQUIRED = [
+    f"{MODEL}.name",
+    f"{INIT}.model",
+    f"{INIT}.logging.log_steps",
+    f"{TRAIN}.batch_size",
+    f"{TRAIN}.data_dir",
+    f"{TRAIN}.data_processor",
+    f"{PARTS}.1.CosineDecayLR.total_iters",
+    f"{PARTS}.0.LinearLR.initial_learning_rate",
+    f"{INIT}.sparsity.sparsity",
+    "trainer.init",
+    "trainer.fit.train_dataloader",
+    "trainer",
+]
+
+
+@pytest.mark.parametrize("path", REQUIRED)
+def test_a_missing_key_is_named(tiny: Raw, path: str) -> None:
+    problem = the_problem(drop(tiny, path))
+    assert (problem.path, problem.got) == (path, "nothing")
+
+
+@pytest.mark.parametrize("path", REQUIRED)
+def test_a_missing_key_hides_no_other_problem(tiny: Raw, path: str) -> None:
+    broken = put(tiny, "trainer.fit.val_dataloader.max_sequence_length", 999)
+    problems = check(drop(broken, path))
+    others = [problem for problem in problems if problem.path != path]
+    if path in ("trainer", "trainer.init", f"{INIT}.model", "trainer.fit.train_dataloader"):
+        assert len(problems) >= 1  # without the section there is nothing to compare with
+    else:
+        (other,) = others
+        assert other.path == "trainer.fit.val_dataloader.max_sequence_length"
+
+
+@pytest.mark.parametrize("raw", [None, [], "text", 3, {}])
+def test_what_is_no_params_file_at_all(raw: Any) -> None:
+    (problem,) = check(raw)
+    assert "trainer" in f"{problem.path} {problem.allowed}"
+
+
+def test_files_that_are_not_broken_have_no_problem(tiny: Raw, xl: Raw) -> None:
+    assert check(tiny) == []
+    assert check(xl) == []
+    # Within the limits, or another spelling of the same.
+    allowed: list[tuple[str, Any]] = [
+        (f"{INIT}.sparsity.sparsity", 0.0),
+        (f"{INIT}.sparsity", 0.75),
+        (f"{INIT}.sparsity", [{"sparsity": 0.75}]),
+        (f"{INIT}.sparsity", None),
+        (f"{FILTER}.0", "*self_attn*dense_layer.weight"),
+        (FILTER, "*linear_layer.weight"),
+        (f"{MODEL}.num_heads", 8),
+        (f"{MODEL}.moe", {"num_experts": 0}),
+        (f"{MODEL}.mup_base_hidden_size", None),
+        (f"{MODEL}.embedding_initializer", "truncated_normal"),
+        (f"{INIT}.optimizer", {"adamw": {"lr": "1e-3", "eps": "1e-8"}}),
+        (f"{INIT}.schedulers.0.SequentialLR.milestones", [40]),
+        (f"{INIT}.callbacks", [{"checkloss": None}, {"ComputeNorm": {}}]),
+        (f"{INIT}.callbacks", [{"ScopedTrainFlags": {"csx.performance.micro_batch_size": 88}}]),
+        (f"{INIT}.backend.backend_type", "cpu"),
+        (f"{INIT}.loop.eval_frequency", 0.5),
+        (f"{TRAIN}.max_sequence_length", 256),
+        (f"{TRAIN}.data_processor", "GptHDF5MapDataProcessor"),
+        ("trainer.validate", None),
+        ("trainer.fit.ckpt_path", None),
+    ]
+    for path, value in allowed:
+        assert check(put(tiny, path, value)) == [], (path, value)
+
+
+def break_five(raw: Raw) -> Raw:
+    raw = put(raw, f"{MODEL}.num_heads", 7)
+    raw = put(raw, f"{INIT}.sparsity.sparsity", 1.75)
+    raw = put(raw, f"{FILTER}.2", "*nothing*")
+    raw = put(raw, f"{INIT}.loop.max_steps", 500)
+    return put(raw, f"{INIT}.logging.log_step", 10)
+
+
+def test_every_problem_is_listed_at_once(tiny: Raw) -> None:
+    paths = sorted(problem.path for problem in check(break_five(tiny)))
+    assert paths == [
+        f"{INIT}.logging.log_step",
+        f"{MODEL}.num_heads",
+        f"{INIT}.schedulers.0.SequentialLR",
+        f"{FILTER}.2",
+        f"{INIT}.sparsity.sparsity",
+    ]
+
+
+def test_problems_add_up(tiny: Raw) -> None:
+    """Mistakes in different sections do not hide one another, in any combination."""
+    mistakes: list[Callable[[Raw], Raw]] = [
+        lambda raw: put(raw, f"{MODEL}.num_heads", 7),
+        lambda raw: put(raw, f"{INIT}.sparsity.init_method", "best"),
+        lambda raw: put(raw, f"{INIT}.precision.fp16_type", "cbfloat16"),
+        lambda raw: put(raw, f"{INIT}.schedulers.0.SequentialLR.milestones", [39]),
+        lambda raw: put(raw, f"{INIT}.optimizer", {"SGD": {}}),
+        lambda raw: put(raw, f"{TRAIN}.max_sequence_length", 512),
+        lambda raw: drop(raw, "trainer.fit.val_dataloader.data_dir"),
+        lambda raw: put(raw, f"{INIT}.callbacks.0", {"A": {}, "B": {}}),
+    ]
+    for chosen in range(1 << len(mistakes)):
+        raw = tiny
+        for index, mistake in enumerate(mistakes):
+            if chosen >> index & 1:
+                raw = mistake(raw)
+        assert len(check(raw)) == chosen.bit_count(), bin(chosen)
+
+
+def test_a_mistake_behind_an_anchor_is_one_mistake(tiny: Raw) -> None:
+    broken = put(tiny, "trainer.fit.val_dataloader.batch_size", "many")
+    assert broken["trainer"]["validate"]["val_dataloader"]["batch_size"] == "many"
+    assert the_problem(broken).path == "trainer.fit.val_dataloader.batch_size"
+    # Control: written out twice, it is two mistakes.
+    broken["trainer"]["validate"] = copy.deepcopy(broken["trainer"]["validate"])
+    assert len(check(broken)) == 2
+
+
+def test_what_follows_from_a_reported_mistake_is_not_reported_again(tiny: Raw) -> None:
+    # hidden_size falls back to 768, of which 7 is no divisor either: nobody knows.
+    broken = put(put(tiny, f"{MODEL}.hidden_size", "wide"), f"{MODEL}.num_heads", 7)
+    assert the_problem(broken).path == f"{MODEL}.hidden_size"
+    misspelt = put(drop(tiny, f"{MODEL}.hidden_size"), f"{MODEL}.hiden_size", 256)
+    assert the_problem(put(misspelt, f"{MODEL}.num_heads", 7)).path == f"{MODEL}.hiden_size"
+    assert len(check(put(tiny, f"{MODEL}.num_heads", 7))) == 1  # control
+
+
+def test_the_hint_of_a_schedule_mends_it(tiny: Raw) -> None:
+    broken = put(tiny, f"{INIT}.loop.max_steps", 500)
+    hint = the_problem(broken).hint
+    path, value = hint.removeprefix("for example --set ").split("=")
+    assert check(put(broken, path, int(value))) == []
+
+
+def test_rules_of_csx(xl: Raw) -> None:
+    assert the_problem(drop(xl, f"{INIT}.precision")).path == f"{INIT}.precision"
+    for factor in (1.0, 256):
+        problem = the_problem(put(xl, f"{INIT}.precision.loss_scaling_factor", factor))
+        assert problem.path == f"{INIT}.precision.loss_scaling_factor"
+    problems = check(put(xl, f"{INIT}.backend.cluster_config", {"num_csx": 3}))
+    assert {problem.allowed for problem in problems} == {"a multiple of num_csx 3"}
+    assert check(put(xl, f"{INIT}.backend.cluster_config", {"num_csx": 4})) == []
+
+
+def test_tokenizer_of_the_stock_processor(tiny: Raw) -> None:
+    raw = put(tiny, f"{TRAIN}.tokenizer_sha256", "0" * 64)
+    assert check(raw) == []
+    problem = the_problem(put(raw, f"{TRAIN}.data_processor", "GptHDF5MapDataProcessor"))
+    assert problem.path == f"{TRAIN}.tokenizer_sha256"
+
+
+def test_check_leaves_the_document_alone(tiny: Raw) -> None:
+    broken = break_five(tiny)
+    before = copy.deepcopy(broken)
+    check(broken)
+    assert broken == before

@@ -1,0 +1,36 @@
+"""Validation comes before any heavy work, so it must not be heavy itself."""
+
+import json
+import subprocess
+import sys
+import time
+
+LIMIT_SECONDS = 2.0
+HEAVY = ("torch", "cerebras", "numpy", "h5py", "transformers", "tokenizers", "datasets", "lxml")
+
+CODE = f"""
+import json, sys
+from mediswift_cs.params.load import load_params
+load_params("mediswift_xl_75.yaml", ["trainer.init.loop.max_steps=20"], check_data="none")
+print(json.dumps([name for name in {HEAVY} if name in sys.modules]))
+"""
+
+
+def seconds_and_output(code: str) -> tuple[float, str]:
+    start = time.perf_counter()
+    result = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    )
+    return time.perf_counter() - start, result.stdout
+
+
+def test_validation_is_quick_and_imports_nothing_heavy() -> None:
+    # The best of three, because the machine may be busy with something else.
+    runs = [seconds_and_output(CODE) for _ in range(3)]
+    assert min(seconds for seconds, _ in runs) < LIMIT_SECONDS
+    assert all(json.loads(output) == [] for _, output in runs)
+
+
+def test_the_check_of_imports_can_fail() -> None:
+    _, output = seconds_and_output("import numpy\n" + CODE)
+    assert json.loads(output) == ["numpy"]
