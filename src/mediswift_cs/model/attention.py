@@ -17,18 +17,37 @@ def fused_attention(query: Tensor, key: Tensor, value: Tensor, dropout_rate: flo
     )
 
 
-def explicit_attention(query: Tensor, key: Tensor, value: Tensor, dropout_rate: float) -> Tensor:
+def causal_bias(query: Tensor, length: int) -> Tensor:
+    """What is added to the scores: 0 for a position and those before it, -inf for later ones.
+
+    Like ``query`` in batch, heads and number format: [batch, heads, length, length].
+    """
+    position = torch.arange(length, device=query.device, dtype=torch.float32)
+    shape = (*query.shape[:2], length, length)
+    # In float arithmetic and at the full shape, because this is what has kernels on a CS-2.
+    distance = position[None, :].expand(shape) - position[:, None].expand(shape)
+    is_later = distance.to(query.dtype) > 0
+    return torch.where(is_later, torch.tensor(-math.inf, dtype=query.dtype), 0.0)
+
+
+def explicit_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    dropout_rate: float,
+    softmax_in_float32: bool = True,
+) -> Tensor:
     """The same attention written out, in the operations that a CS-2 has kernels for.
 
     query, key, value: [batch, heads, length, head size]; returns the same shape.
     """
-    scale = torch.tensor(1.0 / math.sqrt(query.shape[-1]), dtype=query.dtype, device=query.device)
+    scale = torch.tensor(1.0 / math.sqrt(query.shape[-1]), dtype=query.dtype)
     scores = torch.matmul(query * scale, key.transpose(-1, -2))
-    position = torch.arange(query.shape[-2], device=query.device)
-    future = position[None, :] > position[:, None]
-    scores = scores.masked_fill(future, torch.finfo(scores.dtype).min)
-    weights = functional.softmax(scores, dim=-1)
-    return torch.matmul(functional.dropout(weights, p=dropout_rate), value)
+    # The same in each layer; the compiler merges them.
+    scores = scores + causal_bias(query, query.shape[-2])
+    weights = functional.softmax(scores.float() if softmax_in_float32 else scores, dim=-1)
+    weights = functional.dropout(weights.to(scores.dtype), p=dropout_rate)
+    return torch.matmul(weights, value)
 
 
 class SelfAttention(nn.Module):
@@ -41,9 +60,12 @@ class SelfAttention(nn.Module):
         dropout_rate: float = 0.0,
         projection_bias: bool = True,
         output_bias: bool = True,
+        softmax_in_float32: bool = True,
     ) -> None:
+        """``softmax_in_float32`` counts on CSX only: the fused attention chooses by itself."""
         super().__init__()
         self.num_heads = num_heads
+        self.softmax_in_float32 = softmax_in_float32
         self.dropout_rate = dropout_rate
         self.proj_q_dense_layer = nn.Linear(hidden_size, hidden_size, bias=projection_bias)
         self.proj_k_dense_layer = nn.Linear(hidden_size, hidden_size, bias=projection_bias)
@@ -62,8 +84,11 @@ class SelfAttention(nn.Module):
         query = self.split_heads(self.proj_q_dense_layer(states))
         key = self.split_heads(self.proj_k_dense_layer(states))
         value = self.split_heads(self.proj_v_dense_layer(states))
+        dropout_rate = self.dropout_rate if self.training else 0.0
         # While a CSX graph is traced, tensors live on neither of these devices.
-        attend = fused_attention if states.device.type in ("cpu", "cuda") else explicit_attention
-        attended = attend(query, key, value, self.dropout_rate if self.training else 0.0)
+        if states.device.type in ("cpu", "cuda"):
+            attended = fused_attention(query, key, value, dropout_rate)
+        else:
+            attended = explicit_attention(query, key, value, dropout_rate, self.softmax_in_float32)
         projected: Tensor = self.proj_output_dense_layer(attended.transpose(1, 2).flatten(2))
         return projected

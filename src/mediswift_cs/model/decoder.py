@@ -4,6 +4,8 @@ The names of ModelZoo's GPT-2 and GPT-3 are kept to the letter, because its conv
 parameter filters and existing checkpoints rely on them.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -18,10 +20,17 @@ class PositionEmbedding(nn.Module):
     def __init__(self, max_position_embeddings: int, hidden_size: int) -> None:
         super().__init__()
         self.embed = nn.Embedding(max_position_embeddings, hidden_size)
+        self.as_constant: Callable[[Tensor], Tensor] | None = None
+        """Makes a CPU tensor a constant of the graph that is being traced; a host may set it."""
 
     def forward(self, input_ids: Tensor) -> Tensor:
-        """[batch, length] -> [1, length, hidden_size]."""
-        positions = torch.arange(input_ids.shape[1], device=input_ids.device, dtype=torch.int32)
+        """[batch, length] -> [batch or 1, length, hidden_size]."""
+        batch, length = input_ids.shape
+        if self.as_constant is not None:
+            constant = self.as_constant(torch.arange(length, device="cpu"))
+            at_constant: Tensor = self.embed(constant.expand(batch, -1))
+            return at_constant
+        positions = torch.arange(length, device=input_ids.device, dtype=torch.int32)
         embedded: Tensor = self.embed(positions[None, :])
         return embedded
 
@@ -88,6 +97,7 @@ class DecoderLayer(nn.Module):
             dropout_rate=config.resolved_attention_dropout_rate,
             projection_bias=config.use_projection_bias_in_attention,
             output_bias=config.use_ffn_bias_in_attention,
+            softmax_in_float32=config.attention_softmax_fp32,
         )
         self.norm3 = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_epsilon)
         self.ffn = FeedForward(

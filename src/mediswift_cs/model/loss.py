@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -22,10 +23,11 @@ def language_model_loss(
     per_token = functional.cross_entropy(
         logits.flatten(0, 1), labels.flatten().long(), reduction="none"
     )
-    mask = loss_mask.flatten().to(per_token.dtype)
-    total = (per_token * mask).sum()
+    # Zeros and ones are exact in every number format, their sum is not.
+    mask = loss_mask.to(logits.dtype)
+    total = (per_token * mask.flatten()).sum()
     if loss_scaling == "num_tokens":
-        return total / mask.sum()
+        return total / mask.sum(dtype=torch.float32)
     return total / labels.shape[0] * loss_weight
 
 

@@ -21,6 +21,8 @@ class Precision:
         self.params = params
         self.backend = cstorch.backend()
         self.scaler: Any = None
+        self.loss_scale: float | None = None
+        """The dynamic loss scale of the last step that was reported; None where there is none."""
         if self.backend.is_csx:
             self._configure_csx()
         else:
@@ -70,6 +72,20 @@ class Precision:
         else:
             self.scaler.step(optimizer)
             self.scaler.update()
+
+    def watch_loss_scale(self) -> None:
+        """Follow the dynamic loss scale, and stop a run that it can no longer save."""
+        if self.scaler is not None and self.params.loss_scaling_factor == "dynamic":
+            self._record_loss_scale(self.scaler.get_scale(), self.scaler.get_non_clamped_scale())
+
+    @cstorch.step_closure
+    def _record_loss_scale(self, loss_scale: Tensor, non_clamped_scale: Tensor) -> None:
+        self.loss_scale = float(loss_scale)
+        if float(non_clamped_scale) < self.loss_scale:
+            raise FloatingPointError(
+                f"gradients are still not finite at the smallest loss scale, {self.loss_scale:g}: "
+                f"training makes no progress; look at the learning rate and the data"
+            )
 
     def clip_gradients(self, optimizer: cstorch.optim.Optimizer) -> None:
         """By the norm of all gradients together, or by value."""

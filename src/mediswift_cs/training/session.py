@@ -6,6 +6,8 @@ import cerebras.pytorch as cstorch
 import torch
 from torch import Tensor, nn
 
+from mediswift_cs.model.attention import SelfAttention
+from mediswift_cs.model.decoder import PositionEmbedding
 from mediswift_cs.model.loss import mean_loss_per_token
 from mediswift_cs.model.pretraining import MediSwiftModel
 from mediswift_cs.params.schema import Params, PrecisionParams
@@ -37,6 +39,22 @@ class EvaluationMetrics(nn.Module):
         self.accuracy.reset()
 
 
+def prepare_for_csx(model: nn.Module) -> None:
+    """Write the model in the form that the CSX compiler knows from ModelZoo's GPT-3.
+
+    Positions are a constant of the graph. Where the precision settings ask for speed, the softmax
+    is computed in the half format (ModelZoo 2.10, models/nlp/gpt2/model.py).
+    """
+    level = cstorch.backends.csx.precision.optimization_level
+    half = cstorch.amp.get_half_dtype_str()
+    softmax_in_half = level == 2 or (level == 1 and half == "cbfloat16")
+    for module in model.modules():
+        if isinstance(module, PositionEmbedding):
+            module.as_constant = cstorch.make_constant
+        if isinstance(module, SelfAttention) and softmax_in_half:
+            module.softmax_in_float32 = False
+
+
 class Session:
     """A model on a backend, with what training it takes.
 
@@ -54,6 +72,8 @@ class Session:
         with self.backend.device:
             self.metrics = EvaluationMetrics()
             self.model = MediSwiftModel(init.model, self.metrics)
+        if self.backend.is_csx:
+            prepare_for_csx(self.model)
         self.compiled_model = cstorch.compile(self.model, self.backend)
         self.optimizer: cstorch.optim.Optimizer | None = None
         self.schedulers: list[Any] = []
@@ -93,6 +113,7 @@ class Session:
             self.optimizer.zero_grad()
             for scheduler in self.schedulers:
                 scheduler.step()
+            self.precision.watch_loss_scale()
         detached: Tensor = loss.detach()
         return detached
 
