@@ -1,0 +1,1 @@
+"""Question answering and classification: examples, prompt text, answers, scores."""

@@ -1,0 +1,216 @@
+"""Questions without an annotator, from PubMed records (PubMedQA's PQA-A and PQA-U).
+
+PQA-A: a title that is a statement becomes a question with a yes/no answer (:mod:`.statement`).
+PQA-U: a title that is a question, with a structured abstract; its answer is not known.
+"""
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from mediswift_cs.corpora.document import Document
+from mediswift_cs.errors import DataError
+from mediswift_cs.tasks.example import Example
+from mediswift_cs.tasks.prompt_data import Lengths, PromptSettings, write_prompt_data
+from mediswift_cs.tasks.prompt_layout import Position
+from mediswift_cs.tasks.pubmedqa import answer_text, question_example
+from mediswift_cs.tasks.statement import Reason, question_from_title
+from mediswift_cs.tokens.shards import SourceEntry
+from mediswift_cs.tokens.splits import check_val_fraction, split_of
+
+TASK = "artificial"
+LABELS = ("yes", "no")
+
+_SECTION = re.compile(r"(?P<label>[A-Z][A-Z0-9 ,/&'()-]*): ")
+_CONCLUSION = re.compile(r"CONCLU|INTERPRETATION|SIGNIFICANCE|IMPLICATION")
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
+
+READ, KEPT = "documents_read", "kept"
+NO_ABSTRACT = "no_abstract"
+NO_CONTEXT = "abstract_without_a_context"
+NOT_STRUCTURED = "abstract_not_structured"
+NOT_A_QUESTION = "title_is_no_question"
+OVER_LIMIT = "over_the_limit"
+
+
+class Abstract(NamedTuple):
+    """An abstract in two: what a question may be answered from, and its conclusion."""
+
+    contexts: tuple[str, ...]
+    conclusion: str
+    is_structured: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """What became of the documents; ``by_reason`` adds up to ``documents_read``.
+
+    Attributes:
+        by_reason: counts, ``kept`` among them.
+        by_split: examples of each split.
+        by_label: examples of each label.
+        lengths: the longest example and the contexts that were cut.
+    """
+
+    documents_read: int
+    by_reason: dict[str, int]
+    by_split: dict[str, int]
+    by_label: dict[str, int]
+    lengths: Lengths
+
+
+def split_abstract(abstract: str) -> Abstract | None:
+    """Contexts and conclusion; None where nothing would be left as a context.
+
+    The conclusion is the section of that name, or the last sentence where there are no sections.
+    """
+    lines = abstract.split("\n")
+    labels = [match["label"] if (match := _SECTION.match(line)) else None for line in lines]
+    if len(lines) > 1 and any(label and _CONCLUSION.search(label) for label in labels):
+        concluding = [bool(label and _CONCLUSION.search(label)) for label in labels]
+        texts = [_SECTION.sub("", line, count=1) for line in lines]
+        contexts = tuple(t for t, is_last in zip(texts, concluding, strict=True) if not is_last)
+        conclusion = " ".join(t for t, is_last in zip(texts, concluding, strict=True) if is_last)
+        return Abstract(contexts, conclusion, True) if contexts else None
+    sentences = _SENTENCE_END.split(" ".join(lines))
+    if len(sentences) < 2:
+        return None
+    return Abstract((" ".join(sentences[:-1]),), sentences[-1], False)
+
+
+def artificial_example(document: Document, *, contrast: bool = False) -> Example | str:
+    """The PQA-A example of a document, or the reason why it gives none.
+
+    With ``contrast``, every second document (by its id) whose verb has an opposite is asked for
+    that opposite, and the answer is "no".
+    """
+    title, _, abstract = document.text.partition("\n")
+    if not abstract:
+        return NO_ABSTRACT
+    digest = hashlib.blake2b(f"contrast {document.id}".encode(), digest_size=1).digest()
+    question = question_from_title(title, abstract, contrast=contrast and digest[0] % 2 == 1)
+    if isinstance(question, Reason):
+        return str(question)
+    parts = split_abstract(abstract)
+    if parts is None:
+        return NO_CONTEXT
+    return question_example(
+        document.id, question=question.text, contexts=parts.contexts, label=question.label
+    )
+
+
+def unlabelled_question(document: Document) -> Example | str:
+    """The PQA-U question of a document, its label still empty, or why it gives none."""
+    title, _, abstract = document.text.partition("\n")
+    if not abstract:
+        return NO_ABSTRACT
+    title = title.strip("[]")
+    if not title.endswith("?"):
+        return NOT_A_QUESTION
+    parts = split_abstract(abstract)
+    if parts is None:
+        return NO_CONTEXT
+    if not parts.is_structured:
+        return NOT_STRUCTURED
+    unknown = question_example(document.id, question=title, contexts=parts.contexts, label="")
+    return with_label(unknown, None)
+
+
+def with_label(example: Example, label: str | None) -> Example:
+    """The same question with this answer; None for an unknown one."""
+    return Example(
+        id=example.id,
+        document=example.document,
+        head=example.head,
+        context=example.context,
+        tail=example.tail,
+        target="" if label is None else answer_text(label),
+        labels=() if label is None else (label,),
+    )
+
+
+def make_examples(
+    documents: Iterable[Document],
+    make: Callable[[Document], Example | str],
+    counts: Counter[str],
+    limit: int | None = None,
+) -> Iterator[Example]:
+    """The examples of the documents that give one, ``limit`` at most; ``counts`` says the rest."""
+    for document in documents:
+        counts[READ] += 1
+        made = make(document)
+        if isinstance(made, str):
+            counts[made] += 1
+        elif limit is not None and counts[KEPT] >= limit:
+            counts[OVER_LIMIT] += 1
+        else:
+            counts[KEPT] += 1
+            yield made
+
+
+def write_examples(
+    documents: Iterable[Document],
+    tokenizer_file: Path,
+    output: Path,
+    *,
+    max_sequence_length: int,
+    num_virtual_tokens: int,
+    val_fraction: float,
+    limit: int | None = None,
+    position: Position = "infix",
+    vocab_size: int | None = None,
+    contrast: bool = True,
+    sources: tuple[SourceEntry, ...] = (),
+    overwrite: bool = False,
+) -> Counts:
+    """Write artificial yes/no questions as a prompt data set with the splits train and val.
+
+    Args:
+        val_fraction: share of the documents that goes to ``val``, by a hash of their ids.
+        limit: examples at most.
+        contrast: see :func:`artificial_example`; without it nearly every answer is "yes".
+
+    Raises:
+        ConfigError: a setting is out of its range.
+        DataError: no question at all, a split without one, or ``output`` cannot be written.
+    """
+    check_val_fraction(val_fraction)
+    counts: Counter[str] = Counter({READ: 0, KEPT: 0})
+    splits: dict[str, list[Example]] = {"train": [], "val": []} if val_fraction else {"train": []}
+
+    def make(document: Document) -> Example | str:
+        return artificial_example(document, contrast=contrast)
+
+    for example in make_examples(documents, make, counts, limit):
+        splits[split_of(example.document, val_fraction)].append(example)
+    if not counts[KEPT]:
+        raise DataError(f"no title gave a question: {dict(counts)}")
+    _, lengths = write_prompt_data(
+        splits,
+        tokenizer_file,
+        output,
+        PromptSettings(
+            max_sequence_length=max_sequence_length,
+            num_virtual_tokens=num_virtual_tokens,
+            position=position,
+            vocab_size=vocab_size,
+        ),
+        task=TASK,
+        task_options={"contrast": contrast, "labels": list(LABELS)},
+        counts=counts,
+        sources=sources,
+        answers=[answer_text(label) for label in LABELS],
+        overwrite=overwrite,
+    )
+    labels = Counter(label for items in splits.values() for e in items for label in e.labels)
+    return Counts(
+        documents_read=counts[READ],
+        by_reason={reason: number for reason, number in counts.items() if reason != READ},
+        by_split={name: len(items) for name, items in splits.items()},
+        by_label=dict(labels),
+        lengths=lengths,
+    )

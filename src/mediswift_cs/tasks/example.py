@@ -1,0 +1,88 @@
+"""One item of a task: what the model reads, and what it should answer."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from mediswift_cs.errors import DataError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """One item; the model reads ``head + context + tail`` and should go on with ``target``.
+
+    Attributes:
+        id: unique within the task, such as a PMID.
+        document: the document that the item is part of; splits are disjoint by it.
+        head: text that is never cut, such as the question.
+        context: text whose end is cut where the whole would be too long.
+        tail: text after the context that is never cut.
+        target: the answer as text, with the space that it begins with; never cut.
+        labels: the answer's labels; empty where the item has none.
+    """
+
+    id: str
+    document: str
+    head: str
+    context: str
+    tail: str = ""
+    target: str
+    labels: tuple[str, ...]
+
+    @property
+    def source(self) -> str:
+        """What the model reads, before anything is cut."""
+        return self.head + self.context + self.tail
+
+
+def collapse(text: str) -> str:
+    """White space as single spaces."""
+    return " ".join(text.split())
+
+
+def check_disjoint(splits: Mapping[str, Iterable[Example]]) -> None:
+    """Raise DataError where a document is in two splits, or an id occurs twice."""
+    owner: dict[str, str] = {}
+    for name, examples in splits.items():
+        ids: set[str] = set()
+        for example in examples:
+            if example.id in ids:
+                raise DataError(f"the split {name!r} holds {example.id} twice, allowed: once")
+            ids.add(example.id)
+            other = owner.setdefault(example.document, name)
+            if other != name:
+                raise DataError(
+                    f"splits must not overlap, got document {example.document} in both "
+                    f"{other!r} and {name!r}"
+                )
+
+
+def write_examples_file(examples: Iterable[Example], path: Path) -> None:
+    """Write JSON lines, one example a line."""
+    with path.open("w", encoding="utf-8") as file:
+        for example in examples:
+            file.write(json.dumps(asdict(example), ensure_ascii=False) + "\n")
+
+
+def read_examples_file(path: Path) -> Iterator[Example]:
+    """Read what :func:`write_examples_file` wrote.
+
+    Raises:
+        DataError: absent, or a line is not an example.
+    """
+    for number, line in enumerate(read_lines(path), start=1):
+        try:
+            content = json.loads(line)
+            yield Example(**{**content, "labels": tuple(content["labels"])})
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"{path}, line {number} is not an example: {error}") from error
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """The lines of a UTF-8 file; DataError where it cannot be read."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            yield from file
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot read {path}: {error}") from error

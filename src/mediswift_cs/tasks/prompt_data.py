@@ -1,0 +1,317 @@
+"""Task examples on disk: HDF5 shards to train on, JSON lines to evaluate on, and a manifest.
+
+``OUT/{train,val}/shard_00000.h5``, ``OUT/{train,val,test}.jsonl``, ``OUT/tokenizer.json``,
+``OUT/manifest.json``. The shards have the rows and the manifest the form of the pre-training data;
+``options["prompt"]`` describes the task and the layout.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tokenizers import Tokenizer
+
+from mediswift_cs import __version__
+from mediswift_cs.corpora.outputs import atomic_folder
+from mediswift_cs.errors import ConfigError, DataError
+from mediswift_cs.tasks.example import Example, check_disjoint, read_examples_file
+from mediswift_cs.tasks.example import write_examples_file as write_lines
+from mediswift_cs.tasks.prompt_layout import LossOn, Position, PromptLayout
+from mediswift_cs.tokens.hdf5 import ShardWriter
+from mediswift_cs.tokens.shards import (
+    MANIFEST_NAME,
+    Manifest,
+    ShardEntry,
+    SourceEntry,
+    SplitEntry,
+    TokenizerEntry,
+    read_manifest,
+)
+from mediswift_cs.tokens.tokenizer import (
+    EOS,
+    fingerprint_of,
+    load_tokenizer,
+    save_tokenizer,
+    vocab_size,
+)
+
+TOKENIZER_NAME = "tokenizer.json"
+SAMPLES_PER_SHARD = 8192
+# Splits that are trained or validated on become shards; the others are for evaluation only.
+SHARDED_SPLITS = ("train", "val")
+
+
+class Truncation(NamedTuple):
+    """A context that was cut."""
+
+    example_id: str
+    num_cut: int
+
+
+@dataclass
+class Lengths:
+    """What the layout did to the examples.
+
+    Attributes:
+        longest: id and number of tokens (soft prompt and answer included, nothing cut).
+        truncations: every context that was cut.
+    """
+
+    longest: tuple[int, str] = (0, "")
+    truncations: list[Truncation] = field(default_factory=list)
+
+    def add(self, example_id: str, num_tokens: int, num_cut: int) -> None:
+        """Take in one example of ``num_tokens`` after cutting."""
+        self.longest = max(self.longest, (num_tokens + num_cut, example_id))
+        if num_cut:
+            self.truncations.append(Truncation(example_id, num_cut))
+
+    def report(self) -> str:
+        """The longest example and every truncation, a line each."""
+        num_tokens, example_id = self.longest
+        lines = [f"longest example: {example_id}, {num_tokens} tokens"]
+        lines += [f"{t.example_id}: {t.num_cut} tokens of context cut" for t in self.truncations]
+        return "\n".join([*lines, f"{len(self.truncations)} contexts cut"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptSettings:
+    """What the user chooses; ``vocab_size`` None takes the tokenizer's."""
+
+    max_sequence_length: int
+    num_virtual_tokens: int
+    position: Position = "infix"
+    loss_on: LossOn = "target"
+    vocab_size: int | None = None
+
+
+def make_layout(
+    settings: PromptSettings, tokenizer: Tokenizer, answers: Iterable[str]
+) -> PromptLayout:
+    """A layout with room for the longest of ``answers``.
+
+    Raises:
+        ConfigError: vocab_size below the tokenizer's, or another setting out of its range.
+    """
+    needed = vocab_size(tokenizer)
+    chosen = needed if settings.vocab_size is None else settings.vocab_size
+    if chosen < needed:
+        raise ConfigError(f"vocab_size: got {chosen}, allowed: at least the tokenizer's {needed}")
+    lengths = (len(tokenizer.encode(text, add_special_tokens=False).ids) for text in answers)
+    return PromptLayout(
+        vocab_size=chosen,
+        eos_id=tokenizer.token_to_id(EOS),
+        max_sequence_length=settings.max_sequence_length,
+        num_answer_tokens=max(lengths) + 1,
+        num_virtual_tokens=settings.num_virtual_tokens,
+        position=settings.position,
+        loss_on=settings.loss_on,
+    )
+
+
+def write_prompt_data(
+    splits: Mapping[str, Iterable[Example]],
+    tokenizer_path: Path,
+    output: Path,
+    settings: PromptSettings,
+    *,
+    task: str,
+    task_options: Mapping[str, Any],
+    counts: Mapping[str, int],
+    sources: tuple[SourceEntry, ...],
+    answers: Iterable[str] | None = None,
+    overwrite: bool = False,
+) -> tuple[Manifest, Lengths]:
+    """Write one data set whole or not at all.
+
+    Args:
+        splits: examples by split; any of train, val, test.
+        task_options: what else defines the data, for the manifest.
+        counts: what became of the records that were read, for the manifest.
+        answers: every text that may be an answer; None takes those of the examples.
+
+    Raises:
+        ConfigError: a setting is out of its range.
+        DataError: splits overlap, an example is too long, a split is empty, or ``output`` cannot
+            be written.
+    """
+    examples = {name: list(items) for name, items in splits.items()}
+    check_disjoint(examples)
+    for name, items in examples.items():
+        if not items:
+            raise DataError(f"the split {name!r} has no example, got counts {dict(counts)}")
+    check_replaceable(output, overwrite)
+    tokenizer = load_tokenizer(tokenizer_path)
+    if answers is None:
+        answers = {example.target for items in examples.values() for example in items}
+    layout = make_layout(settings, tokenizer, answers)
+    entry = TokenizerEntry(
+        file=TOKENIZER_NAME,
+        sha256=fingerprint_of(tokenizer),
+        vocab_size=vocab_size(tokenizer),
+        eos_id=layout.eos_id,
+    )
+    lengths = Lengths()
+    with atomic_folder(output) as folder:
+        written = {}
+        for name, items in examples.items():
+            write_lines(items, folder / f"{name}.jsonl")
+            written[name] = _write_split(items, tokenizer, layout, entry, folder / name, lengths)
+        save_tokenizer(tokenizer, folder / TOKENIZER_NAME)
+        manifest = Manifest(
+            package_version=__version__,
+            max_sequence_length=layout.max_sequence_length,
+            tokenizer=entry,
+            sources=sources,
+            counts=dict(counts),
+            splits={name: written[name] for name in SHARDED_SPLITS if name in written},
+            options={"prompt": {"task": task, **task_options, **describe(layout)}},
+        )
+        # Last, so that a folder with a manifest is complete even if it is looked at half-way.
+        (folder / MANIFEST_NAME).write_text(manifest.to_json(), encoding="utf-8")
+    return replace(manifest, folder=output), lengths
+
+
+def check_replaceable(output: Path, overwrite: bool) -> None:
+    """Raise DataError where ``output`` holds something that must not be replaced."""
+    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
+        return
+    if not (output / MANIFEST_NAME).is_file():
+        raise DataError(
+            f"{output} exists and is no folder of prepared examples: give another output"
+        )
+    if not overwrite:
+        raise DataError(f"{output} already exists: give another output, or --overwrite")
+
+
+def describe(layout: PromptLayout) -> dict[str, Any]:
+    """The layout as the manifest records it."""
+    return {
+        "vocab_size": layout.vocab_size,
+        "num_virtual_tokens": layout.num_virtual_tokens,
+        "position": layout.position,
+        "loss_on": layout.loss_on,
+        "num_answer_tokens": layout.num_answer_tokens,
+    }
+
+
+def _write_split(
+    examples: list[Example],
+    tokenizer: Tokenizer,
+    layout: PromptLayout,
+    entry: TokenizerEntry,
+    folder: Path,
+    lengths: Lengths,
+) -> SplitEntry:
+    """Encode a split, and write its shards where it is trained or validated on."""
+    is_sharded = folder.name in SHARDED_SPLITS
+    num_tokens = 0
+    with _shard_writer(folder, layout, entry) if is_sharded else _no_writer() as writer:
+        for example in examples:
+            source = layout.encode_source(tokenizer, example)
+            answer = tokenizer.encode(example.target, add_special_tokens=False).ids
+            sample = layout.sample(source.ids, answer)
+            length = len(source.ids) + layout.num_virtual_tokens + len(answer) + 1
+            lengths.add(example.id, length, source.num_cut)
+            num_tokens += length
+            if writer is not None:
+                writer.write(sample[None])
+    shards: tuple[ShardEntry, ...] = ()
+    if writer is not None:
+        shards = tuple(
+            ShardEntry(file=f"{folder.name}/{path.name}", num_samples=number, md5=_md5(path))
+            for path, number in zip(writer.paths, writer.num_samples, strict=True)
+        )
+    return SplitEntry(
+        num_documents=len({example.document for example in examples}),
+        num_tokens=num_tokens,
+        num_samples=len(examples),
+        max_token_id=-1 if writer is None else writer.max_token_id,
+        shards=shards,
+    )
+
+
+@contextmanager
+def _no_writer() -> Iterator[None]:
+    yield None
+
+
+@contextmanager
+def _shard_writer(
+    folder: Path, layout: PromptLayout, entry: TokenizerEntry
+) -> Iterator[ShardWriter]:
+    folder.mkdir()
+    writer = ShardWriter(
+        folder,
+        max_sequence_length=layout.max_sequence_length,
+        samples_per_shard=SAMPLES_PER_SHARD,
+        attributes={
+            "max_sequence_length": layout.max_sequence_length,
+            "tokenizer_sha256": entry.sha256,
+            "vocab_size": layout.vocab_size,
+            "num_virtual_tokens": layout.num_virtual_tokens,
+            "soft_prompt_position": layout.position,
+        },
+    )
+    try:
+        yield writer
+    finally:
+        writer.close()
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptData:
+    """A prepared data set, as evaluation reads it."""
+
+    folder: Path
+    manifest: Manifest
+    task: str
+    options: Mapping[str, Any]
+    layout: PromptLayout
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer that made the shards."""
+        return load_tokenizer(self.folder / self.manifest.tokenizer.file)
+
+    def examples(self, split: str) -> list[Example]:
+        """The examples of a split; DataError where the data set has no such split."""
+        path = self.folder / f"{split}.jsonl"
+        if not path.is_file():
+            known = ", ".join(sorted(p.stem for p in self.folder.glob("*.jsonl")))
+            raise DataError(f"split: got {split!r}, allowed: {known}, in {self.folder}")
+        return list(read_examples_file(path))
+
+
+def read_prompt_data(folder: Path) -> PromptData:
+    """Open a data set; DataError where it is none of :func:`write_prompt_data`'s."""
+    manifest = read_manifest(folder)
+    options = manifest.options.get("prompt")
+    if not isinstance(options, dict):
+        raise DataError(
+            f"{folder} holds no task examples: prepare them with `mediswift pubmedqa` or "
+            "`mediswift hoc`"
+        )
+    try:
+        layout = PromptLayout(
+            eos_id=manifest.tokenizer.eos_id,
+            max_sequence_length=manifest.max_sequence_length,
+            **{key: options[key] for key in _LAYOUT_KEYS},
+        )
+        task = str(options["task"])
+    except (KeyError, TypeError) as error:
+        raise DataError(f"the manifest in {manifest.folder} lacks {error}") from error
+    return PromptData(
+        folder=manifest.folder, manifest=manifest, task=task, options=options, layout=layout
+    )
+
+
+_LAYOUT_KEYS = ("vocab_size", "num_virtual_tokens", "position", "loss_on", "num_answer_tokens")
