@@ -18,6 +18,8 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Hashable] = set()
         for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
             key = self.construct_object(key_node, deep=True)
             if isinstance(key, Hashable) and key in seen:
                 raise yaml.constructor.ConstructorError(
@@ -49,7 +51,8 @@ def parse_yaml(text: str, source: str) -> Any:
     """
     try:
         content = yaml.load(text, _Loader)
-    except (yaml.YAMLError, RecursionError) as error:
+    # Such as ValueError for a date that does not exist.
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise ConfigError(f"{source} is not plain YAML: {_explain(error)}") from error
     try:
         num_nodes = _num_nodes(content, {})

@@ -1,0 +1,200 @@
+"""Data folders against the params, from the manifest alone."""
+
+from pathlib import Path
+
+import pytest
+
+from mediswift_cs.errors import ConfigError
+from mediswift_cs.params.data_rules import CheckData
+from mediswift_cs.params.load import LoadedParams, load_params
+from mediswift_cs.tokens.shards import (
+    MANIFEST_NAME,
+    Manifest,
+    ShardEntry,
+    SplitEntry,
+    TokenizerEntry,
+)
+
+SHA256 = "ab" * 32
+
+
+def write_data(
+    folder: Path, *, length: int = 256, max_token_id: int = 8191, num_samples: int = 64
+) -> None:
+    """A folder as `mediswift shards` makes it; the shards are empty, as nothing may open them."""
+
+    def split(name: str) -> SplitEntry:
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        (folder / name / "shard_00000.h5").touch()
+        shard = ShardEntry(file=f"{name}/shard_00000.h5", num_samples=num_samples, md5="0" * 32)
+        return SplitEntry(
+            num_documents=1,
+            num_tokens=num_samples * length,
+            num_samples=num_samples,
+            max_token_id=max_token_id,
+            shards=(shard,),
+        )
+
+    manifest = Manifest(
+        package_version="0",
+        max_sequence_length=length,
+        tokenizer=TokenizerEntry(
+            file="tokenizer.json", sha256=SHA256, vocab_size=max_token_id + 1, eos_id=0
+        ),
+        sources=(),
+        counts={},
+        splits={"train": split("train"), "val": split("val")},
+    )
+    (folder / MANIFEST_NAME).write_text(manifest.to_json())
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """./data/pubmed, where the shipped files look."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "data" / "pubmed"
+    write_data(folder)
+    return folder
+
+
+def load(*overrides: str, check_data: CheckData = "both") -> LoadedParams:
+    return load_params("mediswift_tiny_75", overrides, check_data=check_data)
+
+
+def lines_of(*overrides: str, check_data: CheckData = "both") -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load(*overrides, check_data=check_data)
+    return str(caught.value).splitlines()
+
+
+@pytest.mark.parametrize("check_data", ["train", "eval", "both", "none"])
+def test_data_that_fit(data: Path, check_data: CheckData) -> None:
+    assert load(check_data=check_data).params.trainer.fit is not None
+
+
+def test_missing_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    train = (
+        "trainer.fit.train_dataloader.data_dir: got './data/pubmed/train', allowed: "
+        "a folder of *.h5 shards; data folder data/pubmed/train does not exist"
+    )
+    val = (
+        "val_dataloader.data_dir: got './data/pubmed/val', allowed: a folder of *.h5 shards; "
+        "data folder data/pubmed/val does not exist"
+    )
+    both = lines_of()
+    assert len(both) == 2
+    assert both[0].startswith(train)
+    assert val in both[1]
+    (line,) = lines_of(check_data="train")
+    assert line.startswith(train)
+    (line,) = lines_of(check_data="eval")
+    assert line.startswith("trainer.validate." + val)
+    assert load(check_data="none").params
+
+
+def test_a_folder_without_shards(data: Path) -> None:
+    (data / "train" / "shard_00000.h5").unlink()
+    (line,) = lines_of()
+    assert "no *.h5 file in data/pubmed/train" in line
+
+
+def test_the_folder_above_the_splits(data: Path) -> None:
+    (line,) = lines_of("trainer.fit.train_dataloader.data_dir=data/pubmed")
+    assert "give the folder of one split" in line
+
+
+def test_several_folders(data: Path) -> None:
+    write_data(data.parent / "more")
+    both = "trainer.fit.train_dataloader.data_dir=[data/pubmed/train, data/more/train]"
+    assert load(both).params
+    # 64 + 64 samples
+    assert load(both, "trainer.fit.train_dataloader.batch_size=128").params
+    assert len(lines_of(both, "trainer.fit.train_dataloader.batch_size=129")) == 1
+    (line,) = lines_of("trainer.fit.train_dataloader.data_dir=[data/pubmed/train, data/none]")
+    assert line.startswith("trainer.fit.train_dataloader.data_dir.1: got 'data/none'")
+
+
+def test_vocabulary_smaller_than_the_largest_id(data: Path) -> None:
+    write_data(data, max_token_id=8192)
+    lines = lines_of()
+    assert lines[0] == (
+        "trainer.init.model.vocab_size: got 8192, allowed: at least 8193, as ./data/pubmed/train "
+        "has the token id 8192 (in mediswift_tiny_75.yaml)"
+    )
+    assert load("trainer.init.model.vocab_size=8193").params
+
+
+def test_sequences_longer_than_the_positions(data: Path) -> None:
+    write_data(data, length=512)
+    wanted = [
+        "trainer.fit.train_dataloader.max_sequence_length=null",
+        "trainer.fit.val_dataloader.max_sequence_length=null",
+    ]
+    lines = lines_of(*wanted, check_data="train")
+    assert lines == [
+        "trainer.init.model.max_position_embeddings: got 256, allowed: at least 512, the length "
+        "of the sequences in ./data/pubmed/train (in mediswift_tiny_75.yaml)"
+    ]
+    assert load(*wanted, "trainer.init.model.max_position_embeddings=512").params
+
+
+def test_another_length_than_the_file_says(data: Path) -> None:
+    write_data(data, length=128)
+    (line,) = lines_of(check_data="train")
+    assert "max_sequence_length: got 256, allowed: 128, the length" in line
+
+
+def test_another_tokenizer(data: Path) -> None:
+    key = "trainer.fit.train_dataloader.tokenizer_sha256"
+    assert load(f"{key}={SHA256}").params
+    (line,) = lines_of(f"{key}={'cd' * 32}")
+    assert f"allowed: {SHA256}, the tokenizer of ./data/pubmed/train" in line
+
+
+def test_batch_larger_than_the_data(data: Path) -> None:
+    write_data(data, num_samples=15)
+    (line,) = lines_of(check_data="train")
+    assert "batch_size: got 16, allowed: at most the 15 samples" in line
+    # Validation keeps its incomplete batch.
+    assert load(check_data="eval").params
+    write_data(data, num_samples=16)
+    assert load().params
+
+
+def test_no_sample_at_all(data: Path) -> None:
+    write_data(data, num_samples=0)
+    assert "without a sample" in lines_of(check_data="eval")[0]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"format_version": 99}', '{"format_version": 1}'])
+def test_a_broken_manifest(data: Path, text: str) -> None:
+    (data / MANIFEST_NAME).write_text(text)
+    (line,) = lines_of(check_data="train")
+    assert "manifest.json" in line
+
+
+def test_a_folder_that_the_manifest_does_not_know(data: Path) -> None:
+    (data / "shard.h5").touch()  # beside the manifest, in no split
+    (line,) = lines_of("trainer.fit.train_dataloader.data_dir=data/pubmed")
+    assert "knows the splits train, val, not pubmed" in line
+
+
+def test_shards_of_other_tools_have_no_manifest(data: Path) -> None:
+    (data / MANIFEST_NAME).unlink()
+    assert load().params
+
+
+def test_sections_that_a_mode_needs(data: Path) -> None:
+    (line,) = lines_of("trainer.fit=null", check_data="train")
+    assert line.startswith("trainer.fit: got nothing")
+    overrides = ["trainer.validate=null", "trainer.validate_all=null"]
+    (line,) = lines_of(*overrides, check_data="eval")
+    assert line.startswith("trainer.validate: got nothing")
+    assert load(*overrides, check_data="train").params
+
+
+def test_data_problems_come_with_the_others(data: Path) -> None:
+    write_data(data, max_token_id=9000)
+    lines = lines_of("trainer.init.sparsity.sparsity=1.75", check_data="train")
+    assert len(lines) == 2
