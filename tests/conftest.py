@@ -2,8 +2,12 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+
+from mediswift_cs.tokens.hdf5 import ShardWriter
 
 # Small models are slowed down by threads; and a run must not start pytest's process again to set
 # the allocator.
@@ -22,3 +26,102 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real test data not found at {folder}: set MEDISWIFT_TEST_DATA to its folder")
     return folder
+
+
+# A toy run: data that can be learned, params that train in seconds.
+LENGTH = 16
+VOCAB_SIZE = 64
+
+
+def write_toy_shards(folder: Path, num_samples: int, seed: int) -> Path:
+    """Sequences in which each token follows from the one before it."""
+    folder.mkdir(parents=True)
+    first = np.random.default_rng(seed).integers(0, VOCAB_SIZE, size=(num_samples, 1))
+    stream = ((first + 3 * np.arange(LENGTH + 1)) % VOCAB_SIZE).astype(np.int32)
+    samples = np.stack([stream[:, :-1], np.ones_like(stream[:, 1:]), stream[:, 1:]], axis=1)
+    writer = ShardWriter(
+        folder,
+        max_sequence_length=LENGTH,
+        samples_per_shard=32,
+        attributes={"tokenizer_sha256": "a" * 64, "vocab_size": VOCAB_SIZE},
+    )
+    writer.write(samples)
+    writer.close()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def toy_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with train/ (100 samples) and val/ (21 samples)."""
+    root = tmp_path_factory.mktemp("toy_data")
+    write_toy_shards(root / "train", 100, seed=0)
+    write_toy_shards(root / "val", 21, seed=1)
+    return root
+
+
+@pytest.fixture
+def toy_raw(toy_data: Path) -> dict[str, Any]:
+    """A params file as a dictionary: 75 % sparse, 12 steps, evaluation and checkpoint each 6."""
+    loader = {"data_processor": "MediSwiftPretrainingDataProcessor", "batch_size": 8}
+    val_loader = {**loader, "data_dir": str(toy_data / "val"), "drop_last": False}
+    warmup = {"initial_learning_rate": 0.0, "end_learning_rate": 0.01, "total_iters": 3}
+    decay = {"initial_learning_rate": 0.01, "end_learning_rate": 0.001, "total_iters": 9}
+    return {
+        "trainer": {
+            "init": {
+                "backend": {"backend_type": "CPU"},
+                "model": {
+                    "name": "mediswift",
+                    "vocab_size": VOCAB_SIZE,
+                    "hidden_size": 32,
+                    "num_hidden_layers": 2,
+                    "num_heads": 2,
+                    "filter_size": 64,
+                    "max_position_embeddings": LENGTH,
+                    "dropout_rate": 0.0,
+                    "attention_dropout_rate": 0.0,
+                },
+                "optimizer": {"AdamW": {"betas": [0.9, 0.95], "eps": 1e-8, "weight_decay": 0.1}},
+                "schedulers": [
+                    {
+                        "SequentialLR": {
+                            "schedulers": [{"LinearLR": warmup}, {"CosineDecayLR": decay}]
+                        }
+                    }
+                ],
+                "precision": {"enabled": False, "max_gradient_norm": 1.0},
+                "sparsity": {
+                    "sparsity": 0.75,
+                    "param_filter": [
+                        "*proj_[qkv]_dense_layer.weight",
+                        "*proj_output_dense_layer.weight",
+                        "*linear_layer.weight",
+                    ],
+                },
+                "loop": {"max_steps": 12, "eval_frequency": 6},
+                "checkpoint": {"steps": 6},
+                "logging": {"log_steps": 3},
+                "seed": 1,
+            },
+            "fit": {
+                "train_dataloader": {
+                    **loader,
+                    "data_dir": str(toy_data / "train"),
+                    "shuffle": True,
+                    "shuffle_seed": 3,
+                },
+                "val_dataloader": val_loader,
+            },
+            "validate": {"val_dataloader": val_loader},
+            "validate_all": {"val_dataloaders": val_loader},
+        }
+    }
+
+
+@pytest.fixture(scope="session")
+def cpu_backend(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The process's one backend."""
+    import cerebras.pytorch as cstorch
+
+    current = cstorch.current_backend(raise_exception=False, raise_warning=False)
+    return current or cstorch.backend("CPU", artifact_dir=str(tmp_path_factory.mktemp("artifacts")))

@@ -31,14 +31,33 @@ def require_cluster(params: BackendParams) -> None:
         )
 
 
+def check_device(device: str, params: BackendParams) -> None:
+    """Raise ConfigError where this machine cannot run on the device; nothing is written before."""
+    if device == "CSX":
+        require_cluster(params)
+    if device == "GPU" and not torch.cuda.is_available():
+        raise ConfigError(
+            "the device is GPU but torch finds no CUDA device here: run on the CPU with "
+            "`run.py CPU`, or check that `nvidia-smi` lists a GPU and its driver supports CUDA "
+            f"{torch.version.cuda}"
+        )
+
+
 def create_backend(device: str, params: BackendParams, artifact_dir: Path) -> cstorch.backend:
-    """The one backend of this process; ConfigError where the machine has no such device."""
+    """The one backend of this process, for a device that check_device has let through."""
     if device == "CPU":
         return cstorch.backend("CPU", artifact_dir=str(artifact_dir))
     if device == "GPU":
-        return _create_gpu_backend(params, artifact_dir)
+        return cstorch.backend(
+            "GPU",
+            artifact_dir=str(artifact_dir),
+            enable_distributed=params.enable_distributed,
+            main_process_id=params.main_process_id,
+            dist_backend=params.dist_backend,
+            init_method=params.init_method,
+            sync_batchnorm=params.sync_batchnorm,
+        )
     assert device == "CSX"
-    require_cluster(params)
     cluster = {} if params.cluster_config is None else params.cluster_config.model_dump()
     given = {key: value for key, value in cluster.items() if value is not None}
     return cstorch.backend(
@@ -48,22 +67,4 @@ def create_backend(device: str, params: BackendParams, artifact_dir: Path) -> cs
         compile_only=params.compile_only,
         validate_only=params.validate_only,
         cluster_config=ClusterConfig(**given),
-    )
-
-
-def _create_gpu_backend(params: BackendParams, artifact_dir: Path) -> cstorch.backend:
-    if not torch.cuda.is_available():
-        raise ConfigError(
-            "the device is GPU but torch finds no CUDA device here: run on the CPU with "
-            "`run.py CPU`, or check that `nvidia-smi` lists a GPU and its driver supports CUDA "
-            f"{torch.version.cuda}"
-        )
-    return cstorch.backend(
-        "GPU",
-        artifact_dir=str(artifact_dir),
-        enable_distributed=params.enable_distributed,
-        main_process_id=params.main_process_id,
-        dist_backend=params.dist_backend,
-        init_method=params.init_method,
-        sync_batchnorm=params.sync_batchnorm,
     )

@@ -254,6 +254,9 @@ class Trainer:
 
         losses: list[Tensor] = []
         for index, batch in enumerate(executor):
+            # Asked at the top, where the closures of the step before have run.
+            if stop.signal_name and index % accumulated == 0 and not self.backend.is_csx:
+                break
             update = (index + 1) % accumulated == 0
             losses.append(session.training_step(batch, update))
             self.samples_streamed += self.batch_size
@@ -265,8 +268,6 @@ class Trainer:
             report(loss, session.optimizer.param_groups[0]["lr"])
             losses = []
             save()
-            if stop.signal_name and not self.backend.is_csx and self.step < plan.last_step:
-                break
         if stop.signal_name and self.step < plan.last_step:
             path = checkpoint.checkpoint_path(self.model_dir, self.step)
             raise InterruptedRunError(path if path.exists() else self.save())

@@ -10,7 +10,7 @@ from mediswift_cs.errors import CheckpointError, ConfigError
 from mediswift_cs.params.load import LoadedParams
 from mediswift_cs.params.schema import DataLoaderParams, Params
 from mediswift_cs.training import checkpoint
-from mediswift_cs.training.device import create_backend
+from mediswift_cs.training.device import check_device, create_backend
 from mediswift_cs.training.evaluate import evaluate
 from mediswift_cs.training.journal import Journal, configure_logging
 from mediswift_cs.training.loop import (
@@ -41,6 +41,7 @@ class RunOptions:
 
 def start(loaded: LoadedParams, options: RunOptions) -> int:
     """Run as asked; returns the exit code. Results lie in ``options.model_dir``."""
+    check_device(options.device, loaded.params.trainer.init.backend)
     model_dir = prepare_model_dir(options.model_dir)
     configure_logging(model_dir)
     for note in loaded.notes:
@@ -91,22 +92,18 @@ def train(params: Params, raw: dict[str, Any], options: RunOptions) -> int:
     return 0
 
 
-def evaluation_sets(params: Params) -> list[DataLoaderParams]:
-    """The validation sets of an evaluation, from ``validate`` or else from ``fit``."""
+def evaluation_sets(params: Params, mode: Mode) -> list[DataLoaderParams]:
+    """The data of ``validate`` or ``validate_all``; that they are there is checked before."""
     trainer = params.trainer
-    if trainer.validate_ is not None:
-        return [trainer.validate_.val_dataloader]
-    if trainer.fit is not None and trainer.fit.val_dataloader:
-        return trainer.fit.val_dataloader
-    raise ConfigError(
-        "--mode eval needs data: got neither trainer.validate.val_dataloader nor "
-        "trainer.fit.val_dataloader in the params"
-    )
+    if mode == "eval_all" and trainer.validate_all is not None:
+        return trainer.validate_all.val_dataloaders or []
+    assert trainer.validate_ is not None
+    return [trainer.validate_.val_dataloader]
 
 
 def score(params: Params, options: RunOptions) -> int:
     """Evaluate one checkpoint, or in eval_all mode each of the model_dir."""
-    sets = evaluation_sets(params)
+    sets = evaluation_sets(params, options.mode)
     if options.checkpoint_path is not None:
         paths = [options.checkpoint_path]
     else:

@@ -1,0 +1,87 @@
+"""The fused AdamW against cerebras-pytorch's own, and the parameter groups."""
+
+import copy
+from typing import Any
+
+import cerebras.pytorch as cstorch
+import pytest
+import torch
+from torch import nn
+
+from mediswift_cs.model.pretraining import MediSwiftModel
+from mediswift_cs.params.schema import Params
+from mediswift_cs.training.optimizer import (
+    FusedAdamW,
+    parameter_groups,
+    steps_from_beta_power,
+)
+
+# A large epsilon, so that adding it on the wrong side of the bias correction would show.
+SETTINGS: dict[str, Any] = {"lr": 1e-2, "betas": (0.9, 0.95), "eps": 1e-3, "weight_decay": 0.1}
+
+
+def train(model: nn.Module, optimizer: torch.optim.Optimizer, num_steps: int) -> list[torch.Tensor]:
+    torch.manual_seed(1)
+    for _ in range(num_steps):
+        optimizer.zero_grad()
+        model(torch.randn(8, 16)).square().mean().backward()
+        optimizer.step()
+    return [p.detach().clone() for p in model.parameters()]
+
+
+def largest_difference(first: list[torch.Tensor], second: list[torch.Tensor]) -> float:
+    return max(float((a - b).abs().max()) for a, b in zip(first, second, strict=True))
+
+
+@pytest.fixture
+def model(cpu_backend: Any) -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(16, 24), nn.LayerNorm(24), nn.Linear(24, 4))
+
+
+def test_equals_the_parent_class(model: nn.Module) -> None:
+    twin, third = copy.deepcopy(model), copy.deepcopy(model)
+    fused = FusedAdamW(parameter_groups(model, 0.1), **SETTINGS)
+    plain = cstorch.optim.AdamW(parameter_groups(twin, 0.1), **SETTINGS)
+    torchs = torch.optim.AdamW(parameter_groups(third, 0.1), **SETTINGS)
+    expected = train(twin, plain, 50)
+    assert largest_difference(train(model, fused, 50), expected) < 2e-6
+    # torch adds epsilon after the bias correction: the translation is not idle.
+    assert largest_difference(train(third, torchs, 50), expected) > 1e-4
+    for ours, theirs in zip(model.parameters(), twin.parameters(), strict=True):
+        assert fused.state[ours].keys() == plain.state[theirs].keys()
+        for name, value in fused.state[ours].items():
+            torch.testing.assert_close(value, plain.state[theirs][name], atol=1e-6, rtol=1e-5)
+
+
+def test_state_of_either_continues_in_the_other(model: nn.Module) -> None:
+    start = cstorch.optim.AdamW(parameter_groups(model, 0.1), **SETTINGS)
+    train(model, start, 7)
+    twin = copy.deepcopy(model)
+    fused = FusedAdamW(parameter_groups(model, 0.1), **SETTINGS)
+    fused.load_state_dict(copy.deepcopy(start.state_dict()))
+    plain = cstorch.optim.AdamW(parameter_groups(twin, 0.1), **SETTINGS)
+    plain.load_state_dict(copy.deepcopy(start.state_dict()))
+    assert largest_difference(train(model, fused, 20), train(twin, plain, 20)) < 2e-6
+
+
+@pytest.mark.parametrize("beta", [0.9, 0.95, 0.999])
+def test_the_step_is_read_off_the_power_of_beta(beta: float) -> None:
+    power = torch.tensor(beta)
+    for step in range(1, 600):
+        assert steps_from_beta_power(float(power), beta) == step
+        power *= beta
+    assert steps_from_beta_power(0.0, beta) >= 1e5
+
+
+def test_biases_and_norms_do_not_decay(toy_raw: dict[str, Any], cpu_backend: Any) -> None:
+    config = Params(**toy_raw).trainer.init.model
+    model = MediSwiftModel(config)
+    decayed, not_decayed = parameter_groups(model, 0.1)
+    names = {id(p): name for name, p in model.named_parameters()}
+    assert decayed["weight_decay"] == 0.1
+    assert not_decayed["weight_decay"] == 0.0
+    assert all("norm" not in names[id(p)] for p in decayed["params"])
+    assert all(p.dim() == 2 for p in decayed["params"])
+    assert all(p.dim() == 1 for p in not_decayed["params"])
+    assert len(decayed["params"]) + len(not_decayed["params"]) == len(names)

@@ -1,0 +1,71 @@
+"""Masks: exact counts, where they are and where not, and that they never move."""
+
+from typing import Any
+
+import cerebras.pytorch as cstorch
+import pytest
+import torch
+
+from mediswift_cs.data.pretraining import create_dataloader
+from mediswift_cs.params.schema import Params
+from mediswift_cs.training.session import Session
+from mediswift_cs.training.sparsity import (
+    format_sparsity,
+    masked_weights,
+    measure_sparsity,
+)
+
+
+def train(session: Session, params: Params, num_steps: int) -> None:
+    assert params.trainer.fit is not None
+    loader = params.trainer.fit.train_dataloader.model_dump()
+    dataloader = cstorch.utils.data.DataLoader(create_dataloader, loader)
+    for batch in cstorch.utils.data.DataExecutor(dataloader, num_steps=num_steps):
+        session.training_step(batch)
+
+
+def zeros(tensor: torch.Tensor) -> int:
+    return tensor.numel() - int(torch.count_nonzero(tensor))
+
+
+@pytest.mark.parametrize("level", [0.5, 0.75])
+def test_exact_zeros_in_weights_and_moments_and_nowhere_else(
+    toy_raw: dict[str, Any], cpu_backend: Any, level: float
+) -> None:
+    toy_raw["trainer"]["init"]["sparsity"]["sparsity"] = level
+    params = Params(**toy_raw)
+    session = Session(params, for_training=True)
+    session.draw_masks()
+    masks = {name: mask.clone() for name, _, mask in masked_weights(session.model)}
+    assert len(masks) == 6 * params.trainer.init.model.num_hidden_layers
+    train(session, params, 9)
+
+    assert session.optimizer is not None
+    for name, weight in session.model.named_parameters():
+        state = session.optimizer.state[weight]
+        moments = [state["exp_avg"], state["exp_avg_sq"]]
+        if name in masks:
+            assert zeros(weight) == level * weight.numel(), name
+            assert all(zeros(moment) == level * weight.numel() for moment in moments), name
+            assert torch.equal(weight != 0, masks[name]), "the mask is where it was"
+        elif "embedding" not in name:
+            assert zeros(weight) == 0, name
+
+
+def test_control_dense_run_has_no_zeros(toy_raw: dict[str, Any], cpu_backend: Any) -> None:
+    del toy_raw["trainer"]["init"]["sparsity"]
+    params = Params(**toy_raw)
+    session = Session(params, for_training=True)
+    session.draw_masks()
+    train(session, params, 3)
+    assert sum(weight.num_zeros for weight in measure_sparsity(session.model)) == 0
+
+
+def test_table_has_one_line_a_layer(toy_raw: dict[str, Any], cpu_backend: Any) -> None:
+    session = Session(Params(**toy_raw), for_training=False)
+    session.draw_masks()
+    title, first, second, total = format_sparsity(measure_sparsity(session.model)).splitlines()
+    assert title.split() == ["layer", "q", "k", "v", "output", "ffn.0", "ffn.1"]
+    assert first.split() == ["0"] + ["0.7500"] * 6
+    assert second.split() == ["1"] + ["0.7500"] * 6
+    assert total.endswith("= 0.750000")
