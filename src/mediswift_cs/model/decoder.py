@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mediswift_cs.model.attention import SelfAttention
+from mediswift_cs.model.soft_prompt import SoftPrompt
 from mediswift_cs.params.schema import InitializerParams, ModelParams
 
 
@@ -45,9 +46,13 @@ class EmbeddingLayer(nn.Module):
             config.max_position_embeddings, config.hidden_size
         )
 
-    def forward(self, input_ids: Tensor) -> Tensor:
+    def forward(self, input_ids: Tensor, soft_prompt: SoftPrompt | None = None) -> Tensor:
         """[batch, length] -> [batch, length, hidden_size]."""
-        words: Tensor = self.word_embeddings(input_ids)
+        words: Tensor
+        if soft_prompt is None:
+            words = self.word_embeddings(input_ids)
+        else:
+            words = soft_prompt(input_ids, self.word_embeddings)
         positions: Tensor = self.position_embeddings(input_ids)
         return words + positions
 
@@ -142,6 +147,9 @@ class DecoderLanguageModel(nn.Module):
         self.lm_head = nn.Linear(
             config.hidden_size, config.vocab_size, bias=config.use_bias_in_output
         )
+        self.soft_prompt: SoftPrompt | None = None
+        if config.soft_prompt is not None:
+            self.soft_prompt = SoftPrompt(config.soft_prompt, config.vocab_size, config.hidden_size)
         self.reset_parameters()
         self.tie_weights()
 
@@ -174,13 +182,16 @@ class DecoderLanguageModel(nn.Module):
             initialize(self.lm_head.weight, config.initializer)
         if self.lm_head.bias is not None:
             nn.init.zeros_(self.lm_head.bias)
+        if self.soft_prompt is not None:
+            initialize(self.soft_prompt.weight, config.embedding_initializer)
 
     def forward(self, input_ids: Tensor) -> Tensor:
         """Logits [batch, length, vocab_size] of the token after each of ``input_ids``.
 
-        input_ids: int32 [batch, length], length <= max_position_embeddings.
+        input_ids: int32 [batch, length], length <= max_position_embeddings; ids from vocab_size
+        on are the soft prompt's.
         """
-        states = self.embedding_layer(input_ids)
+        states = self.embedding_layer(input_ids, self.soft_prompt)
         states = functional.dropout(
             states, self.config.resolved_embedding_dropout_rate, self.training
         )

@@ -18,6 +18,7 @@ from mediswift_cs.params.section import (
     Real,
     Section,
 )
+from mediswift_cs.params.soft_prompt import SoftPromptParams
 
 # ModelZoo's further keys of GPT-3, each with the values at which it changes nothing. Any other
 # value asks for something that the MediSwift decoder does not do, and is refused by name.
@@ -123,7 +124,7 @@ class ModelParams(Section):
 
     not_covered: ClassVar[Mapping[str, tuple[Any, ...]]] = NOT_COVERED
 
-    name: Literal["mediswift"]
+    name: Literal["mediswift", "mediswift_finetuning"]
 
     # Embedding
     vocab_size: PositiveCount = Field(default=50257, le=512000)
@@ -167,6 +168,11 @@ class ModelParams(Section):
     loss_weight: PositiveReal = 1.0
     """Used with loss_scaling batch_size only."""
     compute_eval_metrics: Flag = True
+
+    # Fine-tuning; used by mediswift_finetuning only
+    soft_prompt: SoftPromptParams | None = None
+    trainable: Literal["all", "soft_prompt"] = "all"
+    """soft_prompt: everything else is frozen."""
 
     @model_validator(mode="before")
     @classmethod

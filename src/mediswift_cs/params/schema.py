@@ -21,6 +21,7 @@ from mediswift_cs.params.section import (
     Rate,
     Section,
 )
+from mediswift_cs.params.soft_prompt import SoftPromptParams
 from mediswift_cs.params.sparsity import SparsityParams
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "Params",
     "PrecisionParams",
     "SchedulerParams",
+    "SoftPromptParams",
     "SparsityParams",
     "TrainerParams",
 ]

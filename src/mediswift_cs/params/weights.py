@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 from mediswift_cs.params.decoder import ModelParams
 
-Kind = Literal["embedding", "norm", "bias", "projection", "head"]
+Kind = Literal["embedding", "norm", "bias", "projection", "head", "soft prompt"]
 
 
 class Weight(NamedTuple):
@@ -42,6 +42,9 @@ def weights(model: ModelParams) -> Iterator[Weight]:
     yield Weight("model.lm_head.weight", (model.vocab_size, width), "head", is_alias=tied)
     if model.use_bias_in_output:
         yield Weight("model.lm_head.bias", (model.vocab_size,), "bias")
+    if model.soft_prompt is not None:
+        num_rows = model.soft_prompt.num_virtual_tokens
+        yield Weight("model.soft_prompt.weight", (num_rows, width), "soft prompt")
 
 
 def num_parameters(model: ModelParams) -> int:
