@@ -115,7 +115,11 @@ def _document(content: Any, number: int, path: Path) -> Document:
                 f"line {number} of {path} has no string {name!r}: for files that `mediswift "
                 "documents` did not write, use --dataset with --text-column"
             )
-    known = {name: value for name, value in content.items() if name in _FIELDS}
+    known: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in content.items()
+        if name in _FIELDS
+    }
     return Document(**{"source": path.name, **known})
 
 

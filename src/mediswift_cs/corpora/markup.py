@@ -32,18 +32,24 @@ def _collect(element: etree._Element, parts: list[str]) -> None:
 def math_text(element: etree._Element) -> str:
     """A MathML element on one line: R² is ``R2``, as PubMed shows ``<sup>`` in plain text.
 
-    White space between the elements is layout. What an element draws itself (fraction bar, root
-    sign, fences) is written out, since without it 1/2 would read 12.
+    White space between the elements is layout, except in mtext. What an element draws itself
+    (fraction bar, root sign, fences) is written out and prescripts come first, since otherwise 1/2
+    would read 12, and ³He would read He3.
     """
     if element.tag in _ANNOTATIONS:
         return ""
     name = str(element.tag).removeprefix(_MATHML)
+    if name in ("mtext", "ms"):
+        return element_text(element)
     children = [math_text(child) for child in element]
     if name == "mfrac":
         return "/".join(children)
     if name == "msqrt":
         return f"√({''.join(children)})"
     if name == "mfenced":
-        inner = ",".join(children)
-        return f"{element.get('open', '(')}{inner}{element.get('close', ')')}"
+        return f"{element.get('open', '(')}{','.join(children)}{element.get('close', ')')}"
+    if name == "mmultiscripts":
+        names = [str(child.tag).removeprefix(_MATHML) for child in element]
+        start = names.index("mprescripts") if "mprescripts" in names else len(names)
+        children = children[start:] + children[:start]
     return (element.text or "").strip() + "".join(children)

@@ -103,7 +103,11 @@ def read_pubmed(
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
     except etree.XMLSyntaxError as error:
-        raise DataError(f"{path} is not well-formed XML: {error.msg}") from error
+        raise DataError(f"{path} is not well-formed XML: {_one_line(error)}") from error
+
+
+def _one_line(error: etree.XMLSyntaxError) -> str:
+    return clean_line(str(error.msg))
 
 
 def _chunks(raw: IO[bytes], on_bytes: Callable[[int], object] | None) -> Iterator[bytes]:
@@ -128,8 +132,10 @@ def _parse(chunks: Iterator[bytes], path: Path) -> Iterator[Record | Deletion]:
     for chunk in chain([start], chunks):
         parser.feed(chunk)
         yield from _records(parser, path)
-    parser.close()
+    root = parser.close()
     yield from _records(parser, path)
+    for element in root:
+        _check_place(element, path)
 
 
 def _read_start(chunks: Iterator[bytes], path: Path) -> bytes:
@@ -162,23 +168,25 @@ def _check_root(parser: etree.XMLPullParser, path: Path) -> bool:
 
 def _records(parser: etree.XMLPullParser, path: Path) -> Iterator[Record | Deletion]:
     for _, element in parser.read_events():
+        _check_place(element, path)
         if element.tag == "DeleteCitation":
             yield from _deletions(element, path)
         elif element.tag == "PubmedBookArticle":
             yield Record(pmid=None, is_book=True)
         else:
             yield _record(element)
-        _free(element, path)
+        # Its own node is still the parser's; the emptied ones before it can go.
+        element.clear(keep_tail=False)
+        while (before := element.getprevious()) is not None:
+            _check_place(before, path)
+            element.getparent().remove(before)
 
 
-def _free(element: etree._Element, path: Path) -> None:
-    """Drop the element's content and the emptied ones before it; its own node is still needed."""
-    element.clear(keep_tail=False)
+def _check_place(element: etree._Element, path: Path) -> None:
     parent = element.getparent()
-    while (before := element.getprevious()) is not None:
-        if before.tag not in _RECORDS or parent.tag != _ROOT:
-            raise DataError(f"{path} has <{before.tag}> in <{parent.tag}>, which is not PubMed XML")
-        parent.remove(before)
+    if element.tag not in _RECORDS or parent is None or parent.tag != _ROOT:
+        where = "at the top" if parent is None else f"in <{parent.tag}>"
+        raise DataError(f"{path} has <{element.tag}> {where}, which is not PubMed XML")
 
 
 def _record(article: etree._Element) -> Record:

@@ -7,6 +7,7 @@ from typing import Any
 
 from mediswift_cs.corpora import documents_file
 from mediswift_cs.corpora.files import describe_files, find_files
+from mediswift_cs.errors import DataError
 from mediswift_cs.tokens.shards import SourceEntry
 
 
@@ -37,7 +38,16 @@ class TextSource:
     num_expected: int | None = None
 
     def __iter__(self) -> Iterator[Text]:
-        return self.read()
+        for text in self.read():
+            try:
+                text.text.encode("utf-8")
+            except UnicodeEncodeError as error:
+                # JSON can say half a surrogate pair, which no tokenizer takes.
+                raise DataError(
+                    f"text of document {text.id} is not valid Unicode: {error.reason} "
+                    f"at character {error.start}"
+                ) from error
+            yield text
 
 
 def documents_source(inputs: Sequence[Path]) -> TextSource:

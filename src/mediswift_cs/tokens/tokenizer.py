@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
+from mediswift_cs.corpora.outputs import atomic_file
 from mediswift_cs.errors import ConfigError, DataError
 from mediswift_cs.tokens.texts import Text
 
@@ -167,14 +167,8 @@ def save_tokenizer(tokenizer: Tokenizer, path: Path) -> None:
     Raises:
         DataError: the place cannot be written.
     """
-    temporary = path.with_name(f"{path.name}.partial-{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path) as temporary:
         temporary.write_text(tokenizer.to_str(pretty=True), encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise DataError(f"cannot write tokenizer {path}: {error.strerror}") from error
 
 
 def vocab_size(tokenizer: Tokenizer) -> int:

@@ -1,0 +1,209 @@
+"""The three data commands as users run them."""
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mediswift_cs.cli import main
+from mediswift_cs.tokens.shards import read_manifest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+RECORD = """<PubmedArticle><MedlineCitation><PMID Version="1">{n}</PMID><Article>
+<ArticleTitle>Title {n}.</ArticleTitle><Abstract><AbstractText>The effect of dose {n} on cells and
+mice in a study of cell lines.</AbstractText></Abstract><Language>eng</Language></Article>
+</MedlineCitation></PubmedArticle>"""
+XML = "<PubmedArticleSet>" + "".join(RECORD.format(n=n) for n in range(1, 200)) + "{}"
+
+
+@pytest.fixture
+def pubmed(tmp_path):
+    path = tmp_path / "pubmed20n0001.xml.gz"
+    path.write_bytes(gzip.compress(XML.format("</PubmedArticleSet>").encode()))
+    return path
+
+
+def mediswift(*arguments, **options):
+    return subprocess.run(
+        [sys.executable, "-m", "mediswift_cs.cli", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        **options,
+    )
+
+
+def test_from_xml_to_shards(pubmed, tmp_path, capsys):
+    docs, tokenizer, out = tmp_path / "docs.jsonl.zst", tmp_path / "tok.json", tmp_path / "out"
+    assert main(["documents", str(pubmed), "--output", str(docs)]) == 0
+    assert "199 documents of 199 records" in capsys.readouterr().out
+    assert main(["tokenizer", str(docs), "--vocab-size", "300", "--output", str(tokenizer)]) == 0
+    assert "300 tokens" in capsys.readouterr().out
+    shards = ["shards", str(docs), "--tokenizer", str(tokenizer), "--output", str(out)]
+    shards += ["--max-sequence-length", "64", "--val-fraction", "0.1"]
+    assert main(shards) == 0
+    assert "written" in capsys.readouterr().out
+    manifest = read_manifest(out / "train")
+    assert manifest.counts["kept"] == 199
+    assert manifest.documents[0]["sources"][0]["path"] == pubmed.name
+    assert main(shards) == 0
+    assert "already there" in capsys.readouterr().out
+
+
+def test_counts_by_reason_are_printed(pubmed, tmp_path, capsys):
+    text = XML.format("</PubmedArticleSet>").replace("<Language>eng", "<Language>ger", 5)
+    pubmed.write_bytes(gzip.compress(text.encode()))
+    main(["documents", str(pubmed), "--output", str(tmp_path / "docs.jsonl.zst")])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1:] == [
+        "         194 documents of 199 records",
+        "           5 left out: not_english",
+    ]
+
+
+def test_a_dataset_instead_of_documents(tmp_path, shared_data, capsys):
+    path = tmp_path / "corpus.jsonl"
+    rows = [{"pmid": n, "abstract": f"Cells and mice {n}."} for n in range(50)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    code = main(
+        [
+            *("shards", "--dataset", str(path), "--text-column", "abstract", "--id-column", "pmid"),
+            *("--tokenizer", str(shared_data / "tokenizers" / "gpt2")),
+            *("--max-sequence-length", "16", "--val-fraction", "0.2"),
+            *("--output", str(tmp_path / "out")),
+        ]
+    )
+    assert code == 0
+    assert read_manifest(tmp_path / "out").tokenizer.vocab_size == 50257
+
+
+def test_gpt2_as_one_file(tmp_path, shared_data, capsys):
+    gpt2, output = shared_data / "tokenizers" / "gpt2", tmp_path / "tokenizer.json"
+    assert main(["tokenizer", "--gpt2", str(gpt2), "--output", str(output)]) == 0
+    assert "50,257 tokens" in capsys.readouterr().out
+    assert main(["tokenizer", "--gpt2", str(gpt2), "--output", str(output)]) == 2
+    assert "exists: give another output, or --overwrite" in capsys.readouterr().err
+
+
+def one_sentence(done):
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    return done.stderr
+
+
+BAD_INPUTS = {
+    "cut gzip": (gzip.compress(XML.encode())[:-100], "is cut short or not a gzip file"),
+    "record cut short": (XML[:-50].encode(), "is not well-formed XML"),
+    "wrong XML": (b"<rss/>", "is other XML: its root is <rss>"),
+    "bad entity": (XML.replace("Title 7", "&nbsp;").encode(), "Entity 'nbsp' not defined"),
+    "bad UTF-8": (XML.encode().replace(b"Title 7", b"\xff\xfe"), "Invalid bytes"),
+    "nothing usable": (b"<PubmedArticleSet/>", "no usable document in 0 records"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_INPUTS)
+def test_bad_input_is_one_sentence_and_code_2(tmp_path, name):
+    content, message = BAD_INPUTS[name]
+    path = tmp_path / "pubmed20n0001.xml.gz"
+    path.write_bytes(content)
+    done = mediswift("documents", path, "--output", tmp_path / "docs.jsonl.zst")
+    assert message in one_sentence(done)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_empty_folder(tmp_path):
+    done = mediswift("documents", tmp_path, "--output", tmp_path / "docs.jsonl.zst")
+    assert "no .xml or .xml.gz file in folder" in one_sentence(done)
+
+
+@pytest.fixture
+def locked_folder(tmp_path):
+    """A folder in which this test's subprocess may not write, whoever runs the test."""
+    folder = tmp_path / "locked"
+    folder.mkdir()
+    folder.chmod(0o555)
+    yield folder
+    folder.chmod(0o755)
+
+
+def as_ordinary_user():
+    """Drop root's right to write anywhere (CAP_DAC_OVERRIDE), keeping its right to read."""
+    if os.geteuid() == 0:
+        import ctypes
+
+        cap_dac_override, pr_capbset_drop = 1, 24
+        assert ctypes.CDLL(None).prctl(pr_capbset_drop, cap_dac_override, 0, 0, 0) == 0
+
+
+@pytest.mark.parametrize("command", ["documents", "tokenizer", "shards"])
+def test_no_write_permission(pubmed, locked_folder, tmp_path, command):
+    docs = tmp_path / "docs.jsonl.zst"
+    assert main(["documents", str(pubmed), "--output", str(docs)]) == 0
+    tokenizer = tmp_path / "tok.json"
+    assert main(["tokenizer", str(docs), "--vocab-size", "300", "--output", str(tokenizer)]) == 0
+    arguments = {
+        "documents": [pubmed, "--output", locked_folder / "docs.jsonl.zst"],
+        "tokenizer": [docs, "--vocab-size", "300", "--output", locked_folder / "tok.json"],
+        "shards": [
+            *(docs, "--tokenizer", tokenizer, "--max-sequence-length", "64"),
+            *("--output", locked_folder / "out"),
+        ],
+    }[command]
+    done = mediswift(command, *arguments, preexec_fn=as_ordinary_user)
+    assert "cannot write" in one_sentence(done)
+    assert "Permission denied" in done.stderr
+    assert list(locked_folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["documents", "--output", "x.jsonl.zst"], "no input: give PubMed XML files"),
+        (["documents", "nowhere", "--output", "x.jsonl.zst"], "input nowhere does not exist"),
+        (["tokenizer", "--output", "x.json"], "give either documents to train on, or --gpt2"),
+        (
+            ["shards", "--tokenizer", "t", "--max-sequence-length", "8", "--output", "o"],
+            "give either documents, or --dataset",
+        ),
+    ],
+)
+def test_wrong_arguments(arguments, message, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("script", "command"),
+    [
+        ("pubmed_to_documents.py", "documents"),
+        ("train_tokenizer.py", "tokenizer"),
+        ("documents_to_hdf5.py", "shards"),
+    ],
+)
+def test_the_scripts_are_the_commands(script, command):
+    path = REPOSITORY / "data_preprocessing" / script
+    done = subprocess.run(
+        [sys.executable, path, "--help"], capture_output=True, text=True, check=True
+    )
+    assert f"mediswift {command}" in done.stdout
+    assert "example:" in done.stdout
+
+
+def test_help_loads_nothing_heavy():
+    code = (
+        "import sys\nfrom mediswift_cs.cli import main\n"
+        "try:\n    main(['shards', '--help'])\nexcept SystemExit:\n    pass\n"
+        "heavy = {'torch', 'datasets', 'tokenizers', 'h5py', 'numpy', 'lxml'}\n"
+        "print(sorted(heavy & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"

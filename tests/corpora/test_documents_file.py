@@ -1,0 +1,116 @@
+import json
+
+import datasets
+import pytest
+
+from mediswift_cs.corpora.document import Document
+from mediswift_cs.corpora.documents_file import (
+    DocumentsWriter,
+    manifest_path,
+    read_documents,
+    read_documents_manifest,
+    read_lines,
+)
+from mediswift_cs.errors import DataError
+
+DOCUMENTS = [
+    Document(
+        id=f"pubmed:{n}",
+        text=f"Title {n}.\n\u00df\u2013\u03b1 line two " + "x" * n,
+        source="a.xml",
+        licence="Copyright" if n % 2 else None,
+        language=("eng",),
+        publication_types=("Review",),
+    )
+    for n in range(2000)
+]
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "docs.jsonl.zst"
+    with DocumentsWriter(path) as writer:
+        for document in DOCUMENTS:
+            writer.write(document)
+    assert writer.num_documents == len(DOCUMENTS)
+    return path
+
+
+def test_documents_come_back(path):
+    assert list(read_documents(path)) == DOCUMENTS
+
+
+def test_the_same_documents_give_the_same_bytes(path, tmp_path):
+    other = tmp_path / "other.jsonl.zst"
+    with DocumentsWriter(other) as writer:
+        for line in read_lines(path):
+            writer.write_line(line)
+    assert other.read_bytes() == path.read_bytes()
+
+
+def test_datasets_reads_the_file(path, tmp_path):
+    read = datasets.load_dataset(
+        "json", data_files=str(path), split="train", cache_dir=str(tmp_path / "cache")
+    )
+    assert read["text"] == [document.text for document in DOCUMENTS]
+    assert read["id"][-1] == "pubmed:1999"
+
+
+def test_plain_lines_and_several_frames_are_read(path, tmp_path):
+    plain = tmp_path / "docs.jsonl"
+    plain.write_bytes(b"".join(read_lines(path)))
+    assert list(read_documents(plain)) == DOCUMENTS
+    plain.write_bytes(plain.read_bytes()[:-1])
+    assert list(read_documents(plain)) == DOCUMENTS
+    twice = tmp_path / "twice.jsonl.zst"
+    twice.write_bytes(path.read_bytes() * 2)
+    assert list(read_documents(twice)) == DOCUMENTS * 2
+
+
+@pytest.mark.parametrize("keep", [0.999, 0.5])
+def test_a_cut_file_is_refused(path, keep):
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * keep)])
+    with pytest.raises(DataError, match="is cut short: its zstd stream has no end"):
+        list(read_documents(path))
+
+
+def test_a_damaged_file_is_refused(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 50] = b"\0" * 50
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="damaged"):
+        list(read_documents(path))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{", "line 2 of .* is not JSON"),
+        ("[1]", "line 2 of .* is no JSON object"),
+        ('{"text": "a"}', "line 2 of .* has no string 'id'"),
+        ('{"id": "a", "text": null}', "has no string 'text': .*--dataset"),
+    ],
+)
+def test_other_lines_are_refused(tmp_path, line, message):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"id": "a", "text": "b"}\n' + line + "\n")
+    with pytest.raises(DataError, match=message):
+        list(read_documents(path))
+
+
+def test_unknown_fields_are_left_alone(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"id": "a", "text": "b", "extra": 1}\n')
+    assert list(read_documents(path)) == [Document(id="a", text="b", source="a.jsonl")]
+
+
+def test_the_manifest_beside_it(path):
+    beside = manifest_path(path)
+    assert beside.name == "docs.manifest.json"
+    assert read_documents_manifest(path) is None
+    beside.write_text(json.dumps({"counts": {"kept": 3}}))
+    assert read_documents_manifest(path) == {"counts": {"kept": 3}}
+    beside.write_text("{}")
+    with pytest.raises(DataError, match="no manifest of `mediswift documents`"):
+        read_documents_manifest(path)

