@@ -115,7 +115,7 @@ def test_a_missing_key_has_a_stand_in_or_takes_its_section_along() -> None:
     without = {
         "trainer", "init", "model", "train_dataloader", "val_dataloader", "AdamW", "schedulers",
         "k", "n", "keys", "cache_dir", "debug_args_path", "listener_name", "tensor_names",
-        "per_example_grad_norms",
+        "per_example_grad_norms", "num_virtual_tokens",
     }  # fmt: skip
     assert required - without == set(STAND_INS)
 

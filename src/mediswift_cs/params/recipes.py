@@ -15,6 +15,9 @@ from mediswift_cs.sizes import (
     Recipe,
     Source,
 )
+from mediswift_cs.tokens.tokenizer import GPT2_TOKENIZER_SHA256
+
+GPT2_VOCAB_SIZE = 50257
 
 TITLES = {"tiny": "Tiny", "med": "Med", "large": "Large", "xl": "XL"}
 
@@ -97,7 +100,9 @@ def _marked(table: ModelSize | Recipe, sources: dict[str, Source]) -> dict[str, 
 
 
 def _tokenizer_sha256(size: ModelSize) -> str:
-    return "null  # any tokenizer; mediswift shards prints the fingerprint to put here"
+    if size.vocab_size == GPT2_VOCAB_SIZE:
+        return f"{GPT2_TOKENIZER_SHA256}  # GPT-2's"
+    return "null  # any; or the tokenizer's sha256 in the data's manifest.json, to be checked"
 
 
 def _sparsity_title(level: str) -> str:
