@@ -85,6 +85,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="CSX: check on this machine that the model compiles; needs no cluster",
     )
     parser.add_argument("--compile_dir", help="CSX: where compiled artefacts are cached")
+    parser.add_argument(
+        "--engine",
+        default="auto",
+        choices=("auto", "builtin", "modelzoo"),
+        help="the package's own loop, or ModelZoo's Trainer; auto takes ModelZoo where it is "
+        "importable; --validate_only is always the package's own",
+    )
     cluster = parser.add_argument_group("cluster (CSX)")
     for name, kind in CLUSTER_OPTIONS.items():
         cluster.add_argument(f"--{name}", type=kind)
@@ -143,6 +150,18 @@ def run(args: argparse.Namespace) -> int:
     if device == "CPU":
         tune_allocator()
     model_dir = args.model_dir or Path(init.model_dir)
+
+    if not args.validate_only:
+        from mediswift_cs.modelzoo import engine
+
+        if engine.uses_modelzoo(args.engine):
+            return engine.hand_over(
+                loaded,
+                device=device,
+                mode=args.mode,
+                model_dir=model_dir,
+                checkpoint_path=args.checkpoint_path,
+            )
 
     from mediswift_cs.training.start import RunOptions, start
 
