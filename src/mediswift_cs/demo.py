@@ -1,0 +1,182 @@
+"""The demo: each step is a command that a user could type, run in turn, then a summary."""
+
+import json
+import shlex
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import h5py
+import hdf5plugin  # noqa: F401 (registers the filters of compressed checkpoints)
+import numpy as np
+
+from mediswift_cs.errors import MediSwiftError
+from mediswift_cs.params.load import load_params
+from mediswift_cs.tokens.shards import read_manifest
+
+TIMES_FILE = "times.json"
+
+
+class DemoStepError(MediSwiftError):
+    """A step of the demo failed; its own message stands above."""
+
+
+@dataclass(kw_only=True)
+class Demo:
+    """The run of the demo in one folder."""
+
+    output: Path
+    level: str
+    num_records: int
+    max_steps: int | None
+    source: Path | None
+    times: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def documents(self) -> Path:
+        """The cleaned documents."""
+        return self.output / "documents.jsonl.zst"
+
+    @property
+    def tokenizer(self) -> Path:
+        """The trained tokenizer."""
+        return self.output / "tokenizer.json"
+
+    @property
+    def shards(self) -> Path:
+        """The folder of train and validation shards."""
+        return self.output / "shards"
+
+    @property
+    def model_dir(self) -> Path:
+        """The folder of the pre-training run."""
+        return self.output / f"pretraining_{self.level}"
+
+    @property
+    def params(self) -> str:
+        """The shipped params file of the pre-training run."""
+        return f"mediswift_tiny_{self.level}.yaml"
+
+    def run(self) -> int:
+        """Run every step and print the summary; returns the exit code."""
+        self.output.mkdir(parents=True, exist_ok=True)
+        times_file = self.output / TIMES_FILE
+        if times_file.exists():
+            self.times = json.loads(times_file.read_text())
+        model = load_params(self.params, check_data="none").params.trainer.init.model
+        records = [str(self.source)] if self.source else ["--sample"]
+        limit = ["--limit", str(self.num_records)]
+        self.step("documents", "documents", *records, *limit, "--output", str(self.documents))
+        self.step(
+            "tokenizer",
+            *("tokenizer", str(self.documents), "--vocab-size", str(model.vocab_size)),
+            *("--output", str(self.tokenizer)),
+        )
+        self.step(
+            "shards",
+            *("shards", str(self.documents), "--tokenizer", str(self.tokenizer)),
+            *("--max-sequence-length", str(model.max_position_embeddings)),
+            *("--output", str(self.shards)),
+        )
+        self.step(f"pretraining_{self.level}", "run", "CPU", *self.pretraining_options())
+        print("\n" + self.summary())
+        return 0
+
+    def pretraining_options(self) -> list[str]:
+        """The options of the pre-training run."""
+        fingerprint = read_manifest(self.shards).tokenizer.sha256
+        overrides = {}
+        for split in ("train", "val"):
+            loader = f"trainer.fit.{split}_dataloader"
+            overrides[f"{loader}.data_dir"] = str(self.shards / split)
+            overrides[f"{loader}.tokenizer_sha256"] = fingerprint
+        if self.max_steps is not None:
+            overrides["trainer.init.loop.max_steps"] = str(self.max_steps)
+        options = ["--params", self.params, "--model_dir", str(self.model_dir)]
+        for key, value in overrides.items():
+            options += ["--set", f"{key}={value}"]
+        return options
+
+    def step(self, name: str, *arguments: str) -> None:
+        """Run ``mediswift ARGUMENTS`` in a process of its own and keep its time."""
+        print(f"\n--- {name}: mediswift {shlex.join(arguments)}", flush=True)
+        start = time.monotonic()
+        code = subprocess.run(
+            [sys.executable, "-m", "mediswift_cs.cli", *arguments], check=False
+        ).returncode
+        if code == 130:
+            raise DemoStepError(f"stopped during {name}; run the demo again to go on")
+        if code != 0:
+            raise DemoStepError(f"the step {name} ended with exit code {code}")
+        self.keep_time(name, time.monotonic() - start)
+
+    def keep_time(self, name: str, seconds: float) -> None:
+        """Add to the time of a step: an interrupted step counts with all its parts."""
+        # A step that finds its result already there takes a few seconds: the first time is told.
+        if self.times.get(name, 0.0) < seconds:
+            self.times[name] = seconds
+        partial = self.output / f".{TIMES_FILE}"
+        partial.write_text(json.dumps(self.times, indent=2) + "\n")
+        partial.replace(self.output / TIMES_FILE)
+
+    def summary(self) -> str:
+        """Where each result lies, how long it took, what was learned, and the real sparsity."""
+        manifest = read_manifest(self.shards)
+        train, val = manifest.splits["train"], manifest.splits["val"]
+        checkpoint = newest_checkpoint(self.model_dir)
+        scores = last_evaluation(self.model_dir / "metrics.jsonl")
+        zeros, weights = count_zeros(checkpoint)
+        unigram = val.unigram_loss
+        assert unigram is not None
+        rows = [
+            ("documents", self.documents, f"{train.num_documents + val.num_documents:,} documents"),
+            ("tokenizer", self.tokenizer, f"{manifest.tokenizer.vocab_size:,} tokens"),
+            (
+                "shards",
+                self.shards,
+                f"{train.num_tokens:,} train and {val.num_tokens:,} held-out tokens",
+            ),
+            (f"pretraining_{self.level}", checkpoint, f"{scores['step']:.0f} steps"),
+        ]
+        lines = ["--- summary"]
+        for name, path, what in rows:
+            lines.append(f"{name:16} {self.times[name]:6.0f} s  {what:44} {path}")
+        lines += [
+            f"{'total':16} {sum(self.times[name] for name, _, _ in rows):6.0f} s",
+            "",
+            f"held-out loss       {scores['val_loss']:.4f} nats per token, "
+            f"perplexity {scores['val_perplexity']:.1f}",
+            f"unigram model       {unigram:.4f} nats per token, perplexity {np.exp(unigram):.1f} "
+            f"(token frequencies alone, on the same tokens)",
+            f"zeros in the file   {zeros:,} of {weights:,} weights of the sparse layers = "
+            f"{zeros / weights:.4%}",
+            f"curves              tensorboard --logdir {self.model_dir / 'events'}",
+        ]
+        return "\n".join(lines)
+
+
+def newest_checkpoint(model_dir: Path) -> Path:
+    """The checkpoint of the latest step."""
+    return max(model_dir.glob("checkpoint_*.mdl"), key=lambda path: int(path.stem.split("_")[1]))
+
+
+def last_evaluation(metrics: Path) -> dict[str, float]:
+    """The last held-out scores of a run."""
+    lines = [json.loads(line) for line in metrics.read_text().splitlines()]
+    scores: dict[str, float] = [line for line in lines if "val_loss" in line][-1]
+    return scores
+
+
+def count_zeros(checkpoint: Path) -> tuple[int, int]:
+    """Zeros and weights of the matrices of the decoder layers, counted in the file."""
+    zeros = weights = 0
+    with h5py.File(checkpoint, "r") as file:
+        for name, dataset in file.items():
+            is_matrix = dataset.ndim == 2 and name.endswith(".weight")
+            if name.startswith("model.") and ".layers." in name and is_matrix:
+                values = dataset[()]
+                weights += values.size
+                zeros += values.size - int(np.count_nonzero(values))
+    return zeros, weights
