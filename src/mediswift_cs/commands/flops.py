@@ -1,0 +1,52 @@
+"""``mediswift flops``: training and forward FLOPs, dense and sparse."""
+
+import argparse
+from pathlib import Path
+
+HELP = """Print the FLOPs of training, dense and sparse, by part of the model.
+
+example:
+  mediswift flops
+  mediswift flops mediswift_xl_75.yaml mediswift_med_75.yaml --softmax
+  mediswift flops my_params.yaml --tokens 1048576000 --json flops.json
+
+Without a params file: the table over all published sizes and sparsities. The counts are exact for
+the matrix products; a pruned weight costs nothing, as on a CS-2.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    parser.add_argument(
+        "params", nargs="*", metavar="PARAMS", help="params files, or bare names of shipped ones"
+    )
+    parser.add_argument(
+        "--softmax", action="store_true", help="count the softmax too, 3 operations a score"
+    )
+    parser.add_argument(
+        "--tokens", type=int, metavar="N", help="tokens of the run, instead of the params' own"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the counts there as well")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the tables; returns 0."""
+    from mediswift_cs.params.flops_report import (
+        params_report,
+        params_text,
+        sizes_report,
+        sizes_text,
+        write_json,
+    )
+
+    if not args.params:
+        report = sizes_report(args.tokens)
+        print(sizes_text(report))
+        if args.json:
+            write_json(args.json, {"sizes": report})
+        return 0
+    reports = [params_report(name, args.tokens, args.softmax) for name in args.params]
+    print("\n\n".join(params_text(report) for report in reports))
+    if args.json:
+        write_json(args.json, {"params": reports})
+    return 0

@@ -1,0 +1,125 @@
+"""Floating-point operations of the decoder, in closed form and exact.
+
+A multiplication and an addition are two operations. Counted are the matrix products; norms,
+activations and embedding look-ups are left out, as torch's FlopCounterMode leaves them out. A
+backward pass costs twice its forward pass: one product for the gradient of the input, one for that
+of the weight. A pruned weight costs nothing in any of the three: this is what a CS-2 saves, and it
+does not describe a CPU or GPU, which multiply by the zeros.
+
+With the softmax term the numbers are those of the formula with which Cerebras published 2.5 times
+fewer FLOPs for GPT-3 XL at 75 % sparsity (docs/flops.md).
+"""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from mediswift_cs.errors import ConfigError
+from mediswift_cs.sizes import ModelSize
+
+# Training is a forward and a backward pass, and the backward pass is two products for one.
+PASSES_OF_TRAINING = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flops:
+    """Operations by part of the decoder."""
+
+    projections: int
+    """Query, key, value and output projections of attention."""
+    attention_scores: int
+    """Query times key and weights times value, every position with every other."""
+    feed_forward: int
+    head: int
+    softmax: int = 0
+    """Three operations a score; 0 unless asked for."""
+
+    @property
+    def total(self) -> int:
+        """The sum of the parts."""
+        return sum(self.by_part().values())
+
+    def by_part(self) -> dict[str, int]:
+        """Part -> operations."""
+        return {part.name: getattr(self, part.name) for part in fields(self)}
+
+    def __mul__(self, times: int) -> "Flops":
+        return Flops(**{part: count * times for part, count in self.by_part().items()})
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecoderShape:
+    """What the operations of a decoder depend on."""
+
+    num_hidden_layers: int
+    hidden_size: int
+    num_heads: int
+    vocab_size: int
+    sequence_length: int
+    num_projection_weights: int
+    """Weights of the attention projections that are not pruned, over all layers."""
+    num_feed_forward_weights: int
+    """Weights of the feed-forward blocks that are not pruned, over all layers."""
+
+    def forward_flops(self, *, with_softmax: bool = False) -> Flops:
+        """The operations of one forward pass over one sequence."""
+        length, layers = self.sequence_length, self.num_hidden_layers
+        return Flops(
+            projections=2 * length * self.num_projection_weights,
+            attention_scores=layers * 4 * length**2 * self.hidden_size,
+            feed_forward=2 * length * self.num_feed_forward_weights,
+            head=2 * length * self.hidden_size * self.vocab_size,
+            softmax=layers * 3 * self.num_heads * length**2 if with_softmax else 0,
+        )
+
+    def training_flops(self, *, with_softmax: bool = False) -> Flops:
+        """The operations of one forward and backward pass over one sequence."""
+        return self.forward_flops(with_softmax=with_softmax) * PASSES_OF_TRAINING
+
+
+def num_kept(num_weights: int, sparsity: float) -> int:
+    """How many weights of one matrix a mask of this sparsity (fraction of zeros) keeps.
+
+    The rounding is that of cerebras.pytorch.sparse 2.10 (utils.make_mask_topk_sparsity): float32,
+    cut off.
+
+    Raises:
+        ConfigError: sparsity is outside [0, 1).
+    """
+    if not 0.0 <= sparsity < 1.0:
+        raise ConfigError(f"sparsity: got {sparsity}, allowed: at least 0 and below 1")
+    if sparsity == 0.0:
+        return num_weights
+    density = np.float32(1.0) - np.float32(sparsity)
+    return int(density * np.float32(num_weights))
+
+
+def shape_of_size(
+    size: ModelSize, sparsity: float = 0.0, sequence_length: int | None = None
+) -> DecoderShape:
+    """The shape of one of MediSwift's sizes, each projection matrix at this sparsity."""
+    width, inner, layers = size.hidden_size, size.filter_size, size.num_hidden_layers
+    return DecoderShape(
+        num_hidden_layers=layers,
+        hidden_size=width,
+        num_heads=size.num_heads,
+        vocab_size=size.vocab_size,
+        sequence_length=sequence_length or size.max_position_embeddings,
+        num_projection_weights=layers * 4 * num_kept(width * width, sparsity),
+        num_feed_forward_weights=layers * 2 * num_kept(width * inner, sparsity),
+    )
+
+
+def run_flops(per_sequence: Flops, num_tokens: int, sequence_length: int) -> Flops:
+    """The operations of a whole run over ``num_tokens``.
+
+    Raises:
+        ConfigError: the tokens are no whole number of sequences.
+    """
+    num_sequences, rest = divmod(num_tokens, sequence_length)
+    if rest or num_sequences < 1:
+        raise ConfigError(
+            f"tokens of the run: got {num_tokens:,}, allowed: a positive multiple of the sequence "
+            f"length {sequence_length}"
+        )
+    return per_sequence * num_sequences

@@ -1,0 +1,139 @@
+"""The tables of ``mediswift flops``."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from mediswift_cs.errors import ConfigError
+from mediswift_cs.flops import Flops, run_flops, shape_of_size
+from mediswift_cs.params.load import load_params
+from mediswift_cs.params.training_cost import decoder_shape, num_training_tokens
+from mediswift_cs.sizes import SIZES, SPARSITY_LEVELS
+
+PAPER_CLAIM = (
+    'The paper says "2-2.5x" fewer FLOPs (quoted); above, that is the 75 % column from med to xl.'
+)
+FORMULA_NOTE = (
+    "Computed here in closed form; these are not numbers from the paper, and nobody here has run "
+    "the full training."
+)
+
+
+def sizes_report(num_tokens: int | None = None) -> list[dict[str, Any]]:
+    """Training FLOPs of each published size at each sparsity, with and without the softmax."""
+    rows = []
+    for size in SIZES.values():
+        if not size.is_published:
+            continue
+        length = size.max_position_embeddings
+        tokens = size.num_tokens if num_tokens is None else num_tokens
+        for with_softmax in (True, False):
+            row: dict[str, Any] = {
+                "size": size.name,
+                "tokens": tokens,
+                "with_softmax": with_softmax,
+                "training_flops": {},
+            }
+            for level, sparsity in SPARSITY_LEVELS.items():
+                per_sequence = shape_of_size(size, sparsity).training_flops(
+                    with_softmax=with_softmax
+                )
+                row["training_flops"][level] = run_flops(per_sequence, tokens, length).total
+            rows.append(row)
+    return rows
+
+
+def sizes_text(rows: list[dict[str, Any]]) -> str:
+    """The table of :func:`sizes_report`, one block with the softmax term and one without."""
+    lines = [f"Training FLOPs of a run over {rows[0]['tokens']:,} tokens", ""]
+    for with_softmax in (True, False):
+        lines.append("with the softmax term" if with_softmax else "matrix products only")
+        lines.append(
+            "      " + "".join(f"{title:>20}" for title in map(_level_title, SPARSITY_LEVELS))
+        )
+        for row in rows:
+            if row["with_softmax"] == with_softmax:
+                counts = row["training_flops"]
+                cells = (f"{n:.3e} ({counts['dense'] / n:.2f}x)" for n in counts.values())
+                lines.append(f"{row['size']:<6}" + "".join(f"{cell:>20}" for cell in cells))
+        lines.append("")
+    return "\n".join([*lines, PAPER_CLAIM, FORMULA_NOTE])
+
+
+def _level_title(level: str) -> str:
+    return level if level == "dense" else f"{level} %"
+
+
+def params_report(name: str, num_tokens: int | None, with_softmax: bool) -> dict[str, Any]:
+    """The counts of one params file, dense and as sparse as it asks for.
+
+    Raises:
+        ConfigError: the file is wrong, or num_tokens is no multiple of its sequence length.
+    """
+    loaded = load_params(name, check_data="none")
+    sparsity = loaded.params.trainer.init.sparsity
+    tokens = num_training_tokens(loaded.params) if num_tokens is None else num_tokens
+    report: dict[str, Any] = {
+        "params": str(loaded.source),
+        "sparsity": 0.0 if sparsity is None else sparsity.sparsity,
+        "sequence_length": decoder_shape(loaded.params).sequence_length,
+        "tokens": tokens,
+        "with_softmax": with_softmax,
+    }
+    for kind in ("dense", "sparse"):
+        shape = decoder_shape(loaded.params, as_dense=kind == "dense")
+        forward = shape.forward_flops(with_softmax=with_softmax)
+        training = shape.training_flops(with_softmax=with_softmax)
+        report[kind] = {
+            "forward_per_sequence": _counts(forward),
+            "training_per_sequence": _counts(training),
+            "training_run": tokens
+            and _counts(run_flops(training, tokens, report["sequence_length"])),
+        }
+    return report
+
+
+def _counts(flops: Flops) -> dict[str, int]:
+    return {**flops.by_part(), "total": flops.total}
+
+
+def params_text(report: dict[str, Any]) -> str:
+    """The table of :func:`params_report`."""
+    length, tokens = report["sequence_length"], report["tokens"]
+    dense, sparse = report["dense"], report["sparse"]
+    run = "no fixed length" if tokens is None else f"{tokens:,} tokens"
+    columns = ["forward/token", "training/token"] + (["training run"] if tokens else [])
+    lines = [
+        f"{report['params']}: sparsity {report['sparsity']:g}, sequences of {length}, run of {run}",
+        f"{'':24}" + "".join(f"{title:>30}" for title in columns),
+        f"{'':24}" + f"{'dense':>18}{'sparse':>12}" * len(columns),
+    ]
+    for part in dense["forward_per_sequence"]:
+        if part == "softmax" and not report["with_softmax"]:
+            continue
+        cells = ""
+        for key, divisor in (
+            ("forward_per_sequence", length),
+            ("training_per_sequence", length),
+            ("training_run", 1),
+        ):
+            if dense[key] is not None:
+                cells += f"{dense[key][part] / divisor:>18.4e}{sparse[key][part] / divisor:>12.4e}"
+        lines.append(f"{part.replace('_', ' '):<24}" + cells)
+    ratio = dense["training_per_sequence"]["total"] / sparse["training_per_sequence"]["total"]
+    return "\n".join([*lines, f"dense / sparse: {ratio:.2f}x"])
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write ``content`` in one piece.
+
+    Raises:
+        ConfigError: the file cannot be written.
+    """
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise ConfigError(f"cannot write --json {path}: {error.strerror}") from error

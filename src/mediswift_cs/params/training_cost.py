@@ -1,0 +1,110 @@
+"""What a params file asks for, as counts: sparse weights, tokens of the run, FLOPs."""
+
+import fnmatch
+import re
+from math import prod
+from typing import NamedTuple
+
+from mediswift_cs.flops import DecoderShape, num_kept
+from mediswift_cs.params.schema import Params
+from mediswift_cs.params.weights import Weight, weights
+
+
+class SparseGroup(NamedTuple):
+    """The weights that one pattern of param_filter makes sparse."""
+
+    pattern: str
+    num_matrices: int
+    num_weights: int
+    num_zeros: int
+
+    @property
+    def sparsity(self) -> float:
+        """The fraction of zeros."""
+        return self.num_zeros / self.num_weights
+
+
+def kept_weights(params: Params) -> dict[str, int]:
+    """Name of each projection matrix -> how many of its weights the masks keep."""
+    sparse = _sparse_names(params)
+    level = 0.0 if params.trainer.init.sparsity is None else params.trainer.init.sparsity.sparsity
+    return {
+        weight.name: num_kept(prod(weight.shape), level if weight.name in sparse else 0.0)
+        for weight in weights(params.trainer.init.model)
+        if weight.kind == "projection"
+    }
+
+
+def sparse_groups(params: Params) -> list[SparseGroup]:
+    """One entry a pattern, in the file's order; a weight counts for the first that names it."""
+    sparsity = params.trainer.init.sparsity
+    if sparsity is None:
+        return []
+    found: dict[str, list[Weight]] = {}
+    for weight in weights(params.trainer.init.model):
+        pattern = _first_match(weight, sparsity.param_filter)
+        if pattern is not None:
+            found.setdefault(pattern, []).append(weight)
+    groups = []
+    for pattern, group in found.items():
+        sizes = [prod(weight.shape) for weight in group]
+        kept = sum(num_kept(size, sparsity.sparsity) for size in sizes)
+        groups.append(SparseGroup(pattern, len(group), sum(sizes), sum(sizes) - kept))
+    return groups
+
+
+def _first_match(weight: Weight, patterns: list[str] | None) -> str | None:
+    """The pattern that makes the weight sparse."""
+    if patterns is None:
+        # cerebras.pytorch's own choice: every matrix but embeddings and the head.
+        return "(default)" if weight.kind == "projection" else None
+    for pattern in patterns:
+        if re.compile(fnmatch.translate(pattern)).match(weight.name):
+            return pattern
+    return None
+
+
+def _sparse_names(params: Params) -> set[str]:
+    sparsity = params.trainer.init.sparsity
+    if sparsity is None:
+        return set()
+    return {
+        weight.name
+        for weight in weights(params.trainer.init.model)
+        if _first_match(weight, sparsity.param_filter) is not None
+    }
+
+
+def sequence_length(params: Params) -> int:
+    """Tokens a sequence: the training data's length, or all positions of the model."""
+    fit = params.trainer.fit
+    given = None if fit is None else fit.train_dataloader.max_sequence_length
+    return given or params.trainer.init.model.max_position_embeddings
+
+
+def num_training_tokens(params: Params) -> int | None:
+    """Tokens of the whole run; None where its length follows from the data (num_epochs)."""
+    init, fit = params.trainer.init, params.trainer.fit
+    num_steps = init.loop.num_steps or init.loop.max_steps
+    if num_steps is None or fit is None:
+        return None
+    # On CSX the batch is split by the compiler, elsewhere it is a part of an accumulated one.
+    num_batches = 1 if init.backend_type == "CSX" else init.loop.grad_accum_steps
+    return num_steps * num_batches * fit.train_dataloader.batch_size * sequence_length(params)
+
+
+def decoder_shape(params: Params, *, as_dense: bool = False) -> DecoderShape:
+    """What the operations of the model depend on; ``as_dense`` leaves the masks out."""
+    model = params.trainer.init.model
+    kept = kept_weights(params)
+    if as_dense:
+        kept = {weight.name: prod(weight.shape) for weight in weights(model) if weight.name in kept}
+    return DecoderShape(
+        num_hidden_layers=model.num_hidden_layers,
+        hidden_size=model.hidden_size,
+        num_heads=model.num_heads,
+        vocab_size=model.vocab_size,
+        sequence_length=sequence_length(params),
+        num_projection_weights=sum(n for name, n in kept.items() if ".self_attn." in name),
+        num_feed_forward_weights=sum(n for name, n in kept.items() if ".ffn." in name),
+    )

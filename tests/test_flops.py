@@ -1,0 +1,191 @@
+"""The closed form against torch's own counter, the real masks and the published shapes."""
+
+import json
+from pathlib import Path
+
+import cerebras.pytorch as cstorch
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from mediswift_cs.cli import main
+from mediswift_cs.errors import ConfigError
+from mediswift_cs.flops import DecoderShape, num_kept, run_flops, shape_of_size
+from mediswift_cs.model import attention
+from mediswift_cs.model.pretraining import MediSwiftModel
+from mediswift_cs.params.schema import ModelParams
+from mediswift_cs.params.sparsity import SparsityParams
+from mediswift_cs.sizes import SIZES, SPARSE_WEIGHTS, SPARSITY_LEVELS
+from mediswift_cs.training.sparsity import masked_weights
+
+BATCH, LENGTH = 3, 24
+TOY = ModelParams(
+    name="mediswift",
+    vocab_size=113,
+    hidden_size=36,
+    num_hidden_layers=3,
+    num_heads=4,
+    filter_size=100,
+    max_position_embeddings=LENGTH,
+    dropout_rate=0.0,
+    attention_dropout_rate=0.0,
+)
+
+
+def toy_shape(sparsity: float = 0.0, num_hidden_layers: int = 3) -> DecoderShape:
+    width, inner = TOY.hidden_size, TOY.filter_size
+    return DecoderShape(
+        num_hidden_layers=num_hidden_layers,
+        hidden_size=width,
+        num_heads=TOY.num_heads,
+        vocab_size=TOY.vocab_size,
+        sequence_length=LENGTH,
+        num_projection_weights=num_hidden_layers * 4 * num_kept(width * width, sparsity),
+        num_feed_forward_weights=num_hidden_layers * 2 * num_kept(width * inner, sparsity),
+    )
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> tuple[MediSwiftModel, int, int]:
+    """The model, and what torch counts in its forward and in its forward and backward pass."""
+    # Torch's counter knows the explicit products, not the fused CPU kernel.
+    monkeypatch.setattr(attention, "fused_attention", attention.explicit_attention)
+    model = MediSwiftModel(TOY)
+    ids = torch.randint(0, TOY.vocab_size, (BATCH, LENGTH), dtype=torch.int32)
+    batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": ids}
+    with FlopCounterMode(display=False) as forward:
+        loss = model(batch)
+    with FlopCounterMode(display=False) as backward:
+        loss.backward()
+    num_forward = forward.get_total_flops()
+    return model, num_forward, num_forward + backward.get_total_flops()
+
+
+def test_dense_passes_equal_torchs_counter(counted: tuple[MediSwiftModel, int, int]) -> None:
+    _, forward, training = counted
+    assert (toy_shape().forward_flops() * BATCH).total == forward
+    assert (toy_shape().training_flops() * BATCH).total == training
+
+    assert (toy_shape(num_hidden_layers=2).training_flops() * BATCH).total != training, "control"
+    assert (toy_shape().training_flops(with_softmax=True) * BATCH).total != training, "control"
+
+
+@pytest.mark.parametrize("sparsity", [0.5, 0.75, 0.3, 0.9])
+@pytest.mark.usefixtures("cpu_backend")
+def test_sparse_passes_equal_a_count_over_the_masks(
+    counted: tuple[MediSwiftModel, int, int], sparsity: float
+) -> None:
+    model, forward, training = counted
+    params = SparsityParams(sparsity=sparsity, param_filter=list(SPARSE_WEIGHTS))
+    algorithm = cstorch.sparse.configure(params.model_dump(exclude_none=True))
+    algorithm.apply(model)
+    algorithm.initialize()
+    masks = [mask for _, _, mask in masked_weights(model)]
+    assert len(masks) == 6 * TOY.num_hidden_layers
+    num_pruned = sum(mask.numel() - int(mask.sum()) for mask in masks)
+    # Each weight is one multiplication and one addition a token.
+    saved = 2 * num_pruned * LENGTH * BATCH
+    assert (toy_shape(sparsity).forward_flops() * BATCH).total == forward - saved
+    assert (toy_shape(sparsity).training_flops() * BATCH).total == training - 3 * saved
+
+    assert (toy_shape(sparsity + 0.01).training_flops() * BATCH).total != training - 3 * saved
+
+
+def test_rounding_of_the_masks_is_cerebras_pytorchs() -> None:
+    counts = [(36 * 36, 0.3), (36 * 100, 0.3), (97 * 89, 0.75), (1000, 0.999), (7, 0.5)]
+    for num_weights, sparsity in counts:
+        mask = cstorch.sparse.init.random(torch.zeros(1, num_weights), torch.tensor(sparsity))
+        assert num_kept(num_weights, sparsity) == int(mask.sum()), (num_weights, sparsity)
+    assert num_kept(7, 0.5) != round(7 * 0.5), "control: rounding to the nearest would show"
+
+
+# The training FLOPs of 104,857,600,000 tokens at 2,048 tokens a sequence, softmax term included.
+EXPECTED = {
+    "med": ("2.864e+20", "1.914e+20", "1.440e+20"),
+    "large": ("4.409e+20", "2.805e+20", "2.004e+20"),
+    "xl": ("9.521e+20", "5.722e+20", "3.822e+20"),
+}
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_table_of_the_published_sizes(name: str) -> None:
+    size = SIZES[name]
+    found = []
+    for sparsity in SPARSITY_LEVELS.values():
+        flops = shape_of_size(size, sparsity).training_flops(with_softmax=True)
+        found.append(f"{run_flops(flops, size.num_tokens, size.max_position_embeddings).total:.3e}")
+    assert tuple(found) == EXPECTED[name]
+
+
+def test_paper_range_is_the_75_percent_column() -> None:
+    def ratio(name: str) -> float:
+        dense, sparse = (
+            shape_of_size(SIZES[name], level).training_flops(with_softmax=True).total
+            for level in (0.0, 0.75)
+        )
+        return dense / sparse
+
+    assert [f"{ratio(name):.2f}" for name in ("med", "large", "xl")] == ["1.99", "2.20", "2.49"]
+
+
+@pytest.mark.parametrize("tokens", [0, -2048, 2049])
+def test_tokens_must_be_whole_sequences(tokens: int) -> None:
+    with pytest.raises(ConfigError, match="tokens of the run"):
+        run_flops(toy_shape().training_flops(), tokens, 2048)
+
+
+@pytest.mark.parametrize("sparsity", [1.0, 1.75, -0.1])
+def test_sparsity_outside_its_range_is_refused(sparsity: float) -> None:
+    with pytest.raises(ConfigError, match="sparsity"):
+        num_kept(100, sparsity)
+
+
+def test_command_prints_the_size_table(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["flops"]) == 0
+    printed = capsys.readouterr().out
+    for row in EXPECTED.values():
+        for cell in row:
+            assert cell in printed
+    assert "2-2.5x" in printed
+
+
+def test_command_counts_a_params_file_by_part(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "flops.json"
+    assert main(["flops", "mediswift_xl_75.yaml", "--softmax", "--json", str(file)]) == 0
+    assert "dense / sparse: 2.49x" in capsys.readouterr().out
+    (report,) = json.loads(file.read_text())["params"]
+    parts = report["sparse"]["training_run"]
+    total = parts.pop("total")
+    assert sum(parts.values()) == total
+    assert f"{total:.3e}" == EXPECTED["xl"][2]
+    size = SIZES["xl"]
+    per_sequence = shape_of_size(size, 0.75).training_flops(with_softmax=True).total
+    assert report["sparse"]["training_per_sequence"]["total"] == per_sequence
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_command_refuses_wrong_tokens(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["flops", "mediswift_tiny_75.yaml", "--tokens", "100"]) == 2
+    assert "tokens of the run: got 100" in capsys.readouterr().err
+    assert main(["flops", "--tokens", "0"]) == 2
+    assert main(["flops", "mediswift_nosuch.yaml"]) == 2
+
+
+def test_only_the_filtered_weights_are_cheaper(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import yaml
+
+    from mediswift_cs.params.load import find_params_file
+
+    raw = yaml.safe_load(find_params_file("mediswift_tiny_75.yaml").read_text())
+    raw["trainer"]["init"]["sparsity"]["param_filter"] = ["*linear_layer.weight"]
+    params, file = tmp_path / "feed_forward.yaml", tmp_path / "flops.json"
+    params.write_text(yaml.safe_dump(raw))
+    assert main(["flops", str(params), "--json", str(file)]) == 0
+    (report,) = json.loads(file.read_text())["params"]
+    dense, sparse = (report[kind]["forward_per_sequence"] for kind in ("dense", "sparse"))
+    assert sparse["projections"] == dense["projections"]
+    assert sparse["feed_forward"] * 4 == dense["feed_forward"]
