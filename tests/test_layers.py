@@ -1,0 +1,83 @@
+"""Imports point downwards. The two tables are the documentation of the layers."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import mediswift_cs
+
+PACKAGE = Path(mediswift_cs.__file__).parent
+
+LAYER = {
+    "errors": 0,
+    "shipped_params": 0,
+    "sizes": 1,
+    "flops": 2,
+    "corpora": 2,
+    "tokens": 2,
+    "tasks": 2,
+    "params": 3,
+    "model": 4,
+    "checkpoints": 4,
+    "data": 5,
+    "training": 6,
+    "evaluation": 7,
+    "modelzoo": 8,
+    "run": 9,
+    "demo": 9,
+    "commands": 10,
+    "cli": 11,
+}
+
+# The lowest layer that may import each heavy package.
+HEAVY = {"torch": 4, "transformers": 4, "peft": 4, "cerebras.pytorch": 5, "cerebras.modelzoo": 8}
+
+# Units of one layer of which the first may import the second.
+SIBLINGS = {("tokens", "corpora"), ("tasks", "corpora"), ("tasks", "tokens")}
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module that a file imports, also inside functions."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def is_allowed(unit: str, name: str) -> bool:
+    """Whether a module of ``unit`` may import ``name``."""
+    root, *rest = name.split(".")
+    if root == "mediswift_cs":
+        target = rest[0] if rest and rest[0] in LAYER else unit
+        lower = LAYER[target] < LAYER[unit]
+        return target == unit or lower or (unit, target) in SIBLINGS
+    for package, lowest in HEAVY.items():
+        if name == package or name.startswith(package + "."):
+            return LAYER[unit] >= lowest
+    return True
+
+
+def test_imports_point_downwards() -> None:
+    wrong = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        unit = path.relative_to(PACKAGE).with_suffix("").parts[0]
+        if unit != "__init__":
+            wrong += [
+                f"{path.relative_to(PACKAGE)} imports {name}"
+                for name in imports(path)
+                if not is_allowed(unit, name)
+            ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_every_unit_has_a_layer() -> None:
+    units = {path.relative_to(PACKAGE).with_suffix("").parts[0] for path in PACKAGE.rglob("*.py")}
+    assert units - {"__init__"} <= LAYER.keys()
+
+
+def test_control_an_upward_import_is_seen() -> None:
+    assert not is_allowed("corpora", "mediswift_cs.training.loop")
+    assert not is_allowed("tokens", "torch.nn")
+    assert not is_allowed("training", "cerebras.modelzoo.trainer")
+    assert is_allowed("training", "mediswift_cs.model.decoder")
