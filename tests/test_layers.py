@@ -18,7 +18,7 @@ LAYER = {
     "tasks": 2,
     "params": 3,
     "model": 4,
-    "checkpoints": 4,
+    "checkpoints": 5,
     "data": 5,
     "training": 6,
     "evaluation": 7,
