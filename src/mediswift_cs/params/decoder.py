@@ -5,8 +5,9 @@ GPT2LMHeadModelConfig), so a key that is left out means the same in both hosts.
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
+from annotated_types import Le
 from pydantic import Field, model_validator
 
 from mediswift_cs.params.section import (
@@ -136,7 +137,8 @@ class ModelParams(Section):
     """None means dropout_rate."""
 
     # Decoder
-    num_hidden_layers: PositiveCount = 12
+    # The limit keeps a mistyped number from filling memory with names of weights.
+    num_hidden_layers: Annotated[PositiveCount, Le(1000)] = 12
     dropout_rate: Rate = 0.1
     layer_norm_epsilon: PositiveReal = 1.0e-5
 
