@@ -4,6 +4,7 @@ Names, defaults and meanings are those of ModelZoo 2.10 (models/nlp/gpt2/gpt2_mo
 GPT2LMHeadModelConfig), so a key that is left out means the same in both hosts.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -185,8 +186,8 @@ class ModelParams(Section):
         filled = dict(data)
         try:
             std = float(data.get("initializer_range", 0.02))
-            output_std = std / (2 * int(data.get("num_hidden_layers", 12))) ** 0.5
-        except (TypeError, ValueError, ZeroDivisionError):
+            output_std = std / math.sqrt(2 * int(data.get("num_hidden_layers", 12)))
+        except (TypeError, ValueError, ArithmeticError):
             return data  # the fields' own checks report these
         default = {"name": "truncated_normal", "std": std}
         for key in ("embedding_initializer", "initializer"):
