@@ -6,6 +6,7 @@ from typing import Literal
 
 from mediswift_cs.errors import DataError
 from mediswift_cs.params.problem import Problem
+from mediswift_cs.params.prompt_rules import check_prompt_data
 from mediswift_cs.params.rules import MODEL, dataloaders
 from mediswift_cs.params.schema import DataLoaderParams, Params
 from mediswift_cs.tokens.shards import (
@@ -58,6 +59,7 @@ def check_data_rules(params: Params, check_data: CheckData) -> Iterator[Problem]
             if num_samples is not None:
                 num_samples += split.num_samples
             yield from _folder(params, path, loader, folder, manifest, split)
+            yield from check_prompt_data(params, path, loader, folder, manifest)
         if num_samples is not None:
             yield from _batch(path, loader, num_samples)
 
@@ -89,11 +91,13 @@ def _folder(
     """The shards' tokens and length against the model and the dataloader."""
     model = params.trainer.init.model
     reads = (f"{path}.data_dir",)
-    if split.max_token_id >= model.vocab_size:
+    # The soft prompt's ids lie above the vocabulary.
+    num_virtual = manifest.options.get("prompt", {}).get("num_virtual_tokens", 0)
+    if split.max_token_id >= model.vocab_size + num_virtual:
         yield Problem(
             path=f"{MODEL}.vocab_size",
             got=str(model.vocab_size),
-            allowed=f"at least {split.max_token_id + 1}, as {folder} has "
+            allowed=f"at least {split.max_token_id + 1 - num_virtual}, as {folder} has "
             f"the token id {split.max_token_id}",
             reads=reads,
         )

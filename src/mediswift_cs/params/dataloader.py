@@ -12,6 +12,7 @@ from pydantic import Field
 from mediswift_cs.params.section import Count, Flag, PositiveCount, Section
 
 OUR_PROCESSOR = "MediSwiftPretrainingDataProcessor"
+PROMPT_PROCESSOR = "MediSwiftPromptDataProcessor"
 
 # ModelZoo's further keys, each with the values at which they change nothing.
 NOT_COVERED: dict[str, tuple[Any, ...]] = {
@@ -38,7 +39,10 @@ class DataLoaderParams(Section):
     not_covered: ClassVar[Mapping[str, tuple[Any, ...]]] = NOT_COVERED
 
     data_processor: Literal[
-        "MediSwiftPretrainingDataProcessor", "GptHDF5MapDataProcessor", "GptHDF5DataProcessor"
+        "MediSwiftPretrainingDataProcessor",
+        "MediSwiftPromptDataProcessor",
+        "GptHDF5MapDataProcessor",
+        "GptHDF5DataProcessor",
     ]
     data_dir: str | list[str]
     """Folders of .h5 shards, relative to the working directory."""

@@ -4,7 +4,9 @@ import fnmatch
 import re
 from collections.abc import Iterator
 
+from mediswift_cs.params.dataloader import OUR_PROCESSOR, PROMPT_PROCESSOR
 from mediswift_cs.params.problem import Problem, spell
+from mediswift_cs.params.prompt_rules import check_prompt_loader, check_soft_prompt
 from mediswift_cs.params.schema import DataLoaderParams, Params, SchedulerParams
 from mediswift_cs.params.weights import Weight, weights
 
@@ -21,8 +23,10 @@ def check_rules(params: Params) -> Iterator[Problem]:
     yield from _run_length(params)
     yield from _schedules(params)
     yield from _precision(params)
+    yield from check_soft_prompt(params)
     for path, loader in dataloaders(params):
         yield from _dataloader(params, path, loader)
+        yield from check_prompt_loader(params, path, loader)
 
 
 def dataloaders(
@@ -250,7 +254,7 @@ def _dataloader(params: Params, path: str, loader: DataLoaderParams) -> Iterator
             allowed=f"a multiple of num_csx {cluster.num_csx}",
             reads=(f"{INIT}.backend.cluster_config.num_csx",),
         )
-    is_ours = loader.data_processor == "MediSwiftPretrainingDataProcessor"
+    is_ours = loader.data_processor in (OUR_PROCESSOR, PROMPT_PROCESSOR)
     if loader.tokenizer_sha256 is not None and not is_ours:
         yield Problem(
             path=f"{path}.tokenizer_sha256",

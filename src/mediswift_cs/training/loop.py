@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from mediswift_cs import __version__
-from mediswift_cs.data.pretraining import MediSwiftPretrainingDataProcessor, create_dataloader
+from mediswift_cs.data.processors import create_dataloader, make_processor
+from mediswift_cs.data.prompts import MediSwiftPromptDataProcessor
 from mediswift_cs.errors import CheckpointError, ConfigError
 from mediswift_cs.params.schema import DataLoaderParams, Params
 from mediswift_cs.training import checkpoint
@@ -23,6 +24,11 @@ from mediswift_cs.training.journal import Journal
 from mediswift_cs.training.plan import RunPlan, num_checkpoints_kept, plan_run
 from mediswift_cs.training.session import Session
 from mediswift_cs.training.sparsity import format_sparsity, measure_sparsity
+from mediswift_cs.training.warm_start import (
+    check_soft_prompt,
+    load_starting_weights,
+    soft_prompt_record,
+)
 
 LOGGER = logging.getLogger("mediswift_cs")
 
@@ -107,7 +113,9 @@ class Trainer:
         self.backend = self.session.backend
         assert params.trainer.fit is not None
         train_params = params.trainer.fit.train_dataloader
-        self.processor = MediSwiftPretrainingDataProcessor(train_params)
+        self.processor = make_processor(train_params)
+        if isinstance(self.processor, MediSwiftPromptDataProcessor):
+            self.processor.check_model(self.init.model)
         self.dataloader = make_dataloader(train_params)
         self.batch_size = train_params.batch_size
         self.step = 0
@@ -123,6 +131,7 @@ class Trainer:
         """Continue from a checkpoint: weights, masks, optimizer, schedule, data position."""
         state = checkpoint.load_checkpoint(path)
         session = self.session
+        check_soft_prompt(session.model, state, path)
         checkpoint.load_model_state(session.model, state["model"], path)
         try:
             if session.optimizer is not None and "optimizer" in state:
@@ -147,6 +156,10 @@ class Trainer:
             torch.set_rng_state(own["rng_state"].detach().clone())
         LOGGER.info("continuing from %s at step %d", path, self.step)
 
+    def start_from(self, path: Path) -> None:
+        """Take the weights of another run, and begin at step 0."""
+        load_starting_weights(self.session.model, path, self.processor.tokenizer_sha256)
+
     def save(self) -> Path:
         """Write the checkpoint of the current step."""
         path = checkpoint.checkpoint_path(self.model_dir, self.step)
@@ -160,11 +173,12 @@ class Trainer:
             "version": __version__,
             "rng_state": torch.get_rng_state(),
             "tokenizer_sha256": self.processor.tokenizer_sha256,
+            **soft_prompt_record(self.session.model),
         }
         state["__metadata__"] = [
             {
                 "version": cstorch.__version__,
-                "model_name": "MediSwiftModel",
+                "model_name": type(self.session.model).__name__,
                 "params": self.raw_params,
             }
         ]

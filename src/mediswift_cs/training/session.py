@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from mediswift_cs.model.attention import SelfAttention
 from mediswift_cs.model.decoder import PositionEmbedding
+from mediswift_cs.model.finetuning import build_model
 from mediswift_cs.model.loss import mean_loss_per_token
-from mediswift_cs.model.pretraining import MediSwiftModel
 from mediswift_cs.params.schema import Params, PrecisionParams
 from mediswift_cs.training.optimizer import configure_optimizer
 from mediswift_cs.training.precision import Precision
@@ -71,7 +71,7 @@ class Session:
             torch.manual_seed(init.seed)
         with self.backend.device:
             self.metrics = EvaluationMetrics()
-            self.model = MediSwiftModel(init.model, self.metrics)
+            self.model = build_model(init.model, self.metrics)
         if self.backend.is_csx:
             prepare_for_csx(self.model)
         self.compiled_model = cstorch.compile(self.model, self.backend)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from mediswift_cs.data.pretraining import MediSwiftPretrainingDataProcessor
+from mediswift_cs.data.processors import make_processor
 from mediswift_cs.errors import CheckpointError, ConfigError
 from mediswift_cs.params.load import LoadedParams
 from mediswift_cs.params.schema import DataLoaderParams, Params
@@ -21,6 +21,7 @@ from mediswift_cs.training.loop import (
     record_origin,
 )
 from mediswift_cs.training.session import Session
+from mediswift_cs.training.warm_start import is_new_start
 
 LOGGER = logging.getLogger("mediswift_cs")
 
@@ -71,7 +72,10 @@ def train(params: Params, raw: dict[str, Any], options: RunOptions) -> int:
     record_origin(options.model_dir, options.checkpoint_path)
     trainer = Trainer(params, options.model_dir, raw)
     if path is not None:
-        trainer.load(path)
+        if is_new_start(params.trainer.init, path, options.model_dir):
+            trainer.start_from(path)
+        else:
+            trainer.load(path)
     plan = trainer.plan()
     if trainer.step >= plan.last_step:
         LOGGER.info("nothing left to train: step %d of %d is done", trainer.step, plan.last_step)
@@ -135,7 +139,7 @@ def score(params: Params, options: RunOptions) -> int:
 
 def check_tokenizer(val_params: DataLoaderParams, expected: str | None, path: Path) -> None:
     """Refuse shards of another tokenizer than the one that the checkpoint was trained with."""
-    found = MediSwiftPretrainingDataProcessor(val_params).tokenizer_sha256
+    found = make_processor(val_params).tokenizer_sha256
     if expected is not None and found is not None and found != expected:
         raise CheckpointError(
             f"the shards in {val_params.data_dir} were made with tokenizer {found}, allowed: "

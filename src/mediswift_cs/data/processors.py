@@ -1,0 +1,23 @@
+"""The data processor that a params file names."""
+
+from typing import Any
+
+from mediswift_cs.data import pretraining, prompts
+from mediswift_cs.data.pretraining import MediSwiftPretrainingDataProcessor
+from mediswift_cs.data.prompts import MediSwiftPromptDataProcessor
+from mediswift_cs.data.restartable import RestartableDataLoader
+from mediswift_cs.params.dataloader import PROMPT_PROCESSOR
+from mediswift_cs.params.schema import DataLoaderParams
+
+
+def make_processor(config: DataLoaderParams) -> MediSwiftPretrainingDataProcessor:
+    """ModelZoo's GPT processors read what the pre-training one reads."""
+    if config.data_processor == PROMPT_PROCESSOR:
+        return MediSwiftPromptDataProcessor(config)
+    return MediSwiftPretrainingDataProcessor(config)
+
+
+def create_dataloader(config: dict[str, Any]) -> RestartableDataLoader:
+    """The input function that a cluster's workers import; ``config`` is plain data."""
+    is_prompts = config["data_processor"] == PROMPT_PROCESSOR
+    return (prompts if is_prompts else pretraining).create_dataloader(config)

@@ -1,0 +1,74 @@
+"""The data processor of task examples: prompt shards in, batches out."""
+
+from typing import Any
+
+import h5py
+
+from mediswift_cs.data.pretraining import MediSwiftPretrainingDataProcessor
+from mediswift_cs.data.restartable import RestartableDataLoader
+from mediswift_cs.errors import DataError
+from mediswift_cs.params.schema import DataLoaderParams, ModelParams
+
+# HDF5 attributes of prompt shards, as mediswift_cs.tasks.prompt_data writes them.
+ATTRIBUTES = ("vocab_size", "num_virtual_tokens", "soft_prompt_position")
+
+
+class MediSwiftPromptDataProcessor(MediSwiftPretrainingDataProcessor):
+    """Batches of int32 ``input_ids``, ``attention_mask`` (the loss mask) and ``labels``.
+
+    One example a row, padded at the end, each [batch_size, length]. Ids from vocab_size on stand
+    for the soft prompt. DataError for shards that do not say how they place one.
+    """
+
+    def __init__(self, config: DataLoaderParams) -> None:
+        super().__init__(config)
+        layouts = {path: self._layout(path) for path in self.paths}
+        self.layout = layouts[self.paths[0]]
+        for path, layout in layouts.items():
+            if layout != self.layout:
+                raise DataError(
+                    f"prompt shards of one data set must agree in {', '.join(ATTRIBUTES)}, got "
+                    f"{layout} in {path} and {self.layout} in {self.paths[0]}"
+                )
+
+    @staticmethod
+    def _layout(path: Any) -> dict[str, int | str]:
+        with h5py.File(path, "r") as file:
+            missing = [name for name in ATTRIBUTES if name not in file.attrs]
+            if missing:
+                raise DataError(
+                    f"{path} is no shard of task examples, got no attribute {missing[0]!r}: "
+                    "prepare the data with `mediswift pubmedqa` or `mediswift hoc`"
+                )
+            return {
+                "vocab_size": int(file.attrs["vocab_size"]),
+                "num_virtual_tokens": int(file.attrs["num_virtual_tokens"]),
+                "position": str(file.attrs["soft_prompt_position"]),
+            }
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What makes the order of samples, and where the soft prompt lies in them."""
+        return {**super().identity, **self.layout}
+
+    def check_model(self, model: ModelParams) -> None:
+        """Raise DataError unless the shards' virtual tokens are those of the model."""
+        prompt = model.soft_prompt
+        expected: dict[str, int | str] = {"num_virtual_tokens": 0}
+        if prompt is not None:
+            expected = {
+                "vocab_size": model.vocab_size,
+                "num_virtual_tokens": prompt.num_virtual_tokens,
+                "position": prompt.position,
+            }
+        for key, value in expected.items():
+            if self.layout[key] != value:
+                raise DataError(
+                    f"the prompt shards must be made for the model's {key}, got "
+                    f"{self.layout[key]}, allowed: {value}, in {self.config.data_dir}"
+                )
+
+
+def create_dataloader(config: dict[str, Any]) -> RestartableDataLoader:
+    """The input function that a cluster's workers import; ``config`` is plain data."""
+    return MediSwiftPromptDataProcessor(DataLoaderParams(**config)).create_dataloader()
