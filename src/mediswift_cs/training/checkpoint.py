@@ -5,35 +5,19 @@ A file appears under its name only when it is complete. Loading never unpickles 
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import cerebras.pytorch as cstorch
-import h5py
 import torch
 from torch import nn
 
+from mediswift_cs.checkpoints.mdl import check_file
 from mediswift_cs.errors import CheckpointError
 from mediswift_cs.training.sparsity import MASK_SUFFIX
 
 CHECKPOINT_NAME = re.compile(r"checkpoint_(?P<step>\d+)(?:_\d{8}_\d{6})?\.mdl")
-
-# What the format may hold besides plain tensors; its fallback for anything else is a pickle.
-PLAIN_TYPES = frozenset(
-    {
-        "TorchTensorSerializer",
-        "DeferredTorchTensor",
-        "DeferredFullTensor",
-        "NumpyArraySerializer",
-        "DeferredNumpyArray",
-        "ScalarSerializer",
-        "StringSerializer",
-        "NoneSerializer",
-        "LinkedObject",
-    }
-)
-TYPE_IN_METADATA = re.compile(r'"__TYPE__":\s*"([^"]*)"')
 
 
 def checkpoint_path(model_dir: Path, step: int) -> Path:
@@ -85,38 +69,6 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict) or "model" not in state:
         raise CheckpointError(f"a checkpoint must hold the key 'model', got none in {path}")
     return state
-
-
-def check_file(path: Path) -> None:
-    """Raise CheckpointError unless ``path`` is a complete ``.mdl`` file without pickles."""
-    if not path.is_file():
-        raise CheckpointError(f"checkpoint not found: {path}")
-    try:
-        with h5py.File(path, "r") as file:
-            if not file.attrs.get("__SUCCESS__", False):
-                raise CheckpointError(f"the checkpoint {path} was not written to its end")
-            types = set(stored_types(file))
-    except OSError as error:
-        raise CheckpointError(
-            f"cannot read the checkpoint {path}: not a complete .mdl (HDF5) file ({error})"
-        ) from error
-    if refused := sorted(types - PLAIN_TYPES):
-        raise CheckpointError(
-            f"the checkpoint {path} holds objects that are not plain data, got {refused[0]}, "
-            f"allowed: tensors, numbers and strings; it is not loaded, because that could run code"
-        )
-
-
-def stored_types(file: h5py.File) -> Iterator[str]:
-    """The type of every object in the file, as its metadata names it."""
-    for value in file.attrs.values():
-        if isinstance(value, str):
-            yield from TYPE_IN_METADATA.findall(value)
-    for name in file:
-        if file.get(name, getlink=True).__class__ is not h5py.HardLink:
-            yield "link to another file"
-        elif "__TYPE__" in file[name].attrs:
-            yield str(file[name].attrs["__TYPE__"])
 
 
 def materialise(value: Any) -> Any:

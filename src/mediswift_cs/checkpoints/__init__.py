@@ -1,0 +1,1 @@
+"""Checkpoints on disk: reading, writing, converting and describing them, without loading them."""

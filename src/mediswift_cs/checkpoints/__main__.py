@@ -1,0 +1,9 @@
+"""``python -m mediswift_cs.checkpoints SOURCE TARGET``: convert a checkpoint."""
+
+import sys
+
+from mediswift_cs.checkpoints.command_line import main
+
+# The worker processes of a conversion import this module too.
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,232 @@
+"""Reading ``.mdl``, the checkpoint format of cerebras-pytorch 2.10, with h5py alone.
+
+The file is HDF5: one dataset for each tensor, under its dotted name, and for each leaf of the
+state one JSON attribute that says what it is. Tensors stay on disk until a part of one is asked
+for, and nothing is ever unpickled.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from mediswift_cs.checkpoints import number_formats, treespec
+from mediswift_cs.errors import CheckpointError
+
+FORMAT_VERSION = 0.5
+
+# What the format may hold; its fallback for anything else is a pickle, and its deferred types
+# name other files, in which there may be pickles.
+PLAIN_TYPES = frozenset(
+    {
+        "TorchTensorSerializer",
+        "DeferredFullTensor",
+        "NumpyArraySerializer",
+        "ScalarSerializer",
+        "StringSerializer",
+        "NoneSerializer",
+        "LinkedObject",
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredTensor:
+    """A tensor in the file.
+
+    Attributes:
+        key: name of its dataset.
+        dtype: torch's name, as ``bfloat16``.
+        fill_value: for a constant tensor that has no dataset, its one value.
+    """
+
+    key: str
+    shape: tuple[int, ...]
+    dtype: str
+    fill_value: float | None = None
+
+    @property
+    def num_elements(self) -> int:
+        """How many numbers it has."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of the uncompressed numbers."""
+        return self.num_elements * number_formats.storage_dtype(self.dtype).itemsize
+
+
+@dataclass(frozen=True)
+class OpaqueObject:
+    """A leaf that is not plain data; it is never read."""
+
+    type_name: str
+
+
+class MdlFile:
+    """An open ``.mdl`` file.
+
+    Attributes:
+        state: the nested state, with StoredTensor in place of tensors.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Raises CheckpointError for a file that is absent, cut short or of another format."""
+        self.path = path
+        self._file = open_complete(path)
+        try:
+            self.state = self._read_state()
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            self._file.close()
+            raise CheckpointError(f"the checkpoint {path} is damaged: {error}") from error
+        if not isinstance(self.state, dict) or not isinstance(self.state.get("model"), dict):
+            self._file.close()
+            raise CheckpointError(f"a checkpoint must hold the key 'model', got none in {path}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    @property
+    def tensors(self) -> dict[str, StoredTensor]:
+        """The model's weights, masks and buffers by their state-dict key."""
+        return {k: t for k, t in self.state["model"].items() if isinstance(t, StoredTensor)}
+
+    def numbers(self, tensor: StoredTensor) -> h5py.Dataset | NDArray[Any]:
+        """Something to slice: the tensor's bits in their storage dtype, read when sliced."""
+        return open_numbers(self._file, tensor)
+
+    def _read_state(self) -> Any:
+        _, spec = json.loads(self._file.attrs["__spec__"])
+        return treespec.decode(spec, self._leaf)
+
+    def _leaf(self, key: str) -> Any:
+        description = json.loads(self._file.attrs[f"{key}.__metadata__"])
+        content = description.get(f"{key}.__metadata__")
+        if content is None:
+            return OpaqueObject("nested object")
+        kind = content["__TYPE__"]
+        if kind == "LinkedObject":
+            target = content["key"]
+            if target == key:
+                raise ValueError(f"{key} is linked to itself")
+            return self._leaf(target)
+        if kind == "TorchTensorSerializer":
+            dtype = content["dtypes"][0].removeprefix("torch.")
+            return StoredTensor(key=key, shape=tuple(content["shapes"][0]), dtype=dtype)
+        if kind == "DeferredFullTensor":
+            dtype = content["dtype"].removeprefix("torch.")
+            fill = content["fill_value"]
+            return StoredTensor(
+                key=key, shape=tuple(content["shape"]), dtype=dtype, fill_value=fill or 0.0
+            )
+        if kind in ("ScalarSerializer", "StringSerializer"):
+            return content["scalar_value" if kind == "ScalarSerializer" else "string_value"]
+        return None if kind == "NoneSerializer" else OpaqueObject(kind)
+
+
+def open_complete(path: Path) -> h5py.File:
+    """Open a ``.mdl`` file that was written to its end; CheckpointError for any other."""
+    if not path.is_file():
+        raise CheckpointError(f"checkpoint not found: {path}")
+    import hdf5plugin  # noqa: F401  registers LZ4, which cerebras-pytorch compresses with
+
+    try:
+        file = h5py.File(path, "r", locking="best-effort")
+    except OSError as error:
+        raise CheckpointError(
+            f"cannot read the checkpoint {path}: not a complete .mdl (HDF5) file ({error})"
+        ) from error
+    try:
+        if "__spec__" not in file.attrs:
+            raise CheckpointError(f"{path} is an HDF5 file, but not a .mdl checkpoint")
+        version = float(file.attrs.get("__version__", 0))
+        if version != FORMAT_VERSION:
+            raise CheckpointError(
+                f"the checkpoint {path} has format version {version}, allowed: {FORMAT_VERSION}"
+            )
+        if not file.attrs.get("__SUCCESS__", False):
+            raise CheckpointError(f"the checkpoint {path} was not written to its end")
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def open_numbers(file: h5py.File, tensor: StoredTensor) -> h5py.Dataset | NDArray[Any]:
+    """Something to slice: the tensor's bits in their storage dtype, read when sliced."""
+    storage = number_formats.storage_dtype(tensor.dtype)
+    if tensor.fill_value is not None:
+        filled = number_formats.encode(np.array(tensor.fill_value, np.float32), tensor.dtype)
+        return np.broadcast_to(filled, tensor.shape)
+    dataset = file.get(tensor.key)
+    if not isinstance(dataset, h5py.Dataset):
+        raise CheckpointError(f"the checkpoint {file.filename} has no data for {tensor.key}")
+    if dataset.shape != tensor.shape or dataset.dtype.itemsize != storage.itemsize:
+        raise CheckpointError(
+            f"{tensor.key} in {file.filename} is stored as {dataset.dtype} {list(dataset.shape)}, "
+            f"its description says {tensor.dtype} {list(tensor.shape)}"
+        )
+    return dataset
+
+
+def check_file(path: Path) -> None:
+    """Raise CheckpointError unless ``path`` is a complete ``.mdl`` file without pickles.
+
+    cerebras-pytorch's own reader unpickles what the metadata names so; call this before it.
+    """
+    with open_complete(path) as file:
+        try:
+            refused = sorted(set(stored_types(file)) - PLAIN_TYPES)
+        except ValueError as error:
+            raise CheckpointError(f"the checkpoint {path} is damaged: {error}") from error
+    if refused:
+        raise CheckpointError(
+            f"the checkpoint {path} holds objects that are not plain data, got {refused[0]}, "
+            f"allowed: tensors, numbers and strings; it is not loaded, because that could run code"
+        )
+
+
+def stored_types(file: h5py.File) -> Iterator[str]:
+    """The type of every object in the file, as its metadata names it."""
+    for value in file.attrs.values():
+        if isinstance(value, str | bytes):
+            yield from _types_in(value)
+    for name in file:
+        if file.get(name, getlink=True).__class__ is not h5py.HardLink:
+            yield "link to another file"
+            continue
+        dataset = file[name]
+        if not isinstance(dataset, h5py.Dataset):
+            yield "group"
+        elif dataset.is_virtual or dataset.external:
+            yield "link to another file"
+        elif "__TYPE__" in dataset.attrs:
+            yield str(dataset.attrs["__TYPE__"])
+
+
+def _types_in(text: str | bytes) -> list[str]:
+    # The hook sees every JSON object as it will be read, whatever escapes its text uses.
+    found: list[str] = []
+
+    def note(content: dict[str, Any]) -> dict[str, Any]:
+        if "__TYPE__" in content:
+            found.append(str(content["__TYPE__"]))
+        return content
+
+    if text[:1] in ("{", "[", b"{", b"["):
+        json.loads(text, object_hook=note)
+    return found

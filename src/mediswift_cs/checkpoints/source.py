@@ -1,0 +1,161 @@
+"""What a ``.mdl`` checkpoint says about its model: architecture, masks, soft prompt, history."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from mediswift_cs.checkpoints.architecture import Architecture, find_model_section
+from mediswift_cs.checkpoints.key_map import MASK_SUFFIX, SOFT_PROMPT
+from mediswift_cs.checkpoints.mdl import MdlFile, OpaqueObject, StoredTensor
+from mediswift_cs.errors import CheckpointError
+
+PREFIX = "model."
+
+Position = Literal["prefix", "infix"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoftPrompt:
+    """Virtual tokens: ids ``vocab_size`` to ``vocab_size + num_virtual_tokens - 1``."""
+
+    num_virtual_tokens: int
+    position: Position
+    init: str = "random"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A ``.mdl`` file as the converter sees it.
+
+    Attributes:
+        tensors: weights by name, without the leading ``model.``.
+        masks: masks of sparse weights (True = kept), by the weight's name.
+        model_params: the ``model`` section of the params that made it.
+        params: those params as a whole, where the checkpoint keeps them.
+    """
+
+    path: Path
+    tensors: dict[str, StoredTensor]
+    masks: dict[str, StoredTensor]
+    architecture: Architecture
+    soft_prompt: SoftPrompt | None
+    model_params: dict[str, Any]
+    params: dict[str, Any] | None
+    global_step: int | None
+    tokenizer_sha256: str | None
+
+    @property
+    def dtype(self) -> str:
+        """The number format of the weights; CheckpointError where they differ."""
+        found = sorted({tensor.dtype for tensor in self.tensors.values()})
+        if len(found) > 1:
+            raise CheckpointError(
+                f"the weights of {self.path} have several number formats, got {', '.join(found)}; "
+                f"allowed: one, or a choice with --dtype"
+            )
+        return found[0]
+
+
+def read_checkpoint(path: Path, params_file: Path | None = None) -> Checkpoint:
+    """Look at a ``.mdl`` file; no number of a weight is read.
+
+    Raises:
+        CheckpointError: damaged, or not of a model that transformers' GPT-2 can be.
+    """
+    with MdlFile(path) as file:
+        state = file.state
+    own = _mapping(state.get("mediswift"))
+    params = read_params(params_file) if params_file else _stored_params(state)
+    model_params = find_model_section(params)
+    if params_file and model_params is None:
+        raise CheckpointError(f"{params_file} has no section trainer.init.model")
+    tensors, masks = _split(state["model"], path)
+    architecture = Architecture.from_checkpoint(tensors, model_params, str(path))
+    step = state.get("global_step")
+    return Checkpoint(
+        path=path,
+        tensors=tensors,
+        masks=masks,
+        architecture=architecture,
+        soft_prompt=_soft_prompt(tensors, own, model_params or {}, path),
+        model_params=model_params or {},
+        params=params,
+        global_step=step if isinstance(step, int) else None,
+        tokenizer_sha256=own.get("tokenizer_sha256"),
+    )
+
+
+def read_params(path: Path) -> dict[str, Any]:
+    """A params file as plain data; CheckpointError where it is none."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CheckpointError(f"cannot read --params {path}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"--params {path} is not YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"--params {path} is not a params file")
+    return content
+
+
+def _stored_params(state: Mapping[str, Any]) -> dict[str, Any] | None:
+    metadata = state.get("__metadata__")
+    last = metadata[-1] if isinstance(metadata, list) and metadata else None
+    return _mapping(_mapping(last).get("params")) or None
+
+
+def _split(
+    model: Mapping[str, Any], path: Path
+) -> tuple[dict[str, StoredTensor], dict[str, StoredTensor]]:
+    """Weights and masks, without the wrapper's prefix."""
+    # ModelZoo before 2.0 saved the inner model.
+    prefix = PREFIX if any(key.startswith(PREFIX) for key in model) else ""
+    tensors: dict[str, StoredTensor] = {}
+    for key, value in model.items():
+        if isinstance(value, OpaqueObject):
+            raise CheckpointError(f"{key} in {path} is no tensor but a {value.type_name}")
+        if not isinstance(value, StoredTensor):
+            raise CheckpointError(f"{key} in {path} is no tensor but a {type(value).__name__}")
+        tensors[key.removeprefix(prefix)] = value
+    masks = {}
+    for key in [key for key in tensors if key.endswith(MASK_SUFFIX)]:
+        name = key.removesuffix(MASK_SUFFIX)
+        mask = tensors.pop(key)
+        if name not in tensors:
+            raise CheckpointError(f"{path} has the mask {key}, but not its weight {name}")
+        if mask.shape != tensors[name].shape:
+            raise CheckpointError(
+                f"{key} in {path} has shape {list(mask.shape)}, allowed: that of its weight, "
+                f"{list(tensors[name].shape)}"
+            )
+        masks[name] = mask
+    return tensors, masks
+
+
+def _soft_prompt(
+    tensors: Mapping[str, StoredTensor],
+    own: Mapping[str, Any],
+    model_params: Mapping[str, Any],
+    path: Path,
+) -> SoftPrompt | None:
+    if SOFT_PROMPT not in tensors:
+        return None
+    section = _mapping(own.get("soft_prompt")) or _mapping(model_params.get("soft_prompt"))
+    position = section.get("position")
+    if position not in ("prefix", "infix"):
+        raise CheckpointError(
+            f"{path} has a soft prompt, but does not say its position: got {position!r}, "
+            f"allowed: prefix, infix (model.soft_prompt.position in --params FILE)"
+        )
+    return SoftPrompt(
+        num_virtual_tokens=tensors[SOFT_PROMPT].shape[0],
+        position=position,
+        init=str(section.get("init", "random")),
+    )
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,296 @@
+"""Proof that an export is the same model: logits of both sides on the same text."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import AutoModelForCausalLM, GPT2Config, GPT2Model
+
+from mediswift_cs.checkpoints import number_formats
+from mediswift_cs.checkpoints.architecture import (
+    LAYERS,
+    POSITION_EMBEDDINGS,
+    WORD_EMBEDDINGS,
+    Architecture,
+)
+from mediswift_cs.checkpoints.key_map import HEAD, SOFT_PROMPT
+from mediswift_cs.checkpoints.mdl import MdlFile
+from mediswift_cs.checkpoints.restore import HuggingFaceModel, read_huggingface
+from mediswift_cs.checkpoints.sample_text import SAMPLE_TEXT
+from mediswift_cs.checkpoints.source import Checkpoint, read_checkpoint
+from mediswift_cs.errors import CheckpointError, DataError
+from mediswift_cs.model.decoder import DecoderLayer
+from mediswift_cs.params.decoder import ModelParams
+from mediswift_cs.tokens.tokenizer import load_tokenizer
+
+# Two implementations in float32 may differ by so much, relative to the largest logit above 1.
+TOLERANCE = 1e-5
+_NUM_TOKENS = 128
+# Rows of the head that are multiplied at a time where the model is streamed.
+_HEAD_ROWS = 8192
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verification:
+    """The outcome of a comparison.
+
+    Attributes:
+        max_difference: largest absolute difference of two logits.
+        largest_logit: largest absolute logit.
+        num_positions: tokens that were compared.
+        is_streamed: whether transformers ran the layers one at a time, for want of memory.
+        note: what was not compared.
+    """
+
+    max_difference: float
+    largest_logit: float
+    num_positions: int
+    is_streamed: bool
+    note: str = ""
+
+    @property
+    def tolerance(self) -> float:
+        """The difference that is allowed."""
+        return TOLERANCE * max(1.0, self.largest_logit)
+
+    @property
+    def passed(self) -> bool:
+        """Whether the two sides agree (NaN does not)."""
+        return self.max_difference <= self.tolerance
+
+    def to_text(self) -> str:
+        """One line."""
+        how = "one layer at a time" if self.is_streamed else "whole"
+        return (
+            f"verified: {'the same' if self.passed else 'NOT THE SAME'} - logits of "
+            f"{self.num_positions} tokens differ by at most {self.max_difference:.2e}, allowed "
+            f"{self.tolerance:.2e} (transformers' model loaded {how}{self.note})"
+        )
+
+
+def verify(
+    checkpoint: Checkpoint,
+    folder: HuggingFaceModel,
+    token_ids: Sequence[int],
+    *,
+    dtype: str,
+    is_streamed: bool | None = None,
+) -> Verification:
+    """Compare the decoder of a ``.mdl`` file with transformers on a Hugging Face folder.
+
+    Both run in float32 on the weights as they are in ``dtype``, the soft prompt in its place.
+
+    Args:
+        token_ids: the text, ids of the model's vocabulary.
+        is_streamed: run transformers layer by layer; None does where memory is short.
+    """
+    if is_streamed is None:
+        needed = 4 * checkpoint.architecture.num_parameters
+        is_streamed = 2 * needed > available_memory()
+    ids = with_virtual_tokens(checkpoint, token_ids)
+    with torch.no_grad():
+        ours = DecoderReader(checkpoint, dtype).logits(ids)
+        theirs = _streamed_logits(folder, ids) if is_streamed else _whole_logits(folder, ids)
+    name = checkpoint.architecture.nonlinearity
+    return Verification(
+        max_difference=float((ours - theirs).abs().max()),
+        largest_logit=float(theirs.abs().max()),
+        num_positions=len(ids),
+        is_streamed=is_streamed,
+        note="" if name == "gelu" else f"; {name} replaced by gelu on both sides",
+    )
+
+
+def with_virtual_tokens(checkpoint: Checkpoint, token_ids: Sequence[int]) -> list[int]:
+    """The ids with those of the soft prompt before them (prefix) or in their middle (infix)."""
+    prompt, shape = checkpoint.soft_prompt, checkpoint.architecture
+    if prompt is None:
+        return list(token_ids[: shape.max_position_embeddings])
+    virtual = range(shape.vocab_size, shape.vocab_size + prompt.num_virtual_tokens)
+    text = list(token_ids[: shape.max_position_embeddings - len(virtual)])
+    middle = 0 if prompt.position == "prefix" else len(text) // 2
+    return [*text[:middle], *virtual, *text[middle:]]
+
+
+class DecoderReader:
+    """Our decoder on a ``.mdl`` file, one layer in memory at a time."""
+
+    def __init__(self, checkpoint: Checkpoint, dtype: str) -> None:
+        self.checkpoint, self.dtype = checkpoint, dtype
+        shape = checkpoint.architecture
+        self.config = ModelParams(
+            name="mediswift",
+            vocab_size=shape.vocab_size,
+            hidden_size=shape.hidden_size,
+            num_hidden_layers=shape.num_hidden_layers,
+            num_heads=shape.num_heads,
+            filter_size=shape.filter_size,
+            max_position_embeddings=shape.max_position_embeddings,
+            layer_norm_epsilon=shape.layer_norm_epsilon,
+            use_projection_bias_in_attention=shape.use_projection_bias_in_attention,
+            use_ffn_bias_in_attention=shape.use_ffn_bias_in_attention,
+            use_ffn_bias=shape.use_ffn_bias,
+            dropout_rate=0.0,
+            attention_dropout_rate=0.0,
+            embedding_dropout_rate=0.0,
+        )
+
+    def logits(self, ids: Sequence[int]) -> Tensor:
+        """[tokens, vocab_size] of the token after each of ``ids``."""
+        shape = self.checkpoint.architecture
+        with MdlFile(self.checkpoint.path) as file:
+            words = [self._row(file, token) for token in ids]
+            positions = self._read(file, POSITION_EMBEDDINGS, slice(0, len(ids)))
+            states = torch.stack(words)[None] + positions
+            layer = DecoderLayer(self.config).eval()
+            for index in range(shape.num_hidden_layers):
+                prefix = f"{LAYERS}.{index}."
+                names = [n.removeprefix(prefix) for n in self._names() if n.startswith(prefix)]
+                layer.load_state_dict({n: self._read(file, prefix + n) for n in names})
+                states = layer(states)
+            weight, bias = (
+                self._read(file, f"transformer_decoder.norm.{name}") for name in ("weight", "bias")
+            )
+            width, eps = shape.hidden_size, shape.layer_norm_epsilon
+            states = functional.layer_norm(states[0], (width,), weight, bias, eps)
+            head = WORD_EMBEDDINGS if shape.share_embedding_weights else HEAD
+            blocks = _blocks(shape.vocab_size)
+            return torch.cat([states @ self._read(file, head, rows).T for rows in blocks], dim=1)
+
+    def _names(self) -> Iterator[str]:
+        return iter(self.checkpoint.tensors)
+
+    def _row(self, file: MdlFile, token: int) -> Tensor:
+        first_virtual = self.checkpoint.architecture.vocab_size
+        if token < first_virtual:
+            return self._read(file, WORD_EMBEDDINGS, slice(token, token + 1))[0]
+        row = token - first_virtual
+        return self._read(file, SOFT_PROMPT, slice(row, row + 1))[0]
+
+    def _read(self, file: MdlFile, name: str, rows: slice = slice(None)) -> Tensor:
+        tensor = self.checkpoint.tensors[name]
+        bits = np.array(file.numbers(tensor)[rows])
+        if mask := self.checkpoint.masks.get(name):
+            bits[~np.asarray(file.numbers(mask)[rows]).astype(np.bool_)] = 0
+        rounded = number_formats.convert(bits, tensor.dtype, self.dtype)
+        return torch.from_numpy(number_formats.decode(rounded, self.dtype))
+
+
+def _blocks(num_rows: int) -> Iterator[slice]:
+    for start in range(0, num_rows, _HEAD_ROWS):
+        yield slice(start, min(start + _HEAD_ROWS, num_rows))
+
+
+def _whole_logits(folder: HuggingFaceModel, ids: Sequence[int]) -> Tensor:
+    """transformers' model as its users load it."""
+    model: nn.Module = AutoModelForCausalLM.from_pretrained(
+        folder.folder,
+        local_files_only=True,
+        dtype=torch.float32,
+        activation_function="gelu",
+    )
+    model.eval()
+    size = folder.architecture.vocab_size
+    if folder.adapter is None:
+        logits: Tensor = model(torch.tensor([ids])).logits[0]
+        return logits[:, :size]
+    words = _tensor(folder, "transformer.wte.weight")
+    table = torch.cat([words, _region(folder.adapter.read(), folder)])
+    logits = model(inputs_embeds=table[torch.tensor([ids])]).logits[0]
+    return logits[:, :size]
+
+
+def _streamed_logits(folder: HuggingFaceModel, ids: Sequence[int]) -> Tensor:
+    """transformers' model with one layer, whose weights are exchanged."""
+    shape = folder.architecture
+    config = GPT2Config(  # type: ignore[no-untyped-call]
+        **{**shape.to_hf_config(), "n_layer": 1, "activation_function": "gelu", "vocab_size": 1}
+    )
+    model = GPT2Model(config).eval()  # type: ignore[no-untyped-call]
+    nn.init.zeros_(model.wpe.weight)
+    model.ln_f = nn.Identity()
+    size = shape.vocab_size
+    states = torch.stack([_word(folder, token) for token in ids])
+    states = (states + _tensor(folder, "transformer.wpe.weight", 0, len(ids)))[None]
+    names = list(model.h[0].state_dict())
+    for index in range(shape.num_hidden_layers):
+        prefix = f"transformer.h.{index}."
+        model.h[0].load_state_dict({name: _tensor(folder, prefix + name) for name in names})
+        states = model(inputs_embeds=states, use_cache=False).last_hidden_state
+    weight, bias = (_tensor(folder, f"transformer.ln_f.{name}") for name in ("weight", "bias"))
+    width, eps = shape.hidden_size, shape.layer_norm_epsilon
+    states = functional.layer_norm(states[0], (width,), weight, bias, eps)
+    head = "transformer.wte.weight" if shape.share_embedding_weights else HEAD
+    parts = [states @ _tensor(folder, head, b.start, b.stop).T for b in _blocks(size)]
+    return torch.cat(parts, dim=1)
+
+
+def _word(folder: HuggingFaceModel, token: int) -> Tensor:
+    size = folder.architecture.vocab_size
+    if folder.adapter is not None and token >= size:
+        return _region(folder.adapter.read(token - size, token - size + 1), folder)[0]
+    return _tensor(folder, "transformer.wte.weight", token, token + 1)[0]
+
+
+def _tensor(folder: HuggingFaceModel, name: str, start: int = 0, stop: int | None = None) -> Tensor:
+    region = folder.regions[name]
+    return torch.from_numpy(number_formats.decode(region.read(start, stop), region.dtype))
+
+
+def _region(bits: Any, folder: HuggingFaceModel) -> Tensor:
+    assert folder.adapter is not None
+    return torch.from_numpy(number_formats.decode(bits, folder.adapter.dtype))
+
+
+def available_memory() -> int:
+    """Bytes that the machine can still give, as Linux counts them."""
+    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+        if line.startswith("MemAvailable:"):
+            return 1024 * int(line.split()[1])
+    raise AssertionError("Linux lists MemAvailable since 3.14")
+
+
+def verify_memory(shape: Architecture) -> int:
+    """Bytes that a comparison holds: transformers' model or one layer of it, and ours."""
+    layer = 4 * shape.hidden_size * (4 * shape.hidden_size + 2 * shape.filter_size)
+    logits = 3 * 4 * _NUM_TOKENS * shape.vocab_size
+    head = 2 * 4 * _HEAD_ROWS * shape.hidden_size
+    whole = 4 * shape.num_parameters
+    streamed = 2 * whole > available_memory()
+    return 2 * layer + logits + head + (2 * layer if streamed else whole)
+
+
+def verify_files(
+    mdl: Path, folder: Path, dtype: str, params_file: Path | None, text_file: Path | None
+) -> tuple[bool | None, str]:
+    """Compare a ``.mdl`` file with a Hugging Face folder: the outcome, and a line that says it.
+
+    The outcome is None where the two cannot be compared.
+    """
+    checkpoint = read_checkpoint(mdl, params_file)
+    if checkpoint.architecture.attention_type != "scaled_dot_product":
+        return None, "not verified: mediswift's decoder has scaled attention only"
+    ids = sample_ids(folder, checkpoint.architecture.vocab_size, text_file)
+    result = verify(checkpoint, read_huggingface(folder), ids, dtype=dtype)
+    return result.passed, result.to_text()
+
+
+def sample_ids(folder: Path, vocab_size: int, text_file: Path | None) -> list[int]:
+    """Ids of a text, or without a tokenizer ids from all over the vocabulary."""
+    try:
+        tokenizer = load_tokenizer(folder)
+    except DataError:
+        generator = np.random.default_rng(0)
+        return [int(token) for token in generator.integers(0, vocab_size, _NUM_TOKENS)]
+    try:
+        text = SAMPLE_TEXT if text_file is None else text_file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"cannot read --verify-text {text_file}: {error}") from error
+    if not (ids := tokenizer.encode(text).ids[:_NUM_TOKENS]):
+        raise CheckpointError(f"--verify-text {text_file} is empty")
+    return [int(token) for token in ids]
