@@ -1,4 +1,4 @@
-"""A lazy import hook: ModelZoo registers us at the moment it is itself imported.
+"""A lazy import hook: ModelZoo's tables get our entries at the moment they are imported.
 
 The hook runs at the start of every Python process of an environment where it is enabled, so this
 file imports nothing, not even typing, before it has something to do.
@@ -15,11 +15,23 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-REGISTRY_MODULE = "cerebras.modelzoo.registry.registry"
+# ModelZoo's tables and the function of mediswift_cs.modelzoo.registration that extends each one.
+TABLES = {
+    "cerebras.modelzoo.registry.registry": "extend_models",
+    "cerebras.modelzoo.tools.checkpoint_converters.registry": "extend_converters",
+}
 
 
-class _RegisteringLoader:
-    """Runs the module's own loader, then adds our models to the registry it made."""
+def extend(module: ModuleType) -> None:
+    """Add our entries to a table's module, which has just been imported; again is fine."""
+    from mediswift_cs.modelzoo import registration, stand_in
+
+    stand_in.install()
+    getattr(registration, TABLES[module.__name__])(module)
+
+
+class _ExtendingLoader:
+    """Runs the module's own loader, then extends its table."""
 
     def __init__(self, loader: Any) -> None:
         self.loader = loader
@@ -33,36 +45,31 @@ class _RegisteringLoader:
         assert module.__spec__ is not None
         module.__spec__.loader = module.__loader__ = self.loader
         self.loader.exec_module(module)
-        from mediswift_cs.modelzoo import registration, stand_in
-
-        stand_in.install()
-        registration.add_entries(module.registry)
+        extend(module)
 
 
-class RegistryFinder:
-    """Finds ModelZoo's registry as the other finders do, and wraps its loader."""
+class TableFinder:
+    """Finds the modules of :data:`TABLES` as the other finders do, and wraps their loaders."""
 
     @staticmethod
     def find_spec(
         name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """The finder protocol of ``sys.meta_path``."""
-        if name != REGISTRY_MODULE:
+        if name not in TABLES:
             return None
         for finder in sys.meta_path:
-            spec = None if finder is RegistryFinder else finder.find_spec(name, path, target)
+            spec = None if finder is TableFinder else finder.find_spec(name, path, target)
             if spec is not None:
-                spec.loader = _RegisteringLoader(spec.loader)  # type: ignore[assignment]
+                spec.loader = _ExtendingLoader(spec.loader)  # type: ignore[assignment]
                 return spec
         return None
 
 
 def install() -> None:
-    """Register with ModelZoo as soon as it is imported, or now if it has been; again is fine."""
-    if REGISTRY_MODULE in sys.modules:
-        from mediswift_cs.modelzoo import registration, stand_in
-
-        stand_in.install()
-        registration.register_models()
-    elif RegistryFinder not in sys.meta_path:
-        sys.meta_path.insert(0, RegistryFinder)
+    """Extend the tables that are imported already, and the others as they come; again is fine."""
+    if TableFinder not in sys.meta_path:
+        sys.meta_path.insert(0, TableFinder)
+    for name in TABLES:
+        if name in sys.modules:
+            extend(sys.modules[name])

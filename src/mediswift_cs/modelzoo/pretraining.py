@@ -7,12 +7,13 @@ defaults and checks are inherited, none is written twice.
 
 from typing import Literal
 
+import cerebras.pytorch as cstorch
 from cerebras.modelzoo.config import DataConfig, ModelConfig
 
 from mediswift_cs.data import pretraining as data
 from mediswift_cs.model import pretraining as model
 from mediswift_cs.params.schema import DataLoaderParams, ModelParams
-from mediswift_cs.training.session import EvaluationMetrics
+from mediswift_cs.training.session import EvaluationMetrics, prepare_for_csx
 
 
 class MediSwiftModelConfig(ModelParams, ModelConfig):
@@ -26,6 +27,8 @@ class MediSwiftModel(model.MediSwiftModel):
 
     def __init__(self, config: MediSwiftModelConfig) -> None:
         super().__init__(config, EvaluationMetrics() if config.compute_eval_metrics else None)
+        if cstorch.use_cs():
+            prepare_for_csx(self)
 
 
 class MediSwiftPretrainingDataProcessorConfig(DataLoaderParams, DataConfig):

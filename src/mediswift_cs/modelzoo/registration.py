@@ -1,11 +1,13 @@
 """The table of what ModelZoo's registry gets to know, and how it gets there."""
 
+import importlib
 import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any
+from types import ModuleType
 
 from mediswift_cs.errors import ConfigError
+from mediswift_cs.modelzoo import hook
 
 HOW_TO_INSTALL = (
     "clone the repository Cerebras/modelzoo at release 2.10, put its folder src on PYTHONPATH, "
@@ -24,6 +26,8 @@ class ModelEntry:
     name: str
     path: str
     data_processor_paths: tuple[str, ...]
+    converters: str | None = None
+    """ModelZoo's model with the same checkpoint keys, whose checkpoint converters fit ours."""
 
 
 MODELS = (
@@ -35,6 +39,16 @@ MODELS = (
             "cerebras.modelzoo.data.nlp.gpt.GptHDF5MapDataProcessor.GptHDF5MapDataProcessor",
             "cerebras.modelzoo.data.nlp.gpt.GptHDF5DataProcessor.GptHDF5DataProcessor",
         ),
+        converters="gpt2",
+    ),
+    ModelEntry(
+        name="mediswift_finetuning",
+        path="mediswift_cs.modelzoo.finetuning.MediSwiftFineTuningModel",
+        data_processor_paths=(
+            "mediswift_cs.modelzoo.finetuning.MediSwiftPromptDataProcessor",
+            "mediswift_cs.modelzoo.pretraining.MediSwiftPretrainingDataProcessor",
+        ),
+        # Without one: ModelZoo's converters know no soft prompt; mediswift convert does.
     ),
 )
 
@@ -70,15 +84,15 @@ def require_modelzoo() -> None:
 
 
 def register_models() -> None:
-    """Add :data:`MODELS` to ModelZoo's registry; see :func:`mediswift_cs.modelzoo.register`."""
+    """Register with ModelZoo; see :func:`mediswift_cs.modelzoo.register`."""
     require_modelzoo()
-    from cerebras.modelzoo.registry import registry
+    hook.install()
+    importlib.import_module("cerebras.modelzoo.registry")
 
-    add_entries(registry)
 
-
-def add_entries(registry: Any) -> None:
-    """Add those of :data:`MODELS` that ``registry``, ModelZoo's, does not have yet."""
+def extend_models(module: ModuleType) -> None:
+    """Add those of :data:`MODELS` that ModelZoo's registry does not have yet."""
+    registry = module.registry
     known = {entry.name: entry.path for entry in registry.registry.models}
     for model in MODELS:
         if model.name not in known:
@@ -92,3 +106,10 @@ def add_entries(registry: Any) -> None:
                 f"the model name {model.name} is taken in ModelZoo's registry, got "
                 f"{known[model.name]}, allowed: {model.path}; disable the other plug-in"
             )
+
+
+def extend_converters(module: ModuleType) -> None:
+    """Offer ModelZoo's checkpoint converters under our models' names."""
+    for model in MODELS:
+        if model.converters is not None:
+            module.converters.setdefault(model.name, module.converters[model.converters])

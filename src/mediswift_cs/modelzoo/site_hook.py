@@ -18,7 +18,7 @@ LINE = (
 
 PROBE = (
     "import sys; hook = sys.modules.get('mediswift_cs.modelzoo.hook'); "
-    "sys.exit(0 if hook and hook.RegistryFinder in sys.meta_path else 1)"
+    "sys.exit(0 if hook and hook.TableFinder in sys.meta_path else 1)"
 )
 
 
