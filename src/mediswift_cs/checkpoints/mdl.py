@@ -101,6 +101,11 @@ class MdlFile:
         self._file.close()
 
     @property
+    def cerebras_pytorch_version(self) -> str:
+        """The release that wrote the file."""
+        return str(self._file.attrs.get("__cstorch_version__", "of unknown release"))
+
+    @property
     def tensors(self) -> dict[str, StoredTensor]:
         """The model's weights, masks and buffers by their state-dict key."""
         return {k: t for k, t in self.state["model"].items() if isinstance(t, StoredTensor)}

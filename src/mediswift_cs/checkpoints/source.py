@@ -7,9 +7,10 @@ from typing import Any, Literal
 
 import yaml
 
-from mediswift_cs.checkpoints.architecture import Architecture, find_model_section
+from mediswift_cs.checkpoints.architecture import Architecture
 from mediswift_cs.checkpoints.key_map import MASK_SUFFIX, SOFT_PROMPT
 from mediswift_cs.checkpoints.mdl import MdlFile, OpaqueObject, StoredTensor
+from mediswift_cs.checkpoints.model_section import find_model_section
 from mediswift_cs.errors import CheckpointError
 
 PREFIX = "model."

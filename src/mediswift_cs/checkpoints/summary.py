@@ -1,0 +1,229 @@
+"""What is in a ``.mdl`` file, told from its metadata and a sample of its masks."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from mediswift_cs.checkpoints import treespec
+from mediswift_cs.checkpoints.mdl import MdlFile, OpaqueObject, StoredTensor
+from mediswift_cs.checkpoints.model_section import find_model_section
+
+_MASK_SUFFIX = "_mask"
+_ALIASES = ("ln_f.weight", "ln_f.bias")
+_HEAD, _WORDS = "lm_head.weight", "embedding_layer.word_embeddings.weight"
+# Masks up to this many elements in all are counted in full.
+_COUNTED_IN_FULL = 4_000_000
+# How much of each larger mask is looked at.
+_SAMPLE = 1 << 15
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskSummary:
+    """Static sparsity.
+
+    Attributes:
+        sparsity: the fraction of zeros in the masks, of ``num_counted`` elements.
+        num_weights: elements of all masked weights.
+    """
+
+    num_masks: int
+    num_weights: int
+    num_counted: int
+    sparsity: float
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether every element was counted."""
+        return self.num_counted == self.num_weights
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """What is in a checkpoint.
+
+    Attributes:
+        global_step: updates that were trained; None where it is not kept.
+        num_parameters: of the model; the second copy of a tied weight is not counted.
+        dtypes: number formats of the weights.
+        masks: None for a dense model.
+        num_optimizer_tensors: moments and the like; 0 where there is no optimizer state.
+        group_bytes: uncompressed bytes of tensors by top-level key.
+        unreadable: the type of the first object that only a pickle could hold.
+    """
+
+    path: str
+    file_bytes: int
+    cerebras_pytorch: str
+    model_name: str | None
+    global_step: int | None
+    num_parameters: int
+    dtypes: tuple[str, ...]
+    masks: MaskSummary | None
+    num_optimizer_tensors: int
+    soft_prompt: dict[str, Any] | None
+    tokenizer_sha256: str | None
+    group_bytes: dict[str, int]
+    unreadable: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        content = asdict(self)
+        if self.masks is not None:
+            content["masks"]["is_exact"] = self.masks.is_exact
+        return content
+
+    def to_text(self) -> str:
+        """A few lines."""
+        step = "not kept" if self.global_step is None else f"{self.global_step:,}"
+        lines = [
+            f"{self.path}: {self.file_bytes:,} bytes, cerebras-pytorch {self.cerebras_pytorch}",
+            f"model            {self.model_name or 'not named'}",
+            f"steps            {step}",
+            f"parameters       {self.num_parameters:,} in {', '.join(self.dtypes)}",
+            f"sparsity         {self._sparsity_text()}",
+            f"optimizer state  {self._optimizer_text()}",
+            f"soft prompt      {self._prompt_text()}",
+            f"tokenizer        {self.tokenizer_sha256 or 'not kept'}",
+        ]
+        lines += [f"size of {key:<12} {size:,} bytes" for key, size in self.group_bytes.items()]
+        if self.unreadable:
+            lines.append(
+                f"warning: holds a {self.unreadable}, which is not plain data: not loadable"
+            )
+        return "\n".join(lines)
+
+    def _sparsity_text(self) -> str:
+        if self.masks is None:
+            return "no masks (dense, or the masks were stripped)"
+        text = f"{self.masks.sparsity:.4f} of {self.masks.num_weights:,} weights"
+        if not self.masks.is_exact:
+            text += f" (from a sample of {self.masks.num_counted:,}; --exact counts all)"
+        return f"{text} in {self.masks.num_masks} masks"
+
+    def _optimizer_text(self) -> str:
+        count = self.num_optimizer_tensors
+        return f"{count:,} tensors" if count else "none"
+
+    def _prompt_text(self) -> str:
+        if self.soft_prompt is None:
+            return "none"
+        return ", ".join(f"{key} {value}" for key, value in self.soft_prompt.items())
+
+
+def summarize(path: Path, *, exact: bool = False) -> Summary:
+    """Describe a ``.mdl`` file; ``exact`` reads every mask. CheckpointError for no such file."""
+    with MdlFile(path) as file:
+        leaves = dict(treespec.leaves(file.state))
+        own = file.state.get("mediswift")
+        own = own if isinstance(own, dict) else {}
+        step = file.state.get("global_step")
+        weights = _weights(file.tensors, is_tied=_is_tied(file.state))
+        return Summary(
+            path=str(path),
+            file_bytes=path.stat().st_size,
+            cerebras_pytorch=file.cerebras_pytorch_version,
+            model_name=_model_name(file.state),
+            global_step=step if isinstance(step, int) else None,
+            num_parameters=sum(tensor.num_elements for tensor in weights.values()),
+            dtypes=tuple(sorted({tensor.dtype for tensor in weights.values()})),
+            masks=_masks(file, exact),
+            num_optimizer_tensors=sum(
+                1
+                for key, leaf in leaves.items()
+                if key.startswith("optimizer.state.") and isinstance(leaf, StoredTensor)
+            ),
+            soft_prompt=_soft_prompt(weights, own),
+            tokenizer_sha256=own.get("tokenizer_sha256"),
+            group_bytes=_group_bytes(leaves),
+            unreadable=next(
+                (x.type_name for x in leaves.values() if isinstance(x, OpaqueObject)), None
+            ),
+        )
+
+
+def _is_tied(state: Mapping[str, Any]) -> bool:
+    """Whether the params tie the head to the embedding; ModelZoo's default is that they do."""
+    metadata = state.get("__metadata__")
+    last = metadata[-1] if isinstance(metadata, list) and metadata else None
+    params = last.get("params") if isinstance(last, dict) else None
+    tied = (find_model_section(params) or {}).get("share_embedding_weights")
+    return True if tied is None else bool(tied)
+
+
+def _weights(tensors: Mapping[str, StoredTensor], *, is_tied: bool) -> dict[str, StoredTensor]:
+    """The tensors without masks and without second copies."""
+    found = {
+        k.removeprefix("model."): t for k, t in tensors.items() if not k.endswith(_MASK_SUFFIX)
+    }
+    for alias in _ALIASES:
+        found.pop(alias, None)
+    if is_tied and _WORDS in found:
+        found.pop(_HEAD, None)
+    return found
+
+
+def _masks(file: MdlFile, exact: bool) -> MaskSummary | None:
+    masks = [tensor for key, tensor in file.tensors.items() if key.endswith(_MASK_SUFFIX)]
+    if not masks:
+        return None
+    total = sum(mask.num_elements for mask in masks)
+    in_full = exact or total <= _COUNTED_IN_FULL
+    num_counted = num_kept = 0
+    for mask in masks:
+        for block in _mask_blocks(file.numbers(mask), mask, in_full):
+            num_counted += block.size
+            num_kept += int(np.count_nonzero(block))
+    return MaskSummary(
+        num_masks=len(masks),
+        num_weights=total,
+        num_counted=num_counted,
+        sparsity=1 - num_kept / num_counted,
+    )
+
+
+def _mask_blocks(source: Any, mask: StoredTensor, in_full: bool) -> Iterator[Any]:
+    if not in_full and isinstance(source, h5py.Dataset) and source.chunks:
+        yield source[tuple(slice(0, length) for length in source.chunks)]
+        return
+    width = max(1, mask.num_elements // mask.shape[0])
+    step = max(1, (_SAMPLE if not in_full else 1 << 24) // width)
+    for start in range(0, mask.shape[0], step):
+        yield source[start : start + step]
+        if not in_full:
+            return
+
+
+def _group_bytes(leaves: Mapping[str, Any]) -> dict[str, int]:
+    groups: dict[str, int] = {}
+    for key, leaf in leaves.items():
+        if isinstance(leaf, StoredTensor):
+            group = key.split(".")[0]
+            if group == "model" and key.endswith(_MASK_SUFFIX):
+                group = "masks"
+            groups[group] = groups.get(group, 0) + leaf.num_bytes
+    return groups
+
+
+def _model_name(state: Mapping[str, Any]) -> str | None:
+    metadata = state.get("__metadata__")
+    last = metadata[-1] if isinstance(metadata, list) and metadata else None
+    name = last.get("model_name") if isinstance(last, dict) else None
+    return name if isinstance(name, str) else None
+
+
+def _soft_prompt(
+    weights: Mapping[str, StoredTensor], own: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    tensor = weights.get("soft_prompt.weight")
+    if tensor is None:
+        return None
+    noted = own.get("soft_prompt")
+    return {
+        **(noted if isinstance(noted, dict) else {}),
+        "num_virtual_tokens": tensor.shape[0],
+        "hidden_size": tensor.shape[1],
+    }
