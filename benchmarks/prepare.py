@@ -1,0 +1,232 @@
+#!/usr/bin/env python
+"""Speed and memory of data preparation on real PubMed records, each beside a named peer.
+
+    python benchmarks/prepare.py
+    python benchmarks/prepare.py pubmed20n0001.xml.gz --tokenizer gpt2/
+
+Without files it takes the 30,000 records of the sample (fetched once). Each stage runs in a process
+of its own, with one thread, one after the other. Rates are per second of CPU time, without imports:
+what one core does, also on a busy machine. MB is the peak of that process (VmHWM). The peers do the
+same work on the same input in the same run, and their numbers of records, abstracts and tokens have
+to be the same, or the benchmark fails.
+"""
+
+import argparse
+import gzip
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+LENGTH = 2048
+
+
+def parse_ours(paths: list[Path], **_: Any) -> dict[str, float]:
+    from mediswift_cs.corpora.pubmed import Record, read_pubmed
+
+    counts = {"records": 0.0, "abstracts": 0.0}
+    start = time.process_time()
+    for path in paths:
+        for item in read_pubmed(path):
+            if isinstance(item, Record):
+                counts["records"] += 1
+                counts["abstracts"] += bool(item.abstract)
+    return {**counts, "seconds": time.process_time() - start}
+
+
+def parse_elementtree(paths: list[Path], **_: Any) -> dict[str, float]:
+    """The standard library's streaming parser: title, abstract, languages and types as text."""
+    counts = {"records": 0.0, "abstracts": 0.0}
+    start = time.process_time()
+    for path in paths:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            for _, element in ElementTree.iterparse(file):
+                if element.tag != "PubmedArticle":
+                    continue
+                article = element.find("MedlineCitation/Article")
+                counts["records"] += 1
+                if article is not None:
+                    "".join(article.find("ArticleTitle").itertext())  # type: ignore[union-attr]
+                    [e.text for e in article.iterfind("Language")]
+                    [e.text for e in article.iterfind("PublicationTypeList/*")]
+                    sections = article.iterfind("Abstract/AbstractText")
+                    abstract = "\n".join(" ".join("".join(e.itertext()).split()) for e in sections)
+                    counts["abstracts"] += bool(abstract)
+                element.clear()
+    return {**counts, "seconds": time.process_time() - start}
+
+
+def documents(paths: list[Path], folder: Path, **_: Any) -> dict[str, float]:
+    from mediswift_cs.corpora.build import write_documents
+
+    start = time.process_time()
+    manifest, _new = write_documents(paths, folder / "docs.jsonl.zst")
+    return {
+        "records": manifest["counts"]["records_read"],
+        "seconds": time.process_time() - start,
+    }
+
+
+def train(folder: Path, tokenizer: Path, **_: Any) -> dict[str, float]:
+    from mediswift_cs.tokens.texts import documents_source
+    from mediswift_cs.tokens.tokenizer import save_tokenizer, train_on_source
+
+    start = time.process_time()
+    source = documents_source([folder / "docs.jsonl.zst"])
+    save_tokenizer(train_on_source(source, vocab_size=8192), tokenizer)
+    return {"documents": source.num_expected or 0, "seconds": time.process_time() - start}
+
+
+def shards_ours(folder: Path, tokenizer: Path, **_: Any) -> dict[str, float]:
+    from mediswift_cs.tokens.build import build_shards
+    from mediswift_cs.tokens.texts import documents_source
+
+    start = time.process_time()
+    manifest, _new = build_shards(
+        documents_source([folder / "docs.jsonl.zst"]),
+        tokenizer,
+        folder / "out",
+        max_sequence_length=LENGTH,
+        val_fraction=0,
+    )
+    split = manifest.splits["train"]
+    return {
+        "documents": split.num_documents,
+        "tokens": split.num_tokens,
+        "seconds": time.process_time() - start,
+    }
+
+
+def shards_datasets(folder: Path, tokenizer: Path, **_: Any) -> dict[str, float]:
+    """What transformers' language modelling examples do: map a tokenizer, then group the ids."""
+    import datasets
+    from transformers import PreTrainedTokenizerFast
+
+    from mediswift_cs.tokens.tokenizer import EOS, load_tokenizer, save_tokenizer
+
+    save_tokenizer(load_tokenizer(tokenizer), folder / "peer.json")
+    fast = PreTrainedTokenizerFast(tokenizer_file=str(folder / "peer.json"), eos_token=EOS)
+    num_tokens = 0
+
+    def tokenize(batch: dict[str, list[str]]) -> dict[str, list[list[int]]]:
+        ids = fast(batch["text"], return_attention_mask=False, return_token_type_ids=False)
+        return {"input_ids": [[*row, fast.eos_token_id] for row in ids["input_ids"]]}
+
+    def group(batch: dict[str, list[list[int]]]) -> dict[str, list[list[int]]]:
+        nonlocal num_tokens
+        stream = [i for row in batch["input_ids"] for i in row]
+        num_tokens += len(stream)
+        rows = [stream[i : i + LENGTH] for i in range(0, len(stream), LENGTH)]
+        return {"input_ids": rows, "labels": rows}
+
+    datasets.disable_progress_bars()
+    start = time.process_time()
+    data = datasets.load_dataset(
+        "json",
+        data_files=str(folder / "docs.jsonl.zst"),
+        split="train",
+        cache_dir=str(folder / "cache"),
+    )
+    num_documents = len(data)
+    data = data.map(tokenize, batched=True, remove_columns=data.column_names)
+    data.map(group, batched=True)
+    return {
+        "documents": num_documents,
+        "tokens": num_tokens,
+        "seconds": time.process_time() - start,
+    }
+
+
+STAGES: dict[str, Callable[..., dict[str, float]]] = {
+    "parse_ours": parse_ours,
+    "parse_elementtree": parse_elementtree,
+    "documents": documents,
+    "train": train,
+    "shards_ours": shards_ours,
+    "shards_datasets": shards_datasets,
+}
+
+
+def peak_mb() -> float:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
+
+
+def run_stage(name: str, paths: list[Path], folder: Path, tokenizer: Path) -> dict[str, float]:
+    """Run a stage in a process of its own."""
+    command = [sys.executable, __file__, *map(str, paths), "--stage", name]
+    command += ["--folder", str(folder), "--tokenizer", str(tokenizer)]
+    one_thread = {"RAYON_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, text=True, check=True, env={**os.environ, **one_thread}
+    )
+    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def report(name: str, result: dict[str, float], unit: str, peer: dict[str, float] | None) -> None:
+    rate = result[unit] / result["seconds"]
+    line = f"{name:<44}{rate:>12,.0f} {unit}/s{result['peak_mb']:>10,.0f} MB"
+    if peer is not None:
+        line += f"{peer['seconds'] / result['seconds']:>9.2f}x the peer's speed"
+    print(line, flush=True)
+
+
+def same(ours: dict[str, float], peer: dict[str, float], *units: str) -> None:
+    for unit in units:
+        if ours[unit] != peer[unit]:
+            sys.exit(f"not the same work: {unit} {ours[unit]} here and {peer[unit]} in the peer")
+
+
+def compare(paths: list[Path], folder: Path, given: Path | None) -> None:
+    tokenizer = given or folder / "tokenizer.json"
+
+    def run(name: str) -> dict[str, float]:
+        return run_stage(name, paths, folder, tokenizer)
+
+    megabytes = sum(path.stat().st_size for path in paths) / 1e6
+    print(
+        f"{len(paths)} file(s), {megabytes:.1f} MB compressed, rates per CPU second of one thread"
+    )
+    peer, ours = run("parse_elementtree"), run("parse_ours")
+    same(ours, peer, "records", "abstracts")
+    report("parse: ElementTree.iterparse (peer)", peer, "records", None)
+    report("parse: mediswift_cs", ours, "records", peer)
+    report("parse, select, write documents", run("documents"), "records", None)
+    if given is None:
+        report("train a tokenizer of 8,192", run("train"), "documents", None)
+    peer, ours = run("shards_datasets"), run("shards_ours")
+    same(ours, peer, "documents", "tokens")
+    report("tokenize, group: datasets.map (peer)", peer, "tokens", None)
+    report("tokenize, pack, write HDF5: mediswift_cs", ours, "tokens", peer)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("paths", nargs="*", type=Path, help="PubMed files (default: the sample)")
+    parser.add_argument("--tokenizer", type=Path, help="default: trains one of 8,192 tokens")
+    parser.add_argument("--stage", choices=STAGES, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.stage:
+        result = STAGES[args.stage](paths=args.paths, folder=args.folder, tokenizer=args.tokenizer)
+        print(json.dumps({**result, "peak_mb": peak_mb()}))
+        return
+    if not args.paths:
+        from mediswift_cs.corpora.sample import download_sample
+
+        args.paths = [download_sample()]
+    with tempfile.TemporaryDirectory() as folder:
+        compare(args.paths, Path(folder), args.tokenizer)
+
+
+if __name__ == "__main__":
+    main()
