@@ -20,4 +20,5 @@ def make_processor(config: DataLoaderParams) -> MediSwiftPretrainingDataProcesso
 def create_dataloader(config: dict[str, Any]) -> RestartableDataLoader:
     """The input function that a cluster's workers import; ``config`` is plain data."""
     is_prompts = config["data_processor"] == PROMPT_PROCESSOR
-    return (prompts if is_prompts else pretraining).create_dataloader(config)
+    create = prompts.create_dataloader if is_prompts else pretraining.create_dataloader
+    return create(config)

@@ -1,0 +1,68 @@
+"""A model to evaluate, from a checkpoint alone: its params are kept inside."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from mediswift_cs.errors import CheckpointError
+from mediswift_cs.model.finetuning import build_model
+from mediswift_cs.model.pretraining import MediSwiftModel
+from mediswift_cs.model.starting_weights import starting_weights
+from mediswift_cs.params.schema import ModelParams, Params
+from mediswift_cs.training import checkpoint
+
+LOGGER = logging.getLogger("mediswift_cs")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedModel:
+    """A model in evaluation mode, and what its checkpoint says about it.
+
+    Attributes:
+        tokenizer_sha256: None where the checkpoint does not say.
+    """
+
+    model: MediSwiftModel
+    path: Path
+    step: int
+    tokenizer_sha256: str | None
+
+
+def load_model(path: Path, config: ModelParams | None = None) -> LoadedModel:
+    """Load a dense or a sparse checkpoint; masks are applied, so that what they prune is 0.
+
+    Args:
+        config: the model's params; None reads them from the checkpoint.
+
+    Raises:
+        CheckpointError: unreadable, without params, or another model's.
+    """
+    state = checkpoint.load_checkpoint(path)
+    config = config or model_params(state, path)
+    model = build_model(config)
+    start = starting_weights(model, state["model"])
+    if start.adds_soft_prompt:
+        raise CheckpointError(f"the checkpoint {path} has no soft prompt, its params ask for one")
+    checkpoint.load_model_state(model, start.state, path)
+    own = state.get("mediswift") or {}
+    return LoadedModel(
+        model=model.eval(),
+        path=path,
+        step=int(state.get("global_step", 0)),
+        tokenizer_sha256=own.get("tokenizer_sha256"),
+    )
+
+
+def model_params(state: dict[str, Any], path: Path) -> ModelParams:
+    """The params of the model that are kept in a checkpoint; CheckpointError without them."""
+    try:
+        raw = state["__metadata__"][-1]["params"]
+        return Params.model_validate(raw).trainer.init.model
+    except (KeyError, IndexError, TypeError, ValidationError) as error:
+        raise CheckpointError(
+            f"the checkpoint {path} does not hold its params: give the file that it was trained "
+            "with, --params FILE"
+        ) from error
