@@ -75,11 +75,11 @@ def documents(paths: list[Path], folder: Path, **_: Any) -> dict[str, float]:
 
 def train(folder: Path, tokenizer: Path, **_: Any) -> dict[str, float]:
     from mediswift_cs.tokens.texts import documents_source
-    from mediswift_cs.tokens.tokenizer import save_tokenizer, train_on_source
+    from mediswift_cs.tokens.tokenizer_file import train_tokenizer_file
 
     start = time.process_time()
     source = documents_source([folder / "docs.jsonl.zst"])
-    save_tokenizer(train_on_source(source, vocab_size=8192), tokenizer)
+    train_tokenizer_file(source, tokenizer, vocab_size=8192)
     return {"documents": source.num_expected or 0, "seconds": time.process_time() - start}
 
 

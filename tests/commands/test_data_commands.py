@@ -86,8 +86,8 @@ def test_gpt2_as_one_file(tmp_path, shared_data, capsys):
     gpt2, output = shared_data / "tokenizers" / "gpt2", tmp_path / "tokenizer.json"
     assert main(["tokenizer", "--gpt2", str(gpt2), "--output", str(output)]) == 0
     assert "50,257 tokens" in capsys.readouterr().out
-    assert main(["tokenizer", "--gpt2", str(gpt2), "--output", str(output)]) == 2
-    assert "exists: give another output, or --overwrite" in capsys.readouterr().err
+    assert main(["tokenizer", "--gpt2", str(gpt2), "--output", str(output)]) == 0
+    assert "already there" in capsys.readouterr().out
 
 
 def one_sentence(done):

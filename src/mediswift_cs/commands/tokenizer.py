@@ -38,32 +38,28 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     import sys
 
-    from mediswift_cs.errors import ConfigError, DataError
+    from mediswift_cs.errors import ConfigError
     from mediswift_cs.tokens.texts import documents_source
-    from mediswift_cs.tokens.tokenizer import (
-        load_tokenizer,
-        save_tokenizer,
-        train_on_source,
-        vocab_size,
-    )
+    from mediswift_cs.tokens.tokenizer import vocab_size
+    from mediswift_cs.tokens.tokenizer_file import convert_tokenizer_file, train_tokenizer_file
 
     if bool(args.documents) == (args.gpt2 is not None):
         raise ConfigError("give either documents to train on, or --gpt2 FOLDER")
-    if args.output.exists() and not args.overwrite:
-        raise DataError(f"{args.output} exists: give another output, or --overwrite to replace it")
     if args.gpt2 is not None:
-        tokenizer = load_tokenizer(args.gpt2)
+        tokenizer, is_new = convert_tokenizer_file(args.gpt2, args.output, overwrite=args.overwrite)
     else:
-        tokenizer = train_on_source(
+        tokenizer, is_new = train_tokenizer_file(
             documents_source(args.documents),
+            args.output,
             vocab_size=args.vocab_size,
             min_frequency=args.min_frequency,
             limit=args.limit,
+            overwrite=args.overwrite,
             show_progress=sys.stderr.isatty(),
         )
-    save_tokenizer(tokenizer, args.output)
     size = vocab_size(tokenizer)
-    print(f"{args.output}: {size:,} tokens")
+    print(f"{args.output}: {'written' if is_new else 'already there'}")
+    print(f"{size:,} tokens")
     if args.gpt2 is None and size < args.vocab_size:
         print(f"{args.vocab_size - size:,} fewer than asked for: no more pairs are frequent enough")
     return 0

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 
 from mediswift_cs.corpora.outputs import atomic_file
 from mediswift_cs.errors import ConfigError, DataError
-from mediswift_cs.tokens.texts import Text
 
 EOS = "<|endoftext|>"
 
@@ -111,29 +109,6 @@ def train_tokenizer(
         raise DataError("no text to train a tokenizer on: the documents are empty")
     tokenizer.encode_special_tokens = True
     return tokenizer
-
-
-def train_on_source(
-    source: Iterable[Text],
-    *,
-    vocab_size: int,
-    min_frequency: int = 2,
-    limit: int | None = None,
-    show_progress: bool = False,
-) -> Tokenizer:
-    """:func:`train_tokenizer` on the first ``limit`` texts of a source (None: on all).
-
-    Raises:
-        ConfigError: limit below 1, or as :func:`train_tokenizer`.
-    """
-    if limit is not None and limit < 1:
-        raise ConfigError(f"limit must be at least 1 document, got {limit}")
-    return train_tokenizer(
-        (text.text for text in islice(source, limit)),
-        vocab_size=vocab_size,
-        min_frequency=min_frequency,
-        show_progress=show_progress,
-    )
 
 
 class _Counted:

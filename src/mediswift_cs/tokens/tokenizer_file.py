@@ -1,0 +1,125 @@
+"""A tokenizer made once: ``tokenizer.json``, and beside it what it was made from."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from mediswift_cs import __version__
+from mediswift_cs.corpora.outputs import atomic_file
+from mediswift_cs.errors import ConfigError, DataError
+from mediswift_cs.tokens.texts import TextSource
+from mediswift_cs.tokens.tokenizer import (
+    fingerprint_of,
+    load_tokenizer,
+    save_tokenizer,
+    train_tokenizer,
+)
+
+FORMAT_VERSION = 1
+
+
+def train_tokenizer_file(
+    source: TextSource,
+    output: Path,
+    *,
+    vocab_size: int,
+    min_frequency: int = 2,
+    limit: int | None = None,
+    overwrite: bool = False,
+    show_progress: bool = False,
+) -> tuple[Tokenizer, bool]:
+    """Train on the first ``limit`` texts (None: on all) and write ``output`` and its manifest.
+
+    An ``output`` that the same texts, settings and package version made is left as it is.
+
+    Returns:
+        The tokenizer, and whether it was made now (False: it was already there).
+
+    Raises:
+        ConfigError: a setting is out of its range.
+        DataError: ``output`` was made otherwise, or cannot be written; no text.
+    """
+    if limit is not None and limit < 1:
+        raise ConfigError(f"limit must be at least 1 document, got {limit}")
+    planned = {
+        "format_version": FORMAT_VERSION,
+        "package_version": __version__,
+        "sources": [asdict(entry) for entry in source.entries],
+        "options": {
+            **source.options,
+            "vocab_size": vocab_size,
+            "min_frequency": min_frequency,
+            "limit": limit,
+        },
+    }
+    if output.exists() and not overwrite:
+        return _existing(output, planned), False
+    tokenizer = train_tokenizer(
+        (text.text for text in islice(source, limit)),
+        vocab_size=vocab_size,
+        min_frequency=min_frequency,
+        show_progress=show_progress,
+    )
+    manifest_path(output).unlink(missing_ok=True)
+    save_tokenizer(tokenizer, output)
+    with atomic_file(manifest_path(output)) as temporary:
+        manifest = {**planned, "sha256": fingerprint_of(tokenizer)}
+        temporary.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    return tokenizer, True
+
+
+def convert_tokenizer_file(
+    path: Path, output: Path, *, overwrite: bool = False
+) -> tuple[Tokenizer, bool]:
+    """Write what :func:`~.tokenizer.load_tokenizer` takes as one ``tokenizer.json``.
+
+    Returns:
+        The tokenizer, and whether it was made now (False: the same one was already there).
+
+    Raises:
+        DataError: ``output`` is another tokenizer, or cannot be written.
+    """
+    tokenizer = load_tokenizer(path)
+    if output.exists() and not overwrite:
+        if fingerprint_of(load_tokenizer(output)) != fingerprint_of(tokenizer):
+            raise _refusal(output, "tokens")
+        return tokenizer, False
+    manifest_path(output).unlink(missing_ok=True)
+    save_tokenizer(tokenizer, output)
+    return tokenizer, True
+
+
+def manifest_path(output: Path) -> Path:
+    """``tokenizer.manifest.json`` for ``tokenizer.json``."""
+    return output.with_name(f"{output.name.removesuffix('.json')}.manifest.json")
+
+
+def _existing(output: Path, planned: Mapping[str, Any]) -> Tokenizer:
+    path = manifest_path(output)
+    if not path.is_file():
+        raise DataError(
+            f"{output} exists without {path.name}: give another output, "
+            "or --overwrite to replace it"
+        )
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        other = [name for name in planned if found.get(name) != planned[name]]
+    except (OSError, ValueError, AttributeError) as error:
+        raise DataError(f"{path} is no manifest of `mediswift tokenizer`: {error}") from error
+    tokenizer = load_tokenizer(output)
+    if found.get("sha256") != fingerprint_of(tokenizer):
+        other.append("tokens")
+    if other:
+        raise _refusal(output, ", ".join(other))
+    return tokenizer
+
+
+def _refusal(output: Path, other: str) -> DataError:
+    return DataError(
+        f"{output} was made with other {other}: give another output, or --overwrite to replace it"
+    )
