@@ -1,0 +1,137 @@
+"""Trace and lower one params file for CSX, in a process of its own.
+
+``python -m mediswift_cs.training.compile_trace REQUEST RESULT`` reads a request (JSON) and writes
+what it found (JSON). A process has one backend, and tracing leaves torch patched, so this is never
+done inside a program that goes on. Run through :mod:`mediswift_cs.training.compile_check`.
+"""
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import cerebras.pytorch as cstorch
+from torch import Tensor
+
+from mediswift_cs.data.processors import create_dataloader
+from mediswift_cs.errors import MediSwiftError
+from mediswift_cs.params.schema import DataLoaderParams, Params
+from mediswift_cs.training.compile_failure import describe_failure
+from mediswift_cs.training.device import create_backend
+from mediswift_cs.training.input_check import ImportCheck, check_batches
+from mediswift_cs.training.session import Session
+from mediswift_cs.training.stand_in_data import write_stand_in_shards
+
+TRAINING, EVALUATION = "training", "evaluation"
+
+MakeSession = Callable[..., Session]
+
+
+def trace(request: dict[str, Any], result: dict[str, Any], make_session: MakeSession) -> None:
+    """Carry out the request; what is known so far is always in ``result``."""
+    params = Params.model_validate(request["params"])
+    folder = Path(request["artifact_dir"])
+    loaders = {
+        graph: dataloader_params(request["dataloaders"][graph], graph, params, folder, result)
+        for graph in request["graphs"]
+    }
+    import_check = ImportCheck(
+        create_dataloader, [loader.model_dump() for loader in loaders.values()]
+    )
+    put_native_compiler_first()
+    backend_params = params.trainer.init.backend.model_copy(
+        update={"validate_only": True, "compile_only": False}
+    )
+    create_backend("CSX", backend_params, folder)
+    try:
+        result["stage"] = "building the model"
+        session = make_session(params, for_training=TRAINING in request["graphs"])
+        result["num_parameters"] = sum(p.numel() for p in session.model.parameters())
+        for number, (graph, loader) in enumerate(loaders.items(), start=1):
+            result["stage"] = f"reading batches for the {graph} graph"
+            result["batches"][graph] = check_batches(loader)
+            result["stage"] = f"tracing the {graph} graph"
+            run_one_step(session, graph, loader)
+            result["graphs"][graph] = str(folder / "executors" / f"{number:06d}")
+    finally:
+        result["import_error"] = import_check.finish()
+
+
+def dataloader_params(
+    raw: dict[str, Any], graph: str, params: Params, folder: Path, result: dict[str, Any]
+) -> DataLoaderParams:
+    """The params of the graph's data, with shards of the same shape where there are none."""
+    loader = DataLoaderParams(**raw)
+    # Worker processes would share the patched torch; one batch needs none.
+    loader = loader.model_copy(update={"num_workers": 0})
+    if all(Path(data_dir).is_dir() for data_dir in loader.data_dirs):
+        result["data"][graph] = "read"
+        return loader
+    result["data"][graph] = "synthetic"
+    stand_in = write_stand_in_shards(folder / f"{graph}_stand_in_data", loader, params)
+    return loader.model_copy(update={"data_dir": str(stand_in)})
+
+
+def put_native_compiler_first() -> None:
+    """Let the backend find its own torch-cirh-opt.
+
+    The script of that name in an environment's bin folder drops the exit status, with which a
+    failed lowering looks like a success.
+    """
+    library = str(Path(cstorch.__file__).parent / "lib")
+    os.environ["PATH"] = os.pathsep.join([library, os.environ.get("PATH", "")])
+
+
+def run_one_step(session: Session, graph: str, loader: DataLoaderParams) -> None:
+    """Trace the loop's own step over one batch; lowering happens at its end."""
+    dataloader = cstorch.utils.data.DataLoader(create_dataloader, loader.model_dump())
+    executor = cstorch.utils.data.DataExecutor(dataloader, num_steps=1)
+
+    # What the loop reads on the host is an output of the graph.
+    @cstorch.step_closure
+    def read_training(loss: Tensor, learning_rate: Tensor) -> None:
+        raise AssertionError("nothing runs in a validation")
+
+    @cstorch.step_closure
+    def read_evaluation(loss: Tensor, num_tokens: Tensor) -> None:
+        raise AssertionError("nothing runs in a validation")
+
+    session.model.train(graph == TRAINING)
+    if graph == EVALUATION:
+        session.metrics.reset()
+    for batch in executor:
+        if graph == TRAINING:
+            assert session.optimizer is not None
+            read_training(
+                session.training_step(batch, True), session.optimizer.param_groups[0]["lr"]
+            )
+        else:
+            read_evaluation(*session.evaluation_step(batch))
+
+
+def main(argv: Sequence[str], make_session: MakeSession = Session) -> int:
+    """Returns 0 (lowered), 1 (does not) or 2 (wrong input); the result file says more."""
+    request_file, result_file = map(Path, argv)
+    request = json.loads(request_file.read_text())
+    result: dict[str, Any] = {"graphs": {}, "data": {}, "batches": {}, "stage": "starting"}
+    result["cerebras_pytorch"] = cstorch.__version__
+    try:
+        trace(request, result, make_session)
+        status = 0
+    except MediSwiftError as error:
+        result["wrong_input"] = str(error)
+        status = 2
+    # Whatever a model raises while it is traced is the answer to the question asked.
+    except Exception as error:
+        traceback.print_exc()
+        result["failure"] = describe_failure(error, Path(request["artifact_dir"]))
+        status = 1
+    result_file.write_text(json.dumps(result))
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
