@@ -4,7 +4,7 @@ import pytest
 
 from mediswift_cs.errors import ConfigError, DataError
 from mediswift_cs.tokens.texts import documents_source
-from mediswift_cs.tokens.tokenizer import fingerprint, vocab_size
+from mediswift_cs.tokens.tokenizer import fingerprint, train_tokenizer, vocab_size
 from mediswift_cs.tokens.tokenizer_file import (
     convert_tokenizer_file,
     manifest_path,
@@ -46,7 +46,7 @@ def test_the_manifest_says_what_it_was_made_from(path, tmp_path):
     assert str(tmp_path) not in text
 
 
-@pytest.mark.parametrize("options", [{"vocab_size": 290}, {"min_frequency": 60}, {"limit": 10}])
+@pytest.mark.parametrize("options", [{"vocab_size": 290}, {"min_frequency": 5000}, {"limit": 10}])
 def test_another_recipe_is_refused(path, tmp_path, options):
     output = tmp_path / "tok.json"
     train(path, output)
@@ -79,8 +79,10 @@ def test_other_documents_and_other_files_are_refused(path, documents_file, tmp_p
 
 
 def test_the_limit_limits(path, tmp_path):
-    few, _ = train(path, tmp_path / "few.json", limit=1)
-    assert vocab_size(few) < 300
+    few, _ = train(path, tmp_path / "few.json", limit=5)
+    every, _ = train(path, tmp_path / "every.json")
+    expected = train_tokenizer([text for _, text in DOCUMENTS[:5]], vocab_size=300)
+    assert few.get_vocab() == expected.get_vocab() != every.get_vocab()
     with pytest.raises(ConfigError, match="limit must be at least 1 document, got 0"):
         train(path, tmp_path / "none.json", limit=0)
 
