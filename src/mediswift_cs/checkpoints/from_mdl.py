@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mediswift_cs.checkpoints import number_formats
-from mediswift_cs.checkpoints.mdl import StoredTensor, open_complete, open_numbers
+from mediswift_cs.checkpoints.mdl import StoredTensor, open_numbers, reopen
 from mediswift_cs.checkpoints.place import BLOCK_BYTES, PartReport, Place, write_at
 from mediswift_cs.errors import CheckpointError
 
@@ -59,7 +59,7 @@ class FromMdl:
 
     def run(self) -> list[PartReport]:
         """Do it; CheckpointError for numbers that must not be written."""
-        with open_complete(self.source) as file:
+        with reopen(self.source) as file:
             readers = [_PartReader(file, part, self) for part in self.parts]
             with self.place.path.open("r+b", buffering=0) as target:
                 write = self._write_transposed if self.is_transposed else self._write_joined
@@ -77,8 +77,13 @@ class FromMdl:
         ends = np.cumsum([reader.part.shape[0] for reader in readers])
         storage = number_formats.storage_dtype(self.place.dtype)
         position = self.place.offset
+        buffer: number_formats.Bits = np.empty((0, 0))
         for columns in _column_blocks(readers, int(ends[-1])):
-            block = np.empty((columns.stop - columns.start, ends[-1]), storage)
+            width = columns.stop - columns.start
+            # New memory for each block would cost more than filling it.
+            if len(buffer) < width:
+                buffer = np.empty((width, ends[-1]), storage)
+            block = buffer[:width]
             for reader, end in zip(readers, ends, strict=True):
                 bits = reader.read((slice(None), columns))
                 block[:, end - reader.part.shape[0] : end] = bits.T
@@ -93,6 +98,7 @@ class _PartReader:
         self.reads_columns = job.is_transposed
         self.weights = self._open(file, part.tensor)
         self.mask = None if part.mask is None else self._open(file, part.mask)
+        self._buffers: dict[str, number_formats.Bits] = {}
         self.num_zeros = self.num_masked = self.num_nonfinite = 0
 
     def _open(
@@ -128,7 +134,7 @@ class _PartReader:
         if self.weights is None or tensor is None:
             zero = np.zeros((), number_formats.storage_dtype(target))
             return np.asarray(np.broadcast_to(zero, self.part.shape)[selection])
-        bits = np.asarray(self.weights[selection])
+        bits = self._fetch(self.weights, selection, "weights")
         if self.mask is not None or job.count_zeros:
             bits = self._apply_mask(bits, tensor.dtype, selection)
         if found := number_formats.count_nonfinite(bits, tensor.dtype):
@@ -142,12 +148,27 @@ class _PartReader:
             )
         return converted
 
+    def _fetch(
+        self, source: h5py.Dataset | NDArray[Any], selection: Any, buffer_name: str
+    ) -> number_formats.Bits:
+        """``source[selection]``, in memory that the next call of this name uses again."""
+        if not isinstance(source, h5py.Dataset) or not self.part.shape:
+            return np.asarray(source[selection])
+        shape = _selected_shape(self.part.shape, selection)
+        size = math.prod(shape)
+        buffer = self._buffers.get(buffer_name)
+        if buffer is None or buffer.size < size:
+            buffer = self._buffers[buffer_name] = np.empty(size, source.dtype)
+        block = buffer[:size].reshape(shape)
+        source.read_direct(block, selection)
+        return block
+
     def _apply_mask(
         self, bits: number_formats.Bits, dtype: str, selection: Any
     ) -> number_formats.Bits:
         nonzero = number_formats.is_nonzero(bits, dtype)
         if self.mask is not None:
-            kept = np.asarray(self.mask[selection]).astype(np.bool_, copy=False)
+            kept = self._fetch(self.mask, selection, "mask").astype(np.bool_, copy=False)
             stray = nonzero > kept
             if stray.any():
                 # Only a checkpoint from before the first step has any: others stay bit for bit.
@@ -191,17 +212,29 @@ class CompareMdl:
 
     def run(self) -> list[PartReport]:
         """Do it; CheckpointError where they differ."""
-        with open_complete(self.source) as file:
+        with reopen(self.source) as file:
             one, other = open_numbers(file, self.first), open_numbers(file, self.second)
             rows = max(1, BLOCK_BYTES // (4 * math.prod(self.first.shape[1:])))
             for start in range(0, self.first.shape[0], rows):
                 block = slice(start, start + rows)
-                if np.asarray(one[block]).tobytes() != np.asarray(other[block]).tobytes():
+                if not _same_bits(one[block], other[block]):
                     raise CheckpointError(
                         f"{self.second.key} differs from {self.first.key} in {self.source}; "
                         f"allowed: the same numbers, because the two are one weight"
                     )
         return []
+
+
+def _selected_shape(shape: tuple[int, ...], selection: Any) -> tuple[int, ...]:
+    slices = selection if isinstance(selection, tuple) else (selection,)
+    lengths = [len(range(*s.indices(n))) for s, n in zip(slices, shape, strict=False)]
+    return (*lengths, *shape[len(lengths) :])
+
+
+def _same_bits(one: NDArray[Any], other: NDArray[Any]) -> bool:
+    # As integers, because NaN differs from itself.
+    as_integers = np.dtype(f"u{one.dtype.itemsize}")
+    return np.array_equal(one.view(as_integers), other.view(as_integers))
 
 
 def _column_blocks(readers: list[_PartReader], num_rows: int) -> Iterator[slice]:

@@ -171,6 +171,13 @@ def open_complete(path: Path) -> h5py.File:
     return file
 
 
+def reopen(path: Path) -> h5py.File:
+    """Open a file that :func:`open_complete` has looked at before."""
+    import hdf5plugin  # noqa: F401  registers LZ4
+
+    return h5py.File(path, "r", locking="best-effort")
+
+
 def open_numbers(file: h5py.File, tensor: StoredTensor) -> h5py.Dataset | NDArray[Any]:
     """Something to slice: the tensor's bits in their storage dtype, read when sliced."""
     storage = number_formats.storage_dtype(tensor.dtype)

@@ -9,7 +9,7 @@ import numpy as np
 from mediswift_cs.checkpoints import number_formats
 
 # Small enough for the caches, large enough that a read costs little more than its bytes.
-BLOCK_BYTES = 8 * 2**20
+BLOCK_BYTES = 2 * 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
