@@ -7,16 +7,16 @@ PQA-U: a title that is a question, with a structured abstract; its answer is not
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mediswift_cs.corpora.document import Document
 from mediswift_cs.errors import DataError
 from mediswift_cs.tasks.example import Example
 from mediswift_cs.tasks.prompt_data import Lengths, PromptSettings, write_prompt_data
-from mediswift_cs.tasks.prompt_layout import Position
+from mediswift_cs.tasks.prompt_layout import LossOn, Position
 from mediswift_cs.tasks.pubmedqa import answer_text, question_example
 from mediswift_cs.tasks.statement import Reason, question_from_title
 from mediswift_cs.tokens.shards import SourceEntry
@@ -61,6 +61,13 @@ class Counts:
     by_split: dict[str, int]
     by_label: dict[str, int]
     lengths: Lengths
+
+    def text(self) -> str:
+        """The counts for people."""
+        parts = (self.by_reason, self.by_split, self.by_label)
+        lines = [f"{self.documents_read} documents read"]
+        lines += [", ".join(f"{number} {name}" for name, number in p.items()) for p in parts]
+        return "\n".join([*lines, self.lengths.summary()])
 
 
 def split_abstract(abstract: str) -> Abstract | None:
@@ -162,6 +169,7 @@ def write_examples(
     val_fraction: float,
     limit: int | None = None,
     position: Position = "infix",
+    loss_on: LossOn = "target",
     vocab_size: int | None = None,
     contrast: bool = True,
     sources: tuple[SourceEntry, ...] = (),
@@ -178,14 +186,59 @@ def write_examples(
         ConfigError: a setting is out of its range.
         DataError: no question at all, a split without one, or ``output`` cannot be written.
     """
-    check_val_fraction(val_fraction)
-    counts: Counter[str] = Counter({READ: 0, KEPT: 0})
-    splits: dict[str, list[Example]] = {"train": [], "val": []} if val_fraction else {"train": []}
 
     def make(document: Document) -> Example | str:
         return artificial_example(document, contrast=contrast)
 
-    for example in make_examples(documents, make, counts, limit):
+    check_val_fraction(val_fraction)
+    counts: Counter[str] = Counter({READ: 0, KEPT: 0})
+    return write_questions(
+        make_examples(documents, make, counts, limit),
+        counts,
+        tokenizer_file,
+        output,
+        PromptSettings(
+            max_sequence_length=max_sequence_length,
+            num_virtual_tokens=num_virtual_tokens,
+            position=position,
+            loss_on=loss_on,
+            vocab_size=vocab_size,
+        ),
+        val_fraction=val_fraction,
+        task=TASK,
+        task_options={"contrast": contrast, "labels": list(LABELS)},
+        labels=LABELS,
+        sources=sources,
+        overwrite=overwrite,
+    )
+
+
+def write_questions(
+    examples: Iterable[Example],
+    counts: Counter[str],
+    tokenizer_file: Path,
+    output: Path,
+    settings: PromptSettings,
+    *,
+    val_fraction: float,
+    task: str,
+    task_options: Mapping[str, Any],
+    labels: tuple[str, ...],
+    sources: tuple[SourceEntry, ...] = (),
+    overwrite: bool = False,
+) -> Counts:
+    """Split questions by a hash of their document's id and write them.
+
+    Args:
+        counts: filled while ``examples`` is read; what became of the documents.
+
+    Raises:
+        ConfigError: a setting is out of its range.
+        DataError: no question at all, a split without one, or ``output`` cannot be written.
+    """
+    names = ("train", "val") if val_fraction else ("train",)
+    splits: dict[str, list[Example]] = {name: [] for name in names}
+    for example in examples:
         splits[split_of(example.document, val_fraction)].append(example)
     if not counts[KEPT]:
         raise DataError(f"no title gave a question: {dict(counts)}")
@@ -193,24 +246,19 @@ def write_examples(
         splits,
         tokenizer_file,
         output,
-        PromptSettings(
-            max_sequence_length=max_sequence_length,
-            num_virtual_tokens=num_virtual_tokens,
-            position=position,
-            vocab_size=vocab_size,
-        ),
-        task=TASK,
-        task_options={"contrast": contrast, "labels": list(LABELS)},
+        settings,
+        task=task,
+        task_options=task_options,
         counts=counts,
         sources=sources,
-        answers=[answer_text(label) for label in LABELS],
+        answers=[answer_text(label) for label in labels],
         overwrite=overwrite,
     )
-    labels = Counter(label for items in splits.values() for e in items for label in e.labels)
+    by_label = Counter(label for items in splits.values() for e in items for label in e.labels)
     return Counts(
         documents_read=counts[READ],
         by_reason={reason: number for reason, number in counts.items() if reason != READ},
         by_split={name: len(items) for name, items in splits.items()},
-        by_label=dict(labels),
+        by_label=dict(by_label),
         lengths=lengths,
     )

@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple
 from mediswift_cs.errors import ConfigError, DataError
 from mediswift_cs.tasks import metrics
 from mediswift_cs.tasks.example import Example, collapse, read_lines
+from mediswift_cs.tasks.hoc_corpus import TEXT_FOLDER, is_corpus, read_corpus_document
 
 LABELS = (
     "activating invasion and metastasis",
@@ -95,13 +96,16 @@ def parse_answer(text: str) -> frozenset[str] | None:
 
 
 def read_documents(path: Path) -> dict[str, HallmarksDocument]:
-    """``hoc_docs.jsonl``, or the folder that holds it: documents by PMID.
+    """The authors' corpus (a folder with ``text`` and ``labels``), or JSON lines: by PMID.
 
-    Each line has pmid, sentences, and sentence_labels (one list of labels a sentence).
+    JSON lines are ``hoc_docs.jsonl`` or the folder that holds it; each has pmid, sentences and
+    sentence_labels (one list of labels a sentence).
 
     Raises:
         DataError: unreadable, an unknown label, or labels that do not go with the sentences.
     """
+    if is_corpus(path):
+        return _read_corpus(path)
     path = path / DOCUMENTS_FILE if path.is_dir() else path
     documents: dict[str, HallmarksDocument] = {}
     for number, line in enumerate(read_lines(path), start=1):
@@ -115,6 +119,17 @@ def read_documents(path: Path) -> dict[str, HallmarksDocument]:
         documents[document.pmid] = document
     if not documents:
         raise DataError(f"{path} holds no document")
+    return documents
+
+
+def _read_corpus(folder: Path) -> dict[str, HallmarksDocument]:
+    documents = {}
+    for path in sorted((folder / TEXT_FOLDER).glob("*.txt")):
+        sentences, labels = read_corpus_document(path)
+        content = {"pmid": path.stem, "sentences": sentences, "sentence_labels": labels}
+        documents[path.stem] = make_document(content, str(path))
+    if not documents:
+        raise DataError(f"{folder / TEXT_FOLDER} holds no *.txt file")
     return documents
 
 

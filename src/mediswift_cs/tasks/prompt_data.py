@@ -69,12 +69,18 @@ class Lengths:
         if num_cut:
             self.truncations.append(Truncation(example_id, num_cut))
 
-    def report(self) -> str:
-        """The longest example and every truncation, a line each."""
+    def summary(self) -> str:
+        """The longest example and the number of truncations."""
         num_tokens, example_id = self.longest
-        lines = [f"longest example: {example_id}, {num_tokens} tokens"]
-        lines += [f"{t.example_id}: {t.num_cut} tokens of context cut" for t in self.truncations]
-        return "\n".join([*lines, f"{len(self.truncations)} contexts cut"])
+        return (
+            f"longest example: {example_id}, {num_tokens} tokens; "
+            f"{len(self.truncations)} contexts cut"
+        )
+
+    def report(self) -> str:
+        """The summary, and before it every truncation, a line each."""
+        lines = [f"{t.example_id}: {t.num_cut} tokens of context cut" for t in self.truncations]
+        return "\n".join([*lines, self.summary()])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,13 +13,11 @@ from typing import Any, Literal, NamedTuple
 from mediswift_cs.errors import ConfigError, DataError
 from mediswift_cs.tasks import metrics
 from mediswift_cs.tasks.example import Example, collapse
+from mediswift_cs.tasks.pubmedqa_split import NUM_FOLDS, draw_split
 
 LABELS = ("yes", "no", "maybe")
-NUM_FOLDS = 10
 RECORDS_FILE = "ori_pqal.json"
 SPLIT_FILE = "official_split_pmids.json"
-# What the authors' own split_dataset.py leaves beside the records.
-TEST_FILE = "test_ground_truth.json"
 
 # sha256 of the sorted PMIDs of the official test set, joined by newlines.
 TEST_SET_SHA256 = "406e3b89eff577ed38571eca5a5819734a6f49ac0437d171b6c64e5c3cd195f8"
@@ -127,41 +125,48 @@ def record_example(pmid: str, record: Mapping[str, Any], mode: Mode) -> Example:
     )
 
 
-def read_split(folder: Path, fold: int) -> Split:
-    """The official split: ``official_split_pmids.json``, or what ``split_dataset.py`` writes.
+def read_split(folder: Path | None, fold: int, records: Mapping[str, Mapping[str, Any]]) -> Split:
+    """The official split: from a file of PMIDs where there is one, else drawn from the records.
+
+    Args:
+        folder: may hold ``official_split_pmids.json``, with the keys ``test`` and
+            ``folds.fold0.{train,dev}``.
+        records: all 1,000, in the order of the official file.
 
     Raises:
         ConfigError: no such fold.
-        DataError: a file is missing, splits overlap, or the test set is not the official one.
+        DataError: the file is malformed, splits overlap, or the test set is not the official one.
     """
     if not 0 <= fold < NUM_FOLDS:
         raise ConfigError(f"fold of PubMedQA: got {fold}, allowed: 0 to {NUM_FOLDS - 1}")
-    if (folder / SPLIT_FILE).is_file():
-        content = read_json_object(folder / SPLIT_FILE)
+    path = None if folder is None else folder / SPLIT_FILE
+    if path is not None and path.is_file():
+        content = read_json_object(path)
         try:
             parts = content["folds"][f"fold{fold}"]
             split = Split(*(tuple(p) for p in (parts["train"], parts["dev"], content["test"])))
         except (KeyError, TypeError) as error:
-            raise DataError(f"{folder / SPLIT_FILE} lacks {error} for fold {fold}") from error
+            raise DataError(f"{path} lacks {error} for fold {fold}") from error
     else:
-        fold_folder = folder / f"pqal_fold{fold}"
-        train, val = (read_json_object(fold_folder / f"{n}_set.json") for n in ("train", "dev"))
-        split = Split(tuple(train), tuple(val), tuple(read_json_object(folder / TEST_FILE)))
-    check_split(split, folder)
+        folds, test = draw_split({k: r["final_decision"] for k, r in records.items()})
+        train = (pmid for i, pmids in enumerate(folds) if i != fold for pmid in pmids)
+        split = Split(tuple(train), tuple(folds[fold]), tuple(test))
+        path = None
+    check_split(split, "these records" if path is None else str(path))
     return split
 
 
-def check_split(split: Split, folder: Path) -> None:
+def check_split(split: Split, source: str) -> None:
     """Raise DataError for overlapping splits or for another test set than the official one."""
     for first, second in (("train", "val"), ("train", "test"), ("val", "test")):
         both = set(getattr(split, first)) & set(getattr(split, second))
         if both:
             raise DataError(
                 f"splits must not overlap, got PMID {min(both)} in both {first!r} and "
-                f"{second!r}, in {folder}"
+                f"{second!r}, in {source}"
             )
     if not is_official_test_set(split.test):
-        raise DataError(f"the test set in {folder} is not PubMedQA's official one of 500 PMIDs")
+        raise DataError(f"the test set in {source} is not PubMedQA's official one of 500 PMIDs")
 
 
 def is_official_test_set(pmids: Iterable[str]) -> bool:

@@ -137,3 +137,14 @@ def _id(row: dict[str, Any], id_column: str | None, text: str, where: str) -> st
 
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def read_rows(
+    name_or_path: str, *, config: str | None = None, split: str = "train"
+) -> Iterator[dict[str, Any]]:
+    """All columns of a data set as a stream; the arguments are :func:`dataset_source`'s.
+
+    Raises:
+        DataError: not found, or not readable.
+    """
+    yield from _rows(_builder(name_or_path, config), name_or_path, split)

@@ -1,0 +1,70 @@
+"""``mediswift evaluate``: answers of a fine-tuned model, and their score."""
+
+import argparse
+from pathlib import Path
+
+HELP = """Score a model on PubMedQA, Hallmarks of Cancer or artificial questions.
+
+The data is a folder of `mediswift pubmedqa` or `mediswift hoc`. Writes predictions.jsonl,
+scores.json, confusion_matrix.png and, for PubMedQA's official test set, pubmedqa_leaderboard.json.
+
+examples:
+  mediswift evaluate --task pubmedqa --data data/pubmedqa --checkpoint run/checkpoint_1500.mdl
+  mediswift evaluate --task hoc --data data/hoc --convention blue \\
+      --checkpoint run/checkpoint_2000.mdl
+  mediswift evaluate --task pubmedqa --folds 10 --data 'data/pubmedqa/fold{fold}' \\
+      --checkpoint 'runs/fold{fold}/checkpoint_1500.mdl' --output scores
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    parser.add_argument("--task", required=True, help="pubmedqa, hoc or artificial")
+    parser.add_argument(
+        "--checkpoint", required=True, help="a .mdl file; {fold} stands for the fold's number"
+    )
+    parser.add_argument(
+        "--data", required=True, help="prepared examples; {fold} stands for the fold's number"
+    )
+    parser.add_argument("--split", help="train, val or test (default: test where there is one)")
+    parser.add_argument(
+        "--method",
+        default="constrained",
+        help="constrained (the likeliest answer, never unreadable) or generate (read strictly; "
+        "default: %(default)s)",
+    )
+    parser.add_argument(
+        "--convention", help="HoC: blurb (default), blue, sentence or biogpt; see docs"
+    )
+    parser.add_argument("--folds", type=int, help="evaluate folds 0 to FOLDS-1: mean and spread")
+    parser.add_argument(
+        "--params", help="the model's params file, where the checkpoint does not hold it"
+    )
+    parser.add_argument(
+        "--output", type=Path, help="folder of the results (default: beside the checkpoint)"
+    )
+    parser.add_argument(
+        "--batch-tokens", type=int, default=4096, help="tokens a batch (default: %(default)s)"
+    )
+    parser.add_argument("--threads", type=int, help="CPU threads (default: all)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command."""
+    from mediswift_cs.evaluation.evaluate import EvaluationOptions, evaluate
+
+    return evaluate(
+        EvaluationOptions(
+            task=args.task,
+            checkpoint=args.checkpoint,
+            data=args.data,
+            split=args.split,
+            method=args.method,
+            convention=args.convention,
+            num_folds=args.folds,
+            params=args.params,
+            output=args.output,
+            max_batch_tokens=args.batch_tokens,
+            num_threads=args.threads,
+        )
+    )

@@ -1,0 +1,67 @@
+"""``mediswift hoc``: Hallmarks of Cancer to fine-tune and evaluate on."""
+
+import argparse
+from pathlib import Path
+
+from mediswift_cs.commands.pubmedqa import add_prompt_arguments, print_result, prompt_settings
+
+HELP = """Prepare Hallmarks of Cancer: prompt shards to train on, JSON lines to evaluate on.
+
+The input is the authors' corpus (a folder with text/ and labels/) or JSON lines; the split is a
+folder with splits/{cambridge_train,cambridge_devel,cambridge_test,biogpt_train,biogpt_test}.txt,
+one PMID a line.
+
+examples:
+  mediswift hoc --input Hallmarks-of-Cancer --splits hoc --tokenizer gpt2/ --output data/hoc
+  mediswift hoc --input hoc --split biogpt --level sentence --tokenizer gpt2/ \\
+      --max-sequence-length 512 --output data/hoc_sentences
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--input", type=Path, help="the corpus, or hoc_docs.jsonl, or its folder")
+    source.add_argument(
+        "--dataset", help="a data set with columns pmid, sentences and sentence_labels"
+    )
+    parser.add_argument("--dataset-config", help="where the data set has several")
+    parser.add_argument(
+        "--splits", type=Path, help="folder that holds splits/ (default: the input's folder)"
+    )
+    parser.add_argument("--split", default="cambridge", help="cambridge or biogpt (default: first)")
+    parser.add_argument(
+        "--level", default="document", help="document or sentence (default: %(default)s)"
+    )
+    add_prompt_arguments(parser, num_virtual_tokens=1)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command."""
+    from mediswift_cs.errors import ConfigError
+    from mediswift_cs.tasks import hoc, hub
+    from mediswift_cs.tasks.prepare import prepare_hoc
+    from mediswift_cs.tokens.shards import SourceEntry
+
+    if args.input is not None:
+        documents, name = hoc.read_documents(args.input), args.input.name
+        default = args.input if args.input.is_dir() else args.input.parent
+    else:
+        documents, name = hub.hoc_documents(args.dataset, args.dataset_config), args.dataset
+        default = None
+    folder = args.splits or default
+    if folder is None:
+        raise ConfigError("--splits: got nothing, allowed: the folder that holds splits/")
+    manifest, lengths = prepare_hoc(
+        documents,
+        hoc.read_split(folder, args.split),
+        args.tokenizer,
+        args.output,
+        prompt_settings(args),
+        split_name=args.split,
+        level=args.level,
+        sources=(SourceEntry(path=Path(name).name),),
+        overwrite=args.overwrite,
+    )
+    print_result(manifest, lengths)
+    return 0

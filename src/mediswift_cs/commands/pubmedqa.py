@@ -1,0 +1,221 @@
+"""``mediswift pubmedqa``: questions to fine-tune and evaluate on."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mediswift_cs.tasks.prompt_data import Lengths, PromptSettings
+    from mediswift_cs.tokens.shards import Manifest
+
+HELP = """Prepare PubMedQA: prompt shards to train on, JSON lines to evaluate on.
+
+labelled    the 1,000 expert-labelled questions in the official split: OUT/{train,val,test}
+artificial  yes/no questions from titles of PubMed records that are statements (PQA-A)
+unlabelled  titles that are questions, answered by a model of your own (PQA-U)
+
+examples:
+  mediswift pubmedqa labelled --input pubmedqa/data --tokenizer gpt2/ --output data/pubmedqa
+  mediswift pubmedqa labelled --dataset qiaojin/PubMedQA --fold all --tokenizer gpt2/ \\
+      --output data/pubmedqa_folds
+  mediswift pubmedqa artificial data/docs.jsonl.zst --tokenizer data/tokenizer.json \\
+      --max-sequence-length 256 --output data/artificial
+  mediswift pubmedqa unlabelled data/docs.jsonl.zst --checkpoint model_dir/checkpoint_100.mdl \\
+      --tokenizer data/tokenizer.json --output data/pseudo_labelled
+"""
+
+ALL_FOLDS = "all"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    phases = parser.add_subparsers(dest="phase", required=True, metavar="PHASE")
+    labelled = phases.add_parser("labelled", help="PQA-L: the expert-labelled questions")
+    source = labelled.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "--input", type=Path, help="ori_pqal.json, or its folder; the split is drawn as officially"
+    )
+    source.add_argument("--dataset", help="a name on the Hugging Face hub, or a local data set")
+    labelled.add_argument("--dataset-config", default="pqa_labeled", help="default: %(default)s")
+    labelled.add_argument(
+        "--fold", default="0", help="0 to 9, or all: one folder each (default: %(default)s)"
+    )
+    labelled.add_argument(
+        "--mode",
+        default="reasoning-required",
+        help="reasoning-required or reasoning-free, which adds the conclusion "
+        "(default: %(default)s)",
+    )
+    add_prompt_arguments(labelled)
+    artificial = phases.add_parser("artificial", help="PQA-A: questions made of titles")
+    _add_documents(artificial)
+    artificial.add_argument(
+        "--contrast",
+        action="store_true",
+        help="ask half of the titles that allow it for the opposite (answer: no); "
+        "not part of PQA-A, whose answers are nearly all yes",
+    )
+    unlabelled = phases.add_parser("unlabelled", help="PQA-U: questions answered by a model")
+    _add_documents(unlabelled)
+    unlabelled.add_argument(
+        "--checkpoint", type=Path, required=True, help="the model that answers them"
+    )
+
+
+def _add_documents(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "documents", nargs="+", type=Path, metavar="DOCS", help="a .jsonl.zst file, or a folder"
+    )
+    parser.add_argument(
+        "--val-fraction", type=float, default=0.05, help="share of val (default: %(default)s)"
+    )
+    parser.add_argument("--limit", type=int, help="questions at most")
+    add_prompt_arguments(parser)
+
+
+def add_prompt_arguments(parser: argparse.ArgumentParser, num_virtual_tokens: int = 9) -> None:
+    """The options of a prompt data set."""
+    parser.add_argument(
+        "--tokenizer", required=True, type=Path, help="a tokenizer.json, or a folder of GPT-2's"
+    )
+    parser.add_argument(
+        "--max-sequence-length", type=int, default=2048, help="tokens (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--num-virtual-tokens",
+        type=int,
+        default=num_virtual_tokens,
+        help="length of the soft prompt; 0: none (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--position",
+        default="infix",
+        help="of the soft prompt: infix, before the answer, or prefix (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--loss-on", default="target", help="target, or all tokens (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--vocab-size", type=int, help="the model's; default: the tokenizer's number of ids"
+    )
+    parser.add_argument("--output", required=True, type=Path, help="a new folder")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
+
+
+def prompt_settings(args: argparse.Namespace) -> "PromptSettings":
+    """The settings that the options give."""
+    from mediswift_cs.tasks.prompt_data import PromptSettings
+
+    return PromptSettings(
+        max_sequence_length=args.max_sequence_length,
+        num_virtual_tokens=args.num_virtual_tokens,
+        position=args.position,
+        loss_on=args.loss_on,
+        vocab_size=args.vocab_size,
+    )
+
+
+def print_result(manifest: "Manifest", lengths: "Lengths") -> None:
+    """What was written, the longest example and every truncation."""
+    print(lengths.report())
+    print(", ".join(f"{number} {name}" for name, number in manifest.counts.items()))
+    print(manifest.folder)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the phase."""
+    return {"labelled": _labelled, "artificial": _artificial, "unlabelled": _unlabelled}[
+        args.phase
+    ](args)
+
+
+def _labelled(args: argparse.Namespace) -> int:
+    from mediswift_cs.errors import ConfigError
+    from mediswift_cs.tasks import hub, pubmedqa
+    from mediswift_cs.tasks.prepare import prepare_pubmedqa
+    from mediswift_cs.tasks.pubmedqa_split import NUM_FOLDS
+    from mediswift_cs.tokens.shards import SourceEntry
+
+    if args.input is not None:
+        records = pubmedqa.read_records(args.input)
+        folder = args.input if args.input.is_dir() else args.input.parent
+        sources = (SourceEntry(path=pubmedqa.RECORDS_FILE),)
+    else:
+        records = hub.pubmedqa_records(args.dataset, args.dataset_config)
+        folder, sources = None, (SourceEntry(path=Path(args.dataset).name),)
+    is_number = args.fold.isdigit() and int(args.fold) < NUM_FOLDS
+    if args.fold != ALL_FOLDS and not is_number:
+        raise ConfigError(f"--fold: got {args.fold!r}, allowed: 0 to 9, or {ALL_FOLDS}")
+    folds = range(NUM_FOLDS) if args.fold == ALL_FOLDS else [int(args.fold)]
+    for fold in folds:
+        output = args.output / f"fold{fold}" if args.fold == ALL_FOLDS else args.output
+        split = pubmedqa.read_split(folder, fold, records)
+        result = prepare_pubmedqa(
+            records,
+            split,
+            args.tokenizer,
+            output,
+            prompt_settings(args),
+            fold=fold,
+            mode=args.mode,
+            sources=sources,
+            overwrite=args.overwrite,
+        )
+        print_result(*result)
+    return 0
+
+
+def _artificial(args: argparse.Namespace) -> int:
+    from mediswift_cs.tasks.artificial import write_examples
+
+    documents, sources = _read_documents(args)
+    counts = write_examples(
+        documents,
+        args.tokenizer,
+        args.output,
+        max_sequence_length=args.max_sequence_length,
+        num_virtual_tokens=args.num_virtual_tokens,
+        val_fraction=args.val_fraction,
+        limit=args.limit,
+        position=args.position,
+        loss_on=args.loss_on,
+        vocab_size=args.vocab_size,
+        contrast=args.contrast,
+        sources=sources,
+        overwrite=args.overwrite,
+    )
+    print(counts.text())
+    return 0
+
+
+def _unlabelled(args: argparse.Namespace) -> int:
+    from mediswift_cs.evaluation.pseudo_labels import write_pseudo_labelled
+
+    documents, sources = _read_documents(args)
+    counts = write_pseudo_labelled(
+        documents,
+        args.checkpoint,
+        args.tokenizer,
+        args.output,
+        prompt_settings(args),
+        val_fraction=args.val_fraction,
+        limit=args.limit,
+        sources=sources,
+        overwrite=args.overwrite,
+    )
+    print(counts.text())
+    return 0
+
+
+def _read_documents(args: argparse.Namespace) -> tuple:  # type: ignore[type-arg]
+    """All documents as a stream with a progress bar, and their files."""
+    from tqdm import tqdm
+
+    from mediswift_cs.corpora import documents_file
+    from mediswift_cs.corpora.files import describe_files, find_files
+    from mediswift_cs.tokens.shards import SourceEntry
+
+    files = describe_files(find_files(args.documents, documents_file.SUFFIXES))
+    stream = (doc for file in files for doc in documents_file.read_documents(file.path))
+    sources = tuple(SourceEntry(path=f.name, bytes=f.num_bytes, md5=f.md5) for f in files)
+    return tqdm(stream, desc="questions", unit=" docs", disable=None), sources

@@ -1,0 +1,165 @@
+"""One evaluation, or one for each fold with mean and spread."""
+
+import json
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from mediswift_cs.corpora.outputs import atomic_file
+from mediswift_cs.errors import ConfigError, DataError
+from mediswift_cs.evaluation.loading import load_model
+from mediswift_cs.evaluation.outputs import write_report
+from mediswift_cs.evaluation.predict import METHODS, TASKS, make_predictor
+from mediswift_cs.evaluation.report import Report, make_report
+from mediswift_cs.params.load import load_params
+from mediswift_cs.tasks import hoc
+from mediswift_cs.tasks.prompt_data import PromptData, read_prompt_data
+
+FOLD = "{fold}"
+FOLDS_FILE = "folds.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationOptions:
+    """What the command line says; None takes the default that its help names."""
+
+    task: str
+    checkpoint: str
+    data: str
+    split: str | None = None
+    method: str = "constrained"
+    convention: str | None = None
+    num_folds: int | None = None
+    params: str | None = None
+    output: Path | None = None
+    max_batch_tokens: int = 4096
+    num_threads: int | None = None
+
+
+def evaluate(options: EvaluationOptions) -> int:
+    """Evaluate, print and write the results; returns the exit code.
+
+    Raises:
+        ConfigError, DataError, CheckpointError: wrong options, data or checkpoint.
+    """
+    check_options(options)
+    if options.num_threads is not None:
+        torch.set_num_threads(options.num_threads)
+    if options.num_folds is None:
+        report, folder = evaluate_once(options, options.checkpoint, options.data, None)
+        print(report.text())
+        print(folder)
+        return 0
+    reports = []
+    for fold in range(options.num_folds):
+        checkpoint = options.checkpoint.replace(FOLD, str(fold))
+        data_folder = options.data.replace(FOLD, str(fold))
+        report, _ = evaluate_once(options, checkpoint, data_folder, fold)
+        print(f"fold {fold}: {report.metric} {report.score:.4f}, baseline {report.baseline:.4f}")
+        reports.append(report)
+    assert options.output is not None
+    print(summarise_folds(reports, options.output))
+    return 0
+
+
+def check_options(options: EvaluationOptions) -> None:
+    """Raise ConfigError for options that cannot be, before anything is loaded."""
+    if options.task not in TASKS:
+        raise ConfigError(f"--task: got {options.task!r}, allowed: {', '.join(TASKS)}")
+    if options.method not in METHODS:
+        raise ConfigError(f"--method: got {options.method!r}, allowed: {', '.join(METHODS)}")
+    if options.convention is not None:
+        if options.task != "hoc":
+            raise ConfigError(f"--convention is for HoC, got it with --task {options.task}")
+        if options.convention not in hoc.CONVENTIONS:
+            allowed = ", ".join(hoc.CONVENTIONS)
+            raise ConfigError(f"--convention: got {options.convention!r}, allowed: {allowed}")
+    if options.max_batch_tokens < 1:
+        raise ConfigError(f"--batch-tokens: got {options.max_batch_tokens}, allowed: at least 1")
+    if options.num_threads is not None and options.num_threads < 1:
+        raise ConfigError(f"--threads: got {options.num_threads}, allowed: at least 1")
+    if options.num_folds is not None:
+        if options.num_folds < 2:
+            raise ConfigError(f"--folds: got {options.num_folds}, allowed: at least 2")
+        if FOLD not in options.checkpoint + options.data:
+            raise ConfigError(f"--folds needs {FOLD} in --checkpoint or --data, got none")
+        if options.output is None:
+            raise ConfigError("--folds needs --output, the folder of all folds' results")
+
+
+def evaluate_once(
+    options: EvaluationOptions, checkpoint: str, data_folder: str, fold: int | None
+) -> tuple[Report, Path]:
+    """One report, and the folder that its files are in."""
+    data = read_prompt_data(Path(data_folder))
+    if data.task != options.task:
+        raise ConfigError(
+            f"--task: got {options.task}, allowed: {data.task}, the task of the examples in "
+            f"{data.folder}"
+        )
+    split = options.split or default_split(data)
+    examples = data.examples(split)
+    if not examples:
+        raise DataError(f"the split {split!r} of {data.folder} is empty")
+    config = None
+    if options.params is not None:
+        config = load_params(options.params, check_data="none").params.trainer.init.model
+    loaded = load_model(Path(checkpoint), config)
+    predictor = make_predictor(loaded, data, options.max_batch_tokens)
+    # check_options has seen the method; only a static reader does not know.
+    method = METHODS[METHODS.index(options.method)]
+    predictions = predictor.predict(examples, method)
+    level: hoc.Level = data.options.get("level", "document")
+    convention = options.convention or hoc.DEFAULT_CONVENTION
+    report = make_report(
+        predictions,
+        task=data.task,
+        split=split,
+        method=method,
+        convention=convention,
+        level=level,
+    )
+    folder = options.output or default_output(loaded.path, split, method, options)
+    if fold is not None:
+        folder = folder / f"fold{fold}"
+    write_report(report, predictions, folder)
+    return report, folder
+
+
+def default_split(data: PromptData) -> str:
+    """The test set where there is one."""
+    return "test" if (data.folder / "test.jsonl").is_file() else "val"
+
+
+def default_output(checkpoint: Path, split: str, method: str, options: EvaluationOptions) -> Path:
+    """A folder beside the checkpoint whose name says what was evaluated."""
+    parts = [checkpoint.stem, options.task, split, method]
+    if options.task == "hoc":
+        parts.append(options.convention or hoc.DEFAULT_CONVENTION)
+    return checkpoint.parent / "evaluation" / "_".join(parts)
+
+
+def summarise_folds(reports: list[Report], folder: Path) -> str:
+    """Mean and spread over folds, written to ``folds.json`` and returned as a line."""
+    scores = [report.score for report in reports]
+    summary = {
+        "metric": reports[0].metric,
+        "split": reports[0].split,
+        "method": reports[0].method,
+        "folds": scores,
+        "mean": statistics.fmean(scores),
+        "standard_deviation": statistics.stdev(scores),
+        "minimum": min(scores),
+        "maximum": max(scores),
+        "mean_baseline": statistics.fmean(report.baseline for report in reports),
+    }
+    with atomic_file(folder / FOLDS_FILE) as temporary:
+        temporary.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    return (
+        f"{summary['metric']} over {len(scores)} folds, split {summary['split']}: mean "
+        f"{summary['mean']:.4f}, standard deviation {summary['standard_deviation']:.4f}, "
+        f"{summary['minimum']:.4f} to {summary['maximum']:.4f}, mean baseline "
+        f"{summary['mean_baseline']:.4f}"
+    )
