@@ -6,7 +6,7 @@ import pytest
 
 from mediswift_cs.errors import ConfigError
 from mediswift_cs.params.schema import Params
-from mediswift_cs.training.plan import RunPlan, plan_run
+from mediswift_cs.training.plan import RunPlan, ignored_callbacks, plan_run
 
 
 def plan(raw: dict[str, Any], first_step: int = 0, **loop: Any) -> RunPlan:
@@ -37,3 +37,8 @@ def test_saves_at_whole_multiples_and_at_the_end(toy_raw: dict[str, Any]) -> Non
     plan_of_ten = plan(toy_raw, max_steps=10)
     assert [step for step in range(1, 11) if plan_of_ten.is_checkpoint_step(step)] == [6, 10]
     assert plan_of_ten.num_checkpoints_kept == 2
+
+
+def test_names_the_callbacks_that_it_does_not_carry_out(toy_raw: dict[str, Any]) -> None:
+    toy_raw["trainer"]["init"]["callbacks"] = [{"KeepNCheckpoints": {"n": 2}}, {"ComputeNorm": {}}]
+    assert ignored_callbacks(Params(**toy_raw).trainer.init) == ["ComputeNorm"]

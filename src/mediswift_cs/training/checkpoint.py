@@ -37,16 +37,23 @@ def list_checkpoints(model_dir: Path) -> list[Path]:
 def save_checkpoint(state: dict[str, Any], path: Path) -> None:
     """Write ``state`` to ``path``, replacing what is there only once the new file is complete."""
     partial = path.with_name(f".{path.name}.partial")
-    partial.unlink(missing_ok=True)
+    remove_partial_files(path.parent)
     try:
         # cstorch.save takes the format from the suffix and refuses an existing file.
         cstorch.save(state, str(partial))
         with partial.open("rb") as written:
             os.fsync(written.fileno())
         partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
+    except (OSError, RuntimeError) as error:
+        # h5py tells of a full disk with either, and cstorch writes under a name of its own.
+        remove_partial_files(path.parent)
         raise CheckpointError(f"cannot write the checkpoint {path}: {error}") from error
+
+
+def remove_partial_files(model_dir: Path) -> None:
+    """Delete what a run that was killed while it saved has left."""
+    for path in model_dir.glob(".checkpoint_*.mdl.partial*"):
+        path.unlink(missing_ok=True)
 
 
 def keep_last(model_dir: Path, num_kept: int) -> None:

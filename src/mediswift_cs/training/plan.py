@@ -63,6 +63,18 @@ def plan_run(init: InitParams, *, first_step: int, num_batches: int) -> RunPlan:
     )
 
 
+# Stock callbacks and loggers that this loop answers to or has in another form.
+UNDERSTOOD = frozenset({"KeepNCheckpoints", "LoadCheckpointStates", "TensorBoardLogger"})
+# Those that say nothing outside of ModelZoo and of a CSX: silence is no surprise there.
+BUILT_IN = frozenset({"ProgressLogger", "CheckLoss", "ModelZooParamsMetadata"})
+
+
+def ignored_callbacks(init: InitParams) -> list[str]:
+    """Callbacks and loggers of the params that only ModelZoo's Trainer carries out."""
+    names = [callback.name for callback in (*init.callbacks, *init.loggers)]
+    return [name for name in names if name not in UNDERSTOOD | BUILT_IN]
+
+
 def num_checkpoints_kept(init: InitParams) -> int | None:
     """The n of the stock callback KeepNCheckpoints; None keeps all."""
     for callback in init.callbacks:

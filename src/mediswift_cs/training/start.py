@@ -20,6 +20,7 @@ from mediswift_cs.training.loop import (
     make_dataloader,
     record_origin,
 )
+from mediswift_cs.training.plan import ignored_callbacks
 from mediswift_cs.training.session import Session
 from mediswift_cs.training.warm_start import is_new_start
 
@@ -48,6 +49,11 @@ def start(loaded: LoadedParams, options: RunOptions) -> int:
     for note in loaded.notes:
         LOGGER.info("%s", note)
     params = loaded.params
+    if ignored := ignored_callbacks(params.trainer.init):
+        LOGGER.warning(
+            "this loop does not carry out %s; ModelZoo's Trainer does: run.py --engine modelzoo",
+            ", ".join(ignored),
+        )
     create_backend(options.device, params.trainer.init.backend, model_dir / "cerebras_logs")
     if options.mode in ("train", "train_and_eval"):
         return train(params, loaded.raw, options)
@@ -68,8 +74,14 @@ def prepare_model_dir(model_dir: Path) -> Path:
 
 def train(params: Params, raw: dict[str, Any], options: RunOptions) -> int:
     """Train, evaluating on the way; in train_and_eval mode the end is always evaluated."""
-    path = choose_checkpoint(options.model_dir, options.checkpoint_path)
-    record_origin(options.model_dir, options.checkpoint_path)
+    given = options.checkpoint_path
+    fit = params.trainer.fit
+    assert fit is not None
+    if given is None and fit.ckpt_path is not None:
+        given = Path(fit.ckpt_path)
+    autoload = params.trainer.init.checkpoint.autoload_last_checkpoint and fit.loads_newest
+    path = choose_checkpoint(options.model_dir, given) if autoload or given else None
+    record_origin(options.model_dir, given)
     trainer = Trainer(params, options.model_dir, raw)
     if path is not None:
         if is_new_start(params.trainer.init, path, options.model_dir):
@@ -80,8 +92,6 @@ def train(params: Params, raw: dict[str, Any], options: RunOptions) -> int:
     if trainer.step >= plan.last_step:
         LOGGER.info("nothing left to train: step %d of %d is done", trainer.step, plan.last_step)
         return 0
-    fit = params.trainer.fit
-    assert fit is not None
     val_params = fit.val_dataloader or []
     if options.mode == "train":
         val_params = []

@@ -1,0 +1,304 @@
+"""Training throughput against Hugging Face's GPT-2, and against ModelZoo where it can be imported.
+
+    python benchmarks/train_step.py              # all comparisons, about 10 minutes on 2 cores
+    python benchmarks/train_step.py --steps 3 --only float32
+
+Two processes at a time, each with one model, take steps in turn (A B A B ...), so that a machine
+that slows down slows both. Printed are medians and the ratio of tokens/s, A over B; then the peak
+memory. hidden 768 x 12 layers, 12 heads, vocabulary 50,257, batch 2 x 512 tokens, AdamW, clipping
+at 1.0. "tuned" is the allocator setting of run.py, "default" is glibc's own.
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+BATCH, LENGTH, VOCAB = 2, 512, 50257
+
+MODEL = {
+    "vocab_size": VOCAB,
+    "hidden_size": 768,
+    "num_hidden_layers": 12,
+    "num_heads": 12,
+    "filter_size": 3072,
+    "max_position_embeddings": LENGTH,
+    "dropout_rate": 0.0,
+    "attention_dropout_rate": 0.0,
+}
+FILTERS = [
+    "*proj_[qkv]_dense_layer.weight",
+    "*proj_output_dense_layer.weight",
+    "*linear_layer.weight",
+]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One side of a comparison."""
+
+    host: str
+    precision: str
+    sparsity: float = 0.0
+    allocator: str = "tuned"
+
+    @property
+    def title(self) -> str:
+        """How the tables call it."""
+        masks = f" {self.sparsity:.0%} masks" if self.sparsity else ""
+        return f"{self.host} {self.precision}{masks}, {self.allocator} malloc"
+
+
+def params(variant: Variant, folder: Path, num_steps: int) -> dict[str, Any]:
+    """A params file for our loop and ModelZoo's."""
+    loader = {
+        "data_processor": "MediSwiftPretrainingDataProcessor",
+        "data_dir": str(folder),
+        "batch_size": BATCH,
+    }
+    init: dict[str, Any] = {
+        "backend": {"backend_type": "CPU"},
+        "model_dir": str(folder / "model_dir"),
+        "model": {"name": "mediswift", **MODEL},
+        "optimizer": {"AdamW": {"betas": [0.9, 0.95], "eps": 1e-8, "weight_decay": 0.1}},
+        "schedulers": [{"ConstantLR": {"learning_rate": 1e-4}}],
+        "precision": {
+            "enabled": variant.precision == "bfloat16",
+            "fp16_type": "bfloat16",
+            "max_gradient_norm": 1.0,
+        },
+        "loop": {"max_steps": num_steps, "eval_frequency": 0},
+        "logging": {"log_steps": 1},
+        "seed": 1,
+    }
+    if variant.sparsity:
+        init["sparsity"] = {"sparsity": variant.sparsity, "param_filter": FILTERS}
+    return {"trainer": {"init": init, "fit": {"train_dataloader": loader}}}
+
+
+def write_data(folder: Path, num_steps: int) -> None:
+    """Random shards."""
+    from mediswift_cs.tokens.hdf5 import ShardWriter
+
+    numbers = np.random.default_rng(0).integers(0, VOCAB, (BATCH * num_steps, LENGTH + 1))
+    stream = numbers.astype(np.int32)
+    samples = np.stack([stream[:, :-1], np.ones_like(stream[:, 1:]), stream[:, 1:]], axis=1)
+    writer = ShardWriter(folder, max_sequence_length=LENGTH, samples_per_shard=1000, attributes={})
+    writer.write(samples)
+    writer.close()
+
+
+def our_steps(variant: Variant, folder: Path, num_steps: int) -> Iterator[float]:
+    """Steps of this package's own session; yields the loss after each."""
+    import cerebras.pytorch as cstorch
+
+    from mediswift_cs.params.schema import Params
+    from mediswift_cs.training.loop import make_dataloader
+    from mediswift_cs.training.session import Session
+
+    cstorch.backend("CPU", artifact_dir=str(folder / "artifacts"))
+    checked = Params(**params(variant, folder, num_steps))
+    session = Session(checked, for_training=True)
+    session.draw_masks()
+    assert checked.trainer.fit is not None
+    dataloader = make_dataloader(checked.trainer.fit.train_dataloader)
+    for batch in cstorch.utils.data.DataExecutor(dataloader, num_steps=num_steps):
+        yield float(session.training_step(batch))
+
+
+def huggingface_steps(variant: Variant, folder: Path, num_steps: int) -> Iterator[float]:
+    """Steps as a user of transformers writes them: sdpa, torch's AdamW, clipping."""
+    import torch
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    torch.manual_seed(1)
+    config = GPT2Config(
+        vocab_size=VOCAB,
+        n_positions=LENGTH,
+        activation_function="gelu",
+        resid_pdrop=0.0,
+        embd_pdrop=0.0,
+        attn_pdrop=0.0,
+        attn_implementation="sdpa",
+    )
+    model = GPT2LMHeadModel(config).train()
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=1e-4, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.1
+    )
+    numbers = np.random.default_rng(0).integers(0, VOCAB, (num_steps, BATCH, LENGTH))
+    for ids in torch.from_numpy(numbers):
+        with torch.autocast("cpu", torch.bfloat16, enabled=variant.precision == "bfloat16"):
+            loss = model(ids, labels=ids).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        yield float(loss.detach())
+
+
+def modelzoo_steps(variant: Variant, folder: Path, num_steps: int) -> Iterator[float]:
+    """Steps of ModelZoo's own Trainer and GPT-3, as its users start them."""
+    from mediswift_cs.modelzoo import register
+
+    register()
+    raw = params(variant, folder, num_steps)["trainer"]
+    raw["init"]["model"] |= {
+        "name": "gpt3",
+        "position_embedding_type": "learned",
+        "share_embedding_weights": True,
+        "use_projection_bias_in_attention": True,
+        "use_ffn_bias_in_attention": True,
+        "use_ffn_bias": True,
+        "embedding_dropout_rate": 0.0,
+    }
+    raw["fit"]["train_dataloader"]["data_processor"] = "GptHDF5MapDataProcessor"
+    import cerebras.pytorch as cstorch
+    from cerebras.modelzoo.trainer.utils import configure_trainer_from_config
+    from cerebras.modelzoo.trainer.validate import validate_trainer_params
+
+    (config,) = validate_trainer_params({"trainer": raw})
+    trainer = configure_trainer_from_config(config, mode="train")
+    loader = cstorch.utils.data.DataLoader(
+        lambda: config.fit.train_dataloader().create_dataloader()
+    )
+    for batch in cstorch.utils.data.DataExecutor(loader, num_steps=num_steps):
+        yield float(trainer.training_step(batch)["loss"].detach())
+
+
+HOSTS: dict[str, Callable[[Variant, Path, int], Iterator[float]]] = {
+    "ours": our_steps,
+    "HF": huggingface_steps,
+    "ModelZoo": modelzoo_steps,
+}
+
+
+def work(variant: Variant, num_steps: int) -> None:
+    """Take one step for each line on standard input; answer with its seconds and the memory."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_data(folder, num_steps)
+        steps = HOSTS[variant.host](variant, folder, num_steps)
+        for _line in sys.stdin:
+            start = time.perf_counter()
+            loss = next(steps)
+            seconds = time.perf_counter() - start
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+            print(json.dumps([seconds, peak, loss]), file=answers, flush=True)
+
+
+class Worker:
+    """A process that takes steps when asked."""
+
+    def __init__(self, variant: Variant, num_steps: int) -> None:
+        from mediswift_cs.run import ALLOCATOR_SETTINGS
+
+        environment = {k: v for k, v in os.environ.items() if k not in ALLOCATOR_SETTINGS}
+        if variant.allocator == "tuned":
+            environment |= ALLOCATOR_SETTINGS
+        self.variant = variant
+        self.seconds: list[float] = []
+        self.peak_gib = 0.0
+        arguments = [variant.host, variant.precision, str(variant.sparsity), variant.allocator]
+        self.process = subprocess.Popen(
+            [sys.executable, __file__, "--worker", *arguments, "--steps", str(num_steps)],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
+    def step(self, counts: bool) -> None:
+        """Take one step; the first ones warm up and do not count."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            raise SystemExit(f"{self.variant.title}: the process ended early")
+        seconds, self.peak_gib, _loss = json.loads(line)
+        if counts:
+            self.seconds.append(seconds)
+
+    def finish(self) -> None:
+        """End the process."""
+        self.process.stdin.close() if self.process.stdin else None
+        self.process.wait()
+
+
+def compare(first: Variant, second: Variant, num_steps: int, target: str) -> None:
+    """Steps in turn; prints one line."""
+    warm_up = 2
+    workers = [Worker(first, num_steps + warm_up), Worker(second, num_steps + warm_up)]
+    for index in range(num_steps + warm_up):
+        for worker in workers:
+            worker.step(counts=index >= warm_up)
+    for worker in workers:
+        worker.finish()
+    a, b = workers
+    ratios = [there / here for here, there in zip(a.seconds, b.seconds, strict=True)]
+    medians = [statistics.median(w.seconds) for w in workers]
+    print(
+        f"{first.title:38} {medians[0]:6.2f} s {BATCH * LENGTH / medians[0]:6.0f} tokens/s "
+        f"{a.peak_gib:5.2f} GiB | {second.title:38} {medians[1]:6.2f} s {b.peak_gib:5.2f} GiB | "
+        f"tokens/s ratio {statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f}), "
+        f"memory ratio {a.peak_gib / b.peak_gib:.2f}; target: {target}",
+        flush=True,
+    )
+
+
+def comparisons() -> list[tuple[str, Variant, Variant, str]]:
+    """Name, A, B, what is aimed at."""
+    rows = []
+    for precision in ("float32", "bfloat16"):
+        ours = Variant("ours", precision)
+        rows += [
+            (precision, ours, Variant("HF", precision), "at least 0.95, memory at most 1.1"),
+            (precision, ours, Variant("HF", precision, allocator="default"), "at least 1.1"),
+            (precision, Variant("ours", precision, 0.75), ours, "at least 0.90"),
+        ]
+    try:
+        import cerebras.modelzoo  # noqa: F401
+    except ImportError:
+        print("cerebras.modelzoo cannot be imported: put its src on PYTHONPATH for its column")
+    else:
+        for precision in ("float32", "bfloat16"):
+            modelzoo = Variant("ModelZoo", precision, allocator="default")
+            rows.append((precision, Variant("ours", precision), modelzoo, "goal 1.3"))
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--steps", type=int, default=7, help="counted steps (default: %(default)s)")
+    parser.add_argument("--only", default="", help="comparisons whose line contains this text")
+    parser.add_argument("--worker", nargs=4, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.worker:
+        host, precision, sparsity, allocator = args.worker
+        work(Variant(host, precision, float(sparsity), allocator), args.steps)
+        return
+    os.environ.setdefault("OMP_NUM_THREADS", "2")
+    for name, first, second, target in comparisons():
+        if args.only in f"{name} {first.title} {second.title}":
+            compare(first, second, args.steps, target)
+
+
+if __name__ == "__main__":
+    main()

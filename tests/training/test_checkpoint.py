@@ -1,0 +1,63 @@
+"""Writing, listing and pruning checkpoints."""
+
+import resource
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from mediswift_cs.errors import CheckpointError
+from mediswift_cs.training import checkpoint
+
+
+def state(value: float) -> dict[str, Any]:
+    return {"model": {"w": torch.full((64, 64), value)}, "global_step": 3, "note": [1, "two", None]}
+
+
+def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint_3.mdl"
+    checkpoint.save_checkpoint(state(1.0), path)
+    checkpoint.save_checkpoint(state(2.0), path)
+    loaded = checkpoint.load_checkpoint(path)
+    assert torch.equal(loaded["model"]["w"], torch.full((64, 64), 2.0))
+    assert loaded["global_step"] == 3
+    assert loaded["note"] == [1, "two", None]
+    assert [p.name for p in tmp_path.iterdir()] == ["checkpoint_3.mdl"]
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint_3.mdl"
+    checkpoint.save_checkpoint(state(1.0), path)
+    before = path.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        with pytest.raises(CheckpointError, match="cannot write the checkpoint"):
+            checkpoint.save_checkpoint(state(2.0), path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["checkpoint_3.mdl"]
+
+
+def test_keeps_the_newest_by_step_not_by_name(tmp_path: Path) -> None:
+    for step in (9, 10, 100, 20):
+        (tmp_path / f"checkpoint_{step}.mdl").touch()
+    (tmp_path / ".checkpoint_200.mdl.partial").touch()
+    (tmp_path / "checkpoint_best.mdl").touch()
+    names = [path.name for path in checkpoint.list_checkpoints(tmp_path)]
+    assert names == [f"checkpoint_{step}.mdl" for step in (9, 10, 20, 100)]
+    checkpoint.keep_last(tmp_path, 2)
+    names = [path.name for path in checkpoint.list_checkpoints(tmp_path)]
+    assert names == ["checkpoint_20.mdl", "checkpoint_100.mdl"]
+    assert (tmp_path / "checkpoint_best.mdl").exists(), "what is not a checkpoint stays"
+
+
+def test_every_mismatch_is_told_at_once(tmp_path: Path) -> None:
+    model = torch.nn.Linear(3, 2)
+    wrong = {"weight": torch.zeros(2, 4), "extra": torch.zeros(1)}
+    with pytest.raises(CheckpointError) as caught:
+        checkpoint.load_model_state(model, wrong, tmp_path / "c.mdl")
+    for said in ("missing bias", "unexpected extra", "weight has shape [2, 4]", "c.mdl"):
+        assert said in str(caught.value)
