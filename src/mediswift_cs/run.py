@@ -8,8 +8,13 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mediswift_cs.errors import ConfigError, MediSwiftError
+
+if TYPE_CHECKING:
+    from mediswift_cs.params.data_rules import CheckData
+    from mediswift_cs.params.load import LoadedParams
 
 DESCRIPTION = """Train or evaluate a model, or check that it compiles for a CS-2.
 
@@ -41,6 +46,14 @@ CLUSTER_OPTIONS = {
 }
 CLUSTER_LISTS = ("mount_dirs", "python_paths", "job_labels")
 CLUSTER_FLAGS = ("disable_version_check",)
+
+# The data that must be there before a run in this mode.
+CHECKED_DATA: "dict[str, CheckData]" = {
+    "train": "train",
+    "train_and_eval": "both",
+    "eval": "eval",
+    "eval_all": "eval",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -83,6 +96,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--validate_only",
         action="store_true",
         help="CSX: check on this machine that the model compiles; needs no cluster",
+    )
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="with --validate_only: write the result there"
     )
     parser.add_argument("--compile_dir", help="CSX: where compiled artefacts are cached")
     parser.add_argument(
@@ -130,38 +146,78 @@ def tune_allocator() -> None:
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Carry out parsed options; returns the exit code."""
+def load(args: argparse.Namespace, check_data: "CheckData") -> "LoadedParams":
+    """The params with the options in them; the data folders are checked where it is asked."""
     from mediswift_cs.params.load import load_params
 
+    try:
+        return load_params(args.params, collect_overrides(args), check_data=check_data)
+    except ConfigError:
+        # A file that is wrong by itself: list the problems of its data with the others.
+        if check_data == "none" and not args.validate_only:
+            load_params(args.params, collect_overrides(args), check_data=CHECKED_DATA[args.mode])
+        raise
+
+
+def validate(args: argparse.Namespace, loaded: "LoadedParams", model_dir: Path) -> int:
+    """``--validate_only``: 0 where the model compiles for CSX, 1 where it does not."""
+    from mediswift_cs.params.flops_report import write_json
+    from mediswift_cs.training import compile_check, compile_report
+    from mediswift_cs.training.process_memory import seconds_since_start
+
+    if args.device not in (None, "CSX"):
+        raise ConfigError(
+            f"--validate_only compiles for CSX, got device {args.device}, allowed: CSX or nothing"
+        )
+    before = seconds_since_start()
+    print(
+        f"compiling {loaded.source.name} for CSX on this machine (seconds to a minute) ...",
+        file=sys.stderr,
+    )
+    verdict = compile_check.validate(loaded, mode=args.mode, model_dir=model_dir)
+    verdict.wall_seconds += before
+    found = compile_report.report(loaded, verdict)
+    print(compile_report.text(found))
+    if args.json is not None:
+        write_json(args.json, found)
+    return 0 if verdict.passed else 1
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry out parsed options; returns the exit code."""
     if args.compile_only and args.validate_only:
         raise ConfigError("got both --compile_only and --validate_only, allowed: one of them")
-    checked = {"train": "train", "train_and_eval": "both"}.get(args.mode, "eval")
-    if args.validate_only:
-        checked = "none"
-    loaded = load_params(args.params, collect_overrides(args), check_data=checked)
+    loaded = load(args, "none")
     init = loaded.params.trainer.init
+    model_dir = args.model_dir or Path(init.model_dir)
+    if init.backend.validate_only:
+        return validate(args, loaded, model_dir)
+    if args.json is not None:
+        raise ConfigError(f"--json {args.json} belongs to --validate_only, which is not given")
     device = args.device or init.backend_type
     if device is None:
         raise ConfigError(
             f"no device: give CPU, GPU or CSX as the first argument, or set "
             f"trainer.init.backend.backend_type in {loaded.source}"
         )
+    if device == "CSX":
+        from mediswift_cs.training.cluster import require_cluster
+
+        require_cluster(init.backend)
+    loaded = load(args, CHECKED_DATA[args.mode])
     if device == "CPU":
         tune_allocator()
-    model_dir = args.model_dir or Path(init.model_dir)
 
-    if not args.validate_only:
-        from mediswift_cs.modelzoo import engine
+    from mediswift_cs.modelzoo import engine
 
-        if engine.uses_modelzoo(args.engine):
-            return engine.hand_over(
-                loaded,
-                device=device,
-                mode=args.mode,
-                model_dir=model_dir,
-                checkpoint_path=args.checkpoint_path,
-            )
+    if engine.uses_modelzoo(args.engine):
+        return engine.hand_over(
+            loaded,
+            device=device,
+            mode=args.mode,
+            model_dir=model_dir,
+            checkpoint_path=args.checkpoint_path,
+        )
 
     from mediswift_cs.training.start import RunOptions, start
 

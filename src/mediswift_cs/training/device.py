@@ -1,6 +1,5 @@
 """Which backend a run gets, and the settings that only it has."""
 
-import os
 from pathlib import Path
 
 import cerebras.pytorch as cstorch
@@ -9,26 +8,7 @@ from cerebras.appliance.cluster_config import ClusterConfig
 
 from mediswift_cs.errors import ConfigError
 from mediswift_cs.params.schema import BackendParams
-
-DEFAULT_CLUSTER_FILE = Path("/opt/cerebras/config_v2")
-
-
-def cluster_is_configured(params: BackendParams) -> bool:
-    """Whether the params or this machine name a Wafer-Scale Cluster."""
-    if params.cluster_config is not None and params.cluster_config.mgmt_address is not None:
-        return True
-    return Path(os.environ.get("CSCONFIG_PATH") or DEFAULT_CLUSTER_FILE).exists()
-
-
-def require_cluster(params: BackendParams) -> None:
-    """Raise ConfigError, with the ways on, where there is no cluster to run on."""
-    if not cluster_is_configured(params):
-        raise ConfigError(
-            "the device is CSX but no Wafer-Scale Cluster is configured: run on this machine with "
-            "`run.py CPU` or `run.py GPU`, check that the model compiles with --validate_only, or "
-            "configure a cluster (--mgmt_address HOST:PORT, or a cluster file at "
-            f"{DEFAULT_CLUSTER_FILE} or $CSCONFIG_PATH)"
-        )
+from mediswift_cs.training.cluster import require_cluster
 
 
 def check_device(device: str, params: BackendParams) -> None:

@@ -1,0 +1,78 @@
+"""Whether there is a Wafer-Scale Cluster to run on, and whether its settings hold; no torch."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from mediswift_cs.errors import ConfigError
+from mediswift_cs.params.problem import Problem
+from mediswift_cs.params.rules import dataloaders
+from mediswift_cs.params.schema import BackendParams, Params
+
+DEFAULT_CLUSTER_FILE = Path("/opt/cerebras/config_v2")
+CLUSTER_CONFIG = "trainer.init.backend.cluster_config"
+
+
+def cluster_is_configured(params: BackendParams) -> bool:
+    """Whether the params or this machine name a Wafer-Scale Cluster."""
+    if params.cluster_config is not None and params.cluster_config.mgmt_address is not None:
+        return True
+    return Path(os.environ.get("CSCONFIG_PATH") or DEFAULT_CLUSTER_FILE).exists()
+
+
+def require_cluster(params: BackendParams) -> None:
+    """Raise ConfigError, with the ways on, where there is no cluster to run on."""
+    if not cluster_is_configured(params):
+        raise ConfigError(
+            "the device is CSX but no Wafer-Scale Cluster is configured: run on this machine with "
+            "`run.py CPU` or `run.py GPU`, check that the model compiles with --validate_only, or "
+            "configure a cluster (--mgmt_address HOST:PORT, or a cluster file at "
+            f"{DEFAULT_CLUSTER_FILE} or $CSCONFIG_PATH)"
+        )
+
+
+def check_cluster_settings(params: Params) -> Iterator[Problem]:
+    """What a run on a cluster needs and one traced batch does not show."""
+    cluster = params.trainer.init.backend.cluster_config
+    num_csx = 1 if cluster is None else cluster.num_csx
+    for path, loader in dataloaders(params):
+        if loader.batch_size < num_csx:
+            yield Problem(
+                path=f"{path}.batch_size",
+                got=str(loader.batch_size),
+                allowed=f"at least num_csx {num_csx}: each system takes a share of every batch",
+            )
+        if path.startswith("trainer.fit.train_dataloader") and not loader.drop_last:
+            yield Problem(
+                path=f"{path}.drop_last",
+                got="false",
+                allowed="true: a CS-2 trains on batches of one shape",
+            )
+    if cluster is None:
+        return
+    for key, folders in (
+        ("mount_dirs", cluster.mount_dirs),
+        ("python_paths", cluster.python_paths),
+    ):
+        for index, folder in enumerate(folders or []):
+            if not isinstance(folder, str) or not Path(folder).is_dir():
+                yield Problem(
+                    path=f"{CLUSTER_CONFIG}.{key}.{index}",
+                    got=repr(folder),
+                    allowed="a folder that exists here and on the cluster",
+                )
+    if cluster.mount_dirs and not cluster.automount:
+        yield from _unmounted_data(params, [Path(folder) for folder in cluster.mount_dirs])
+
+
+def _unmounted_data(params: Params, mounted: list[Path]) -> Iterator[Problem]:
+    roots = [folder.resolve() for folder in mounted]
+    for path, loader in dataloaders(params):
+        for folder in loader.data_dirs:
+            if not any(Path(folder).resolve().is_relative_to(root) for root in roots):
+                yield Problem(
+                    path=f"{path}.data_dir",
+                    got=repr(folder),
+                    allowed=f"a folder below one of {CLUSTER_CONFIG}.mount_dirs, because "
+                    f"automount is false",
+                )
