@@ -1,6 +1,7 @@
 """Fixtures shared by all tests."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +60,7 @@ def toy_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture
-def toy_raw(toy_data: Path) -> dict[str, Any]:
+def toy_params(toy_data: Path) -> dict[str, Any]:
     """A params file as a dictionary: 75 % sparse, 12 steps, evaluation and checkpoint each 6."""
     loader = {"data_processor": "MediSwiftPretrainingDataProcessor", "batch_size": 8}
     val_loader = {**loader, "data_dir": str(toy_data / "val"), "drop_last": False}
@@ -116,6 +116,18 @@ def toy_raw(toy_data: Path) -> dict[str, Any]:
             "validate_all": {"val_dataloaders": val_loader},
         }
     }
+
+
+@pytest.fixture
+def toy_raw(toy_data: Path) -> dict[str, Any]:
+    """The toy params, for a test to change."""
+    return toy_params(toy_data)
+
+
+@pytest.fixture(scope="session")
+def make_toy_raw(toy_data: Path) -> Callable[[], dict[str, Any]]:
+    """The toy params for fixtures that several tests share."""
+    return lambda: toy_params(toy_data)
 
 
 @pytest.fixture(scope="session")

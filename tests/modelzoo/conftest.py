@@ -1,0 +1,85 @@
+"""ModelZoo and the built-in loop, each in processes of its own, on the same toy params."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from mediswift_cs.errors import ConfigError
+from mediswift_cs.modelzoo.registration import require_modelzoo
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+DRIVER = Path(__file__).parent / "drive_modelzoo.py"
+
+
+@pytest.fixture(scope="session")
+def modelzoo() -> None:
+    """Skip, with the sentence that says how to enable it, where ModelZoo cannot be used."""
+    try:
+        require_modelzoo()
+    except ConfigError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(autouse=True)
+def _skip_without_modelzoo(request: pytest.FixtureRequest) -> None:
+    if request.node.get_closest_marker("modelzoo"):
+        request.getfixturevalue("modelzoo")
+
+
+def run_python(
+    *arguments: str, cwd: Path, check: bool = True
+) -> "subprocess.CompletedProcess[str]":
+    """A Python process with captured output; its error text is shown when it fails."""
+    result = subprocess.run(
+        [sys.executable, "-W", "ignore", *arguments],
+        cwd=cwd,
+        env={**os.environ, "PAGER": "cat"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    if check:
+        assert result.returncode == 0, result.stdout[-1000:] + result.stderr[-3000:]
+    return result
+
+
+def drive(jobs: list[dict[str, Any]], folder: Path) -> list[Any]:
+    """Carry out jobs one after the other in one ModelZoo process; see drive_modelzoo.py."""
+    file = folder / "jobs.json"
+    file.write_text(json.dumps(jobs))
+    run_python(str(DRIVER), str(file), cwd=folder)
+    return list(json.loads(file.with_suffix(".results.json").read_text()))
+
+
+def run_builtin(
+    raw: dict[str, Any], model_dir: Path, *arguments: str, stock_optimizer: bool = False
+) -> list[float]:
+    """The losses of ``run.py --engine builtin``, one a step."""
+    model_dir.mkdir(parents=True)
+    params = model_dir.with_suffix(".yaml")
+    params.write_text(yaml.safe_dump(raw))
+    command = [str(REPOSITORY / "run.py")]
+    if stock_optimizer:
+        command = [
+            "-c",
+            "import sys, cerebras.pytorch, mediswift_cs.training.optimizer as optimizer, "
+            "mediswift_cs.run as run\n"
+            "optimizer.FusedAdamW = cerebras.pytorch.optim.AdamW\n"
+            "sys.exit(run.main(sys.argv[1:]))",
+        ]
+    command += ["--params", str(params), "--engine", "builtin", "--model_dir", str(model_dir)]
+    run_python(*command, *arguments, cwd=model_dir)
+    lines = (model_dir / "metrics.jsonl").read_text().splitlines()
+    return [value["loss"] for line in lines if "loss" in (value := json.loads(line))]
+
+
+def largest_difference(first: list[float], second: list[float]) -> float:
+    """Over the steps; the lists must be of one length."""
+    return max(abs(a - b) for a, b in zip(first, second, strict=True))
