@@ -99,6 +99,8 @@ def write_tokenizer(
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": architecture.max_position_embeddings,
         "clean_up_tokenization_spaces": False,
+        # The default adds token_type_ids, which GPT-2 takes for words and adds to the text.
+        "model_input_names": ["input_ids", "attention_mask"],
         **special,
     }
     _write_json(folder / "tokenizer_config.json", config)

@@ -1,0 +1,88 @@
+"""Small checkpoints, written by cerebras-pytorch itself."""
+
+from pathlib import Path
+from typing import Any
+
+import cerebras.pytorch as cstorch
+import torch
+
+from mediswift_cs.checkpoints.convert import ConvertOptions
+from mediswift_cs.model.decoder import DecoderLanguageModel
+from mediswift_cs.params.decoder import ModelParams
+
+VOCAB_SIZE, NUM_VIRTUAL_TOKENS = 320, 3
+SECTION: dict[str, Any] = {
+    "name": "mediswift",
+    "vocab_size": VOCAB_SIZE,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_heads": 4,
+    "filter_size": 96,
+    "max_position_embeddings": 160,
+    "dropout_rate": 0.0,
+    "attention_dropout_rate": 0.0,
+}
+IN_PROCESS = ConvertOptions(has_tokenizer=False, verify=False, num_workers=0)
+
+
+def build_decoder(**changes: Any) -> DecoderLanguageModel:
+    """A decoder whose numbers are large enough for differences to show."""
+    torch.manual_seed(3)
+    model = DecoderLanguageModel(ModelParams(**{**SECTION, **changes})).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.2 * torch.randn(parameter.shape))
+    return model
+
+
+def state_of(model: DecoderLanguageModel) -> dict[str, torch.Tensor]:
+    """The model's entries of a checkpoint."""
+    return {f"model.{key}": value.detach() for key, value in model.state_dict().items()}
+
+
+def is_sparse_weight(key: str) -> bool:
+    return ".layers." in key and key.endswith("_layer.weight")
+
+
+def add_masks(state: dict[str, torch.Tensor], *, fold: bool, sparsity: float = 0.75) -> None:
+    """Random masks; with ``fold`` the zeros are in the weights already, as after a first step."""
+    generator = torch.Generator().manual_seed(5)
+    for key in [key for key in state if is_sparse_weight(key)]:
+        mask = torch.rand(state[key].shape, generator=generator) >= sparsity
+        state[f"{key}_mask"] = mask
+        if fold:
+            # Leaves -0.0 behind, as cerebras-pytorch's multiplication does.
+            state[key] = state[key] * mask
+
+
+def save(
+    path: Path, state: dict[str, torch.Tensor], section: dict[str, Any] | None = None, **own: Any
+) -> Path:
+    """Write ``state`` as our loop does."""
+    metadata = {
+        "version": cstorch.__version__,
+        "model_name": "MediSwiftModel",
+        "params": {"trainer": {"init": {"model": {**SECTION, **(section or {})}}}},
+    }
+    content = {
+        "model": state,
+        "global_step": 400,
+        "mediswift": {"version": "0", "rng_state": torch.get_rng_state(), **own},
+        "__metadata__": [metadata],
+    }
+    cstorch.save(content, str(path))
+    return path
+
+
+def load_model(path: Path) -> dict[str, torch.Tensor]:
+    """The model part of a checkpoint, by cerebras-pytorch."""
+    return {k: v.detach().clone() for k, v in cstorch.load(str(path))["model"].items()}
+
+
+def bits_equal(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Equality that tells 0 from -0 and lets NaN equal itself."""
+    return (
+        one.dtype == other.dtype
+        and one.shape == other.shape
+        and (one.contiguous().view(torch.uint8).equal(other.contiguous().view(torch.uint8)))
+    )

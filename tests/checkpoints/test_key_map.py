@@ -1,0 +1,87 @@
+"""The one map, against the models of both sides."""
+
+import pytest
+from transformers import GPT2Config, GPT2LMHeadModel
+
+from mediswift_cs.checkpoints import key_map
+from mediswift_cs.checkpoints.architecture import Architecture
+from mediswift_cs.errors import CheckpointError
+from mediswift_cs.model.decoder import DecoderLanguageModel
+from mediswift_cs.params.decoder import ModelParams
+
+from .small_checkpoints import SECTION
+
+
+def architecture(**changes: object) -> Architecture:
+    names = Architecture.__dataclass_fields__
+    return Architecture(**{k: v for k, v in {**SECTION, **changes}.items() if k in names})
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_names_and_shapes_are_those_of_both_models(tied: bool) -> None:
+    shape = architecture(share_embedding_weights=tied)
+    rules = list(key_map.rules(shape))
+    theirs = GPT2LMHeadModel(GPT2Config(**shape.to_hf_config())).state_dict()
+    if tied:
+        del theirs["lm_head.weight"]
+    assert [rule.hf_name for rule in rules] == list(theirs)
+    assert {r.hf_name: r.hf_shape for r in rules} == {k: tuple(v.shape) for k, v in theirs.items()}
+    ours = DecoderLanguageModel(ModelParams(**SECTION, share_embedding_weights=tied)).state_dict()
+    parts = {part.name: part.shape for rule in rules for part in rule.parts}
+    aliases = {alias: rule.parts[0].shape for rule in rules for alias in rule.aliases}
+    assert {**parts, **aliases} == {k: tuple(v.shape) for k, v in ours.items()}
+    assert not parts.keys() & aliases.keys()
+
+
+@pytest.mark.parametrize(
+    "flag", ["use_projection_bias_in_attention", "use_ffn_bias_in_attention", "use_ffn_bias"]
+)
+def test_absent_biases_are_zeros_of_transformers(flag: str) -> None:
+    shape = architecture(**{flag: False})
+    ours = DecoderLanguageModel(ModelParams(**SECTION, **{flag: False})).state_dict()
+    rules = list(key_map.rules(shape))
+    names = {part.name for rule in rules for part in rule.parts} - {None}
+    names |= {alias for rule in rules for alias in rule.aliases}
+    assert names == set(ours)
+    theirs = GPT2LMHeadModel(GPT2Config(**shape.to_hf_config())).state_dict()
+    assert {rule.hf_name for rule in rules} == theirs.keys() - {"lm_head.weight"}
+
+
+def test_number_of_parameters_is_transformers() -> None:
+    for tied in (True, False):
+        shape = architecture(share_embedding_weights=tied)
+        model = GPT2LMHeadModel(GPT2Config(**shape.to_hf_config()))
+        assert shape.num_parameters == model.num_parameters()
+
+
+def test_config_round_trip() -> None:
+    shape = architecture(share_embedding_weights=False, layer_norm_epsilon=1e-6)
+    back = Architecture.from_hf_config(shape.to_hf_config(), "config.json")
+    # transformers has no "same as dropout_rate" for the embeddings.
+    assert back == architecture(
+        share_embedding_weights=False, layer_norm_epsilon=1e-6, embedding_dropout_rate=0.0
+    )
+
+
+def test_left_over_and_missing_are_named() -> None:
+    with pytest.raises(CheckpointError, match="2 tensors of x have no rule, first: b"):
+        key_map.check_consumed(["a", "c", "b"], ["a"], "x")
+    with pytest.raises(CheckpointError, match="x has no tensor a"):
+        key_map.check_present({}, {"a": (1,)}, "x")
+    with pytest.raises(CheckpointError, match=r"a in x has shape \[2\], allowed: \[1\]"):
+        key_map.check_present({"a": (2,)}, {"a": (1,)}, "x")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("model_type", "llama"),
+        ("scale_attn_by_inverse_layer_idx", True),
+        ("activation_function", "swish"),
+        ("n_head", 5),
+    ],
+)
+def test_other_models_are_refused_by_key(key: str, value: object) -> None:
+    config = {**architecture().to_hf_config(), key: value}
+    with pytest.raises(CheckpointError, match=str(value)):
+        Architecture.from_hf_config(config, "config.json")

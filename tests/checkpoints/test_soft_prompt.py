@@ -1,0 +1,167 @@
+"""Soft prompts in the export: the same logits and the same generated tokens as ours."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from mediswift_cs.checkpoints.convert import convert
+from mediswift_cs.checkpoints.verify import verify_files
+from mediswift_cs.errors import CheckpointError
+from mediswift_cs.model.decoder import DecoderLanguageModel
+
+from .small_checkpoints import (
+    IN_PROCESS,
+    NUM_VIRTUAL_TOKENS,
+    VOCAB_SIZE,
+    bits_equal,
+    build_decoder,
+    load_model,
+    save,
+    state_of,
+)
+
+VIRTUAL = list(range(VOCAB_SIZE, VOCAB_SIZE + NUM_VIRTUAL_TOKENS))
+
+
+def with_prompt(path: Path, position: str, *, tied: bool = True) -> tuple[Path, torch.Tensor]:
+    changes = {"share_embedding_weights": tied}
+    state = state_of(build_decoder(**changes))
+    prompt = torch.randn(NUM_VIRTUAL_TOKENS, 32, generator=torch.Generator().manual_seed(9))
+    state["model.soft_prompt.weight"] = prompt
+    noted = {"num_virtual_tokens": NUM_VIRTUAL_TOKENS, "position": position, "init": "random"}
+    return save(path, state, changes, soft_prompt=noted), prompt
+
+
+def our_logits(ids: list[int], prompt: torch.Tensor, *, tied: bool = True) -> torch.Tensor:
+    """Our decoder with the prompt's rows after its embedding, the head without them."""
+    model: DecoderLanguageModel = build_decoder(share_embedding_weights=tied)
+    head = model.lm_head.weight
+    table = torch.cat([model.embedding_layer.word_embeddings.weight, prompt])
+    positions = model.embedding_layer.position_embeddings.embed.weight
+    states = (table[ids] + positions[: len(ids)])[None]
+    return (model.transformer_decoder(states) @ head.T)[0]
+
+
+def our_generation(ids: list[int], prompt: torch.Tensor, num_tokens: int) -> list[int]:
+    tokens = list(ids)
+    for _ in range(num_tokens):
+        tokens.append(int(our_logits(tokens, prompt)[-1].argmax()))
+    return tokens[len(ids) :]
+
+
+@torch.no_grad()
+def test_prefix_is_a_peft_adapter(tmp_path: Path) -> None:
+    source, prompt = with_prompt(tmp_path / "a.mdl", "prefix")
+    convert(source, tmp_path / "export", IN_PROCESS)
+    base = AutoModelForCausalLM.from_pretrained(tmp_path / "export")
+    model = PeftModel.from_pretrained(base, tmp_path / "export" / "soft_prompt").eval()
+    ids = [5, 17, 200, 3, 88]
+    logits = model(input_ids=torch.tensor([ids])).logits[0]
+    expected = our_logits(VIRTUAL + ids, prompt)
+    assert float((logits - expected).abs().max()) < 1e-5
+    # Control: without the prompt the text is read differently.
+    plain = our_logits(ids, prompt)
+    assert float((logits[NUM_VIRTUAL_TOKENS:] - plain).abs().max()) > 1e-2
+    inputs = torch.tensor([ids])
+    generated = model.generate(
+        input_ids=inputs,
+        attention_mask=torch.ones_like(inputs),
+        max_new_tokens=12,
+        do_sample=False,
+    )[0].tolist()
+    assert generated[-12:] == our_generation(VIRTUAL + ids, prompt, 12)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("tied", [True, False])
+def test_infix_is_added_tokens(tmp_path: Path, tied: bool) -> None:
+    source, prompt = with_prompt(tmp_path / "a.mdl", "infix", tied=tied)
+    convert(source, tmp_path / "export", IN_PROCESS)
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "export").eval()
+    ids = [5, 17, 200, *VIRTUAL, 3, 88]
+    logits = model(input_ids=torch.tensor([ids])).logits[0]
+    assert logits.shape[1] == VOCAB_SIZE + NUM_VIRTUAL_TOKENS
+    expected = our_logits(ids, prompt, tied=tied)
+    assert float((logits[:, :VOCAB_SIZE] - expected).abs().max()) < 1e-5
+    elsewhere = [5, 17, 200, 3, 88, *VIRTUAL]
+    assert (
+        float((logits[:, :VOCAB_SIZE] - our_logits(elsewhere, prompt, tied=tied)).abs().max())
+        > 1e-2
+    )
+
+
+@torch.no_grad()
+def test_infix_generation_never_yields_virtual_tokens(tmp_path: Path, tokenizer_file: Path) -> None:
+    state_file, prompt = with_prompt(tmp_path / "a.mdl", "infix")
+    options = replace(IN_PROCESS, has_tokenizer=True, tokenizer=tokenizer_file)
+    convert(state_file, tmp_path / "export", options)
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "export").eval()
+    # Rows that win everywhere: without suppression they would be generated.
+    model.get_input_embeddings().weight[VOCAB_SIZE:] *= 50
+    large = prompt * 50
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "export")
+    text = "Serum creatinine" + "".join(f"<|soft_{i}|>" for i in range(NUM_VIRTUAL_TOKENS))
+    inputs = tokenizer(text, return_tensors="pt")
+    assert inputs.input_ids[0].tolist()[-NUM_VIRTUAL_TOKENS:] == VIRTUAL
+    ids = inputs.input_ids[0].tolist()
+    output = model.generate(**inputs, max_new_tokens=12, do_sample=False, eos_token_id=None)
+    assert output[0].tolist()[len(ids) :] == our_generation(ids, large, 12)
+    raw = model(input_ids=output).logits[0, len(ids) - 1 :].argmax(-1)
+    assert bool((raw >= VOCAB_SIZE).any()), "control: a virtual token was the best one somewhere"
+    decoded = tokenizer.decode(output[0], skip_special_tokens=True)
+    assert decoded.startswith("Serum creatinine")
+    assert "<|soft" not in decoded
+
+
+@pytest.mark.parametrize("position", ["prefix", "infix"])
+@pytest.mark.parametrize("tied", [True, False])
+def test_round_trip_and_verification(tmp_path: Path, position: str, tied: bool) -> None:
+    source, _ = with_prompt(tmp_path / "a.mdl", position, tied=tied)
+    convert(source, tmp_path / "export", IN_PROCESS)
+    passed, line = verify_files(source, tmp_path / "export", "float32", None, None)
+    assert passed, line
+    convert(tmp_path / "export", tmp_path / "back.mdl", IN_PROCESS)
+    first, second = load_model(source), load_model(tmp_path / "back.mdl")
+    assert first.keys() == second.keys()
+    assert all(bits_equal(first[key], second[key]) for key in first)
+
+
+@pytest.mark.parametrize("position", [None, "prefix", "infix"])
+def test_the_example_of_the_model_card_runs(
+    tmp_path: Path,
+    tokenizer_file: Path,
+    position: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    if position is None:
+        source = save(tmp_path / "a.mdl", state_of(build_decoder()))
+    else:
+        source, _ = with_prompt(tmp_path / "a.mdl", position)
+    options = replace(IN_PROCESS, has_tokenizer=True, tokenizer=tokenizer_file)
+    convert(source, tmp_path / "export", options)
+    card = (tmp_path / "export" / "README.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    monkeypatch.chdir(tmp_path / "export")
+    exec(compile(code, "README.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert printed.startswith("Insulin resistance is")
+    assert "<|soft" not in printed
+
+
+def test_position_must_be_known(tmp_path: Path) -> None:
+    state = state_of(build_decoder())
+    state["model.soft_prompt.weight"] = torch.ones(NUM_VIRTUAL_TOKENS, 32)
+    source = save(tmp_path / "a.mdl", state)
+    with pytest.raises(CheckpointError, match="does not say its position"):
+        convert(source, tmp_path / "export", IN_PROCESS)
+    params = tmp_path / "params.yaml"
+    section = json.dumps({"num_heads": 4, "soft_prompt": {"position": "infix"}})
+    params.write_text(f"trainer: {{init: {{model: {section}}}}}")
+    convert(source, tmp_path / "export", replace(IN_PROCESS, params=params))
