@@ -6,7 +6,7 @@ D our default, because the paper's value is not public.
 """
 
 import math
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -216,3 +216,72 @@ SPARSE_WEIGHTS: tuple[str, ...] = (
 
 # "up to 104.86e9 tokens" (Q).
 NUM_TOKENS_QUOTED = 104_857_600_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class FineTuning:
+    """One task to fine-tune on. Defaults are BioGPT's, the very probable donor of the recipe."""
+
+    task: str
+    title: str
+    prepare: str
+    """The command that makes the data."""
+
+    num_virtual_tokens: int = _from("I", "BioGPT: 9 for PubMedQA, 1 for HoC")
+    position: str = _from("I", "BioGPT: between source and answer", "infix")
+    init: str = _from("I", "BioGPT: like a new word", "random")
+    max_sequence_length: int = _from("D", "no abstract of PubMedQA or HoC is longer", 1024)
+    batch_size: int = _from("I", "BioGPT: about 32,800 tokens an update", 90)
+    max_steps: int = _from("I", "BioGPT: 100 epochs of PubMedQA, 20,000 updates of HoC")
+    warmup_steps: int = _from("I", "BioGPT: 100 for PubMedQA, 1,000 for HoC")
+    eval_frequency: int = _from("D", "each tenth epoch of PubMedQA, 20 evaluations of HoC")
+    peak_learning_rate: float = _from("I", "BioGPT", 1e-5)
+    adam_beta1: float = _from("I", "BioGPT", 0.9)
+    adam_beta2: float = _from("I", "BioGPT", 0.98)
+    weight_decay: float = _from("I", "BioGPT", 0.01)
+
+    @property
+    def sources(self) -> dict[str, Source]:
+        """The source of each number, by name."""
+        return {f.name: f.metadata["source"] for f in fields(self) if "source" in f.metadata}
+
+
+_PUBMEDQA = FineTuning(
+    task="pubmedqa",
+    title="PubMedQA, reasoning-required",
+    prepare="mediswift pubmedqa labelled",
+    num_virtual_tokens=9,
+    max_steps=500,
+    warmup_steps=100,
+    eval_frequency=50,
+)
+_HOC = FineTuning(
+    task="hoc",
+    title="Hallmarks of Cancer",
+    prepare="mediswift hoc",
+    num_virtual_tokens=1,
+    max_steps=20_000,
+    warmup_steps=1000,
+    eval_frequency=1000,
+)
+_ARTIFICIAL = replace(
+    _PUBMEDQA,
+    task="artificial",
+    title="artificial yes/no questions",
+    prepare="mediswift pubmedqa artificial",
+)
+# What a tiny model needs: more and shorter steps at a higher rate.
+_TINY: dict[str, Any] = {
+    "max_sequence_length": 256,
+    "batch_size": 15,
+    "max_steps": 300,
+    "warmup_steps": 30,
+    "eval_frequency": 60,
+    "peak_learning_rate": 5e-4,
+}
+
+# Size name -> its fine-tuning files.
+FINETUNING: dict[str, tuple[FineTuning, ...]] = {
+    "tiny": tuple(replace(task, **_TINY) for task in (_PUBMEDQA, _HOC, _ARTIFICIAL)),
+    **{name: (_PUBMEDQA, _HOC) for name in SIZES if name != "tiny"},
+}

@@ -6,13 +6,14 @@ import pytest
 
 from mediswift_cs.cli import main
 from mediswift_cs.params.__main__ import main as params_main
+from mediswift_cs.params.finetuning_recipes import render_all_finetuning
 from mediswift_cs.params.recipes import render_all
 from mediswift_cs.params.shipped import write
 
 
 def test_list_show_validate(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["params", "list"]) == 0
-    assert capsys.readouterr().out.split() == sorted(render_all())
+    assert capsys.readouterr().out.split() == sorted({**render_all(), **render_all_finetuning()})
     assert main(["params", "show", "mediswift_xl_75"]) == 0
     assert capsys.readouterr().out == render_all()["mediswift_xl_75.yaml"]
     override = ["--set", "trainer.init.loop.max_steps=20"]
@@ -32,13 +33,13 @@ def test_user_errors_exit_with_2(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_check_and_write(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert params_main(["--check"]) == 0
-    assert "0 of 13 files differ" in capsys.readouterr().out
+    assert "0 of 22 files differ" in capsys.readouterr().out
     assert params_main(["--check", "--root", str(tmp_path)]) == 2
     assert "allowed: a checkout" in capsys.readouterr().err
     write(tmp_path)
     stale = tmp_path / "params" / "mediswift_xl_75.yaml"
     stale.write_text(stale.read_text().replace("0.75", "0.5"))
     assert params_main(["--check", "--root", str(tmp_path)]) == 1
-    assert "1 of 13 files differ" in capsys.readouterr().out
+    assert "1 of 22 files differ" in capsys.readouterr().out
     assert params_main(["--write", "--root", str(tmp_path)]) == 0
     assert params_main(["--check", "--root", str(tmp_path)]) == 0

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from mediswift_cs.params.deviations import render_deviations
+from mediswift_cs.params.finetuning_recipes import render_all_finetuning
 from mediswift_cs.params.load import load_params, shipped_files
 from mediswift_cs.params.recipes import render, render_all
 from mediswift_cs.params.shipped import differences, rendered_files, write
@@ -104,7 +105,7 @@ def test_a_bare_name_is_found_from_any_folder(
     monkeypatch.chdir(tmp_path)
     assert load_params("mediswift_xl_75.yaml", check_data="none").params.trainer
     assert load_params("mediswift_xl_75", check_data="none").params.trainer
-    assert sorted(shipped_files()) == sorted(RENDERED)
+    assert sorted(shipped_files()) == sorted({**RENDERED, **render_all_finetuning()})
 
 
 def test_a_built_package_has_the_files(tmp_path: Path) -> None:
@@ -119,7 +120,8 @@ def test_a_built_package_has_the_files(tmp_path: Path) -> None:
     )
     built = tmp_path / "out"
     code = (
-        "from mediswift_cs.params.load import load_params\n"
+        "from mediswift_cs.params.finetuning_recipes import render_all_finetuning
+from mediswift_cs.params.load import load_params\n"
         "print(load_params('mediswift_xl_75.yaml', check_data='none').source)"
     )
     shutil.rmtree(tmp_path / "params")  # so that it cannot be found as a checkout's

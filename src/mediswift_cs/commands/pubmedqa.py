@@ -79,7 +79,7 @@ def add_prompt_arguments(parser: argparse.ArgumentParser, num_virtual_tokens: in
         "--tokenizer", required=True, type=Path, help="a tokenizer.json, or a folder of GPT-2's"
     )
     parser.add_argument(
-        "--max-sequence-length", type=int, default=2048, help="tokens (default: %(default)s)"
+        "--max-sequence-length", type=int, default=1024, help="tokens (default: %(default)s)"
     )
     parser.add_argument(
         "--num-virtual-tokens",

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 
 from mediswift_cs.params.recipes import TITLES, scalar
-from mediswift_cs.sizes import RECIPE, SIZES, TINY_SOURCE, Mark, Source
+from mediswift_cs.sizes import FINETUNING, RECIPE, SIZES, TINY_SOURCE, Mark, Source
 
 HEADER = """\
 # Numbers that are not quoted from the paper
@@ -91,6 +91,7 @@ def render_deviations() -> str:
     shared = {f.name: scalar(getattr(RECIPE, f.name)) for f in fields(RECIPE)}
     for name, source in _listed(RECIPE.sources).items():
         lines.append(_row(name, shared[name], source=source))
+    lines += ["", "## Fine-tuning, sizes med, large and xl", "", *_finetuning_table()]
     lines += [
         "",
         "## Choices that are no numbers",
@@ -101,6 +102,16 @@ def render_deviations() -> str:
     for name, (value, source) in CHOICES.items():
         lines.append(_row(name, value, source=source))
     return HEADER.format(tiny=TINY_SOURCE.why) + "\n".join(lines) + "\n"
+
+
+def _finetuning_table() -> list[str]:
+    tasks = FINETUNING["xl"]
+    heads = ["", *(task.title for task in tasks), "mark", "why"]
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    for name, source in _listed(tasks[0].sources).items():
+        values = [scalar(getattr(task, name)) for task in tasks]
+        lines.append(_row(f"fine-tuning {name}", *values, source=source))
+    return lines
 
 
 def _listed(sources: Mapping[str, Source]) -> dict[str, Source]:

@@ -11,6 +11,7 @@ from mediswift_cs.sizes import (
     SIZES,
     SPARSE_WEIGHTS,
     SPARSITY_LEVELS,
+    FineTuning,
     ModelSize,
     Recipe,
     Source,
@@ -38,7 +39,7 @@ def render_all() -> dict[str, str]:
 
 def render(size: ModelSize, level: str) -> str:
     """The text of one file; a sparse one has one block more than its dense sibling."""
-    values = _values(size)
+    values = template_values(size)
     precision = Template(PRECISION[size.backend_type]).substitute(values)
     return Template(PRETRAINING).substitute(
         values,
@@ -73,10 +74,10 @@ def scalar(value: float | int | str) -> str:
     return text
 
 
-def _values(size: ModelSize) -> dict[str, str]:
+def template_values(size: ModelSize) -> dict[str, str]:
     """Every number of the template, with its mark as a comment."""
     cut = RECIPE.initializer_cut
-    values = {**_marked(size, size.sources), **_marked(RECIPE, RECIPE.sources)}
+    values = {**marked(size, size.sources), **marked(RECIPE, RECIPE.sources)}
     derived: dict[str, float | int] = {
         "initializer_a": -cut * RECIPE.initializer_std,
         "initializer_b": cut * RECIPE.initializer_std,
@@ -91,7 +92,8 @@ def _values(size: ModelSize) -> dict[str, str]:
     return values
 
 
-def _marked(table: ModelSize | Recipe, sources: dict[str, Source]) -> dict[str, str]:
+def marked(table: ModelSize | Recipe | FineTuning, sources: dict[str, Source]) -> dict[str, str]:
+    """Each number of a table as YAML, with its mark as a comment."""
     return {
         f.name: f"{scalar(getattr(table, f.name))}  # {sources[f.name].mark}"
         for f in fields(table)

@@ -6,12 +6,14 @@ from pathlib import Path
 import mediswift_cs
 from mediswift_cs.errors import ConfigError
 from mediswift_cs.params.deviations import render_deviations
+from mediswift_cs.params.finetuning_recipes import render_all_finetuning
 from mediswift_cs.params.recipes import render_all
 
 
 def rendered_files() -> dict[str, str]:
     """Path below the checkout -> text."""
-    files = {f"params/{name}": text for name, text in render_all().items()}
+    texts = {**render_all(), **render_all_finetuning()}
+    files = {f"params/{name}": text for name, text in texts.items()}
     return {**files, "docs/deviations.md": render_deviations()}
 
 
