@@ -120,8 +120,7 @@ def test_a_built_package_has_the_files(tmp_path: Path) -> None:
     )
     built = tmp_path / "out"
     code = (
-        "from mediswift_cs.params.finetuning_recipes import render_all_finetuning
-from mediswift_cs.params.load import load_params\n"
+        "from mediswift_cs.params.load import load_params\n"
         "print(load_params('mediswift_xl_75.yaml', check_data='none').source)"
     )
     shutil.rmtree(tmp_path / "params")  # so that it cannot be found as a checkout's
