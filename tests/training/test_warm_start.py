@@ -167,14 +167,14 @@ def test_anything_else_that_does_not_match_is_an_error(
 ) -> None:
     dense_raw["trainer"]["init"]["model"]["num_hidden_layers"] = 1
     trainer = Trainer(Params(**dense_raw), tmp_path, dense_raw)
-    with pytest.raises(CheckpointError, match="unexpected model.transformer_decoder.layers.1"):
+    with pytest.raises(CheckpointError, match=r"unexpected model\.transformer_decoder\.layers\.1"):
         trainer.start_from(sparse_run / "checkpoint_12.mdl")
 
 
 def test_a_mask_without_its_weight_is_an_error(dense_raw: dict[str, Any]) -> None:
     model = MediSwiftFineTuningModel(Params(**dense_raw).trainer.init.model)
     state = {**model.state_dict(), "model.nothing.weight_mask": torch.ones(2, 2)}
-    with pytest.raises(CheckpointError, match="no model.nothing.weight"):
+    with pytest.raises(CheckpointError, match=r"no model\.nothing\.weight"):
         starting_weights(model, state)
 
 

@@ -100,7 +100,7 @@ def question_from_title(
         contrast: ask for the opposite where the verb has one in ANTONYMS, so that the answer is
             "no". This is not a part of the paper's rule, whose questions are nearly all "yes".
     """
-    statement = title.strip().strip("[]").rstrip(".").strip()
+    statement = title.strip(" .[]")
     if statement.endswith("?"):
         return Reason.QUESTION
     if re.search(r"[:;?!]|\. ", statement):

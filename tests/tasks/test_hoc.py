@@ -1,0 +1,212 @@
+"""Hallmarks of Cancer: the official data and the four conventions."""
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+from sklearn import metrics as sk
+from sklearn.preprocessing import MultiLabelBinarizer
+
+from mediswift_cs.errors import ConfigError, DataError
+from mediswift_cs.tasks import hoc
+from mediswift_cs.tasks.example import Example
+from mediswift_cs.tasks.hoc import HallmarksDocument, answer_text, parse_answer
+
+Documents = dict[str, HallmarksDocument]
+
+
+@pytest.fixture(scope="module")
+def folder(shared_data: Path) -> Path:
+    return shared_data / "hoc"
+
+
+@pytest.fixture(scope="module")
+def documents(folder: Path) -> Documents:
+    return hoc.read_documents(folder)
+
+
+def test_numbers_of_the_corpus(folder: Path, documents: Documents) -> None:
+    assert len(documents) == 1852
+    assert sum(not document.labels for document in documents.values()) == 272
+    cambridge = hoc.read_split(folder, "cambridge")
+    assert {name: len(pmids) for name, pmids in cambridge.items()} == {
+        "train": 1303,
+        "val": 183,
+        "test": 366,
+    }
+    biogpt = hoc.read_split(folder, "biogpt")
+    # BioGPT's "valid" is its test file: there is nothing to select on.
+    assert {name: len(pmids) for name, pmids in biogpt.items()} == {"train": 1053, "test": 527}
+
+
+def items(
+    folder: Path, documents: Documents, split: str, level: hoc.Level
+) -> tuple[list[str], list[frozenset[str]]]:
+    examples = hoc.select(documents, hoc.read_split(folder, split)["test"], level)
+    return [e.document for e in examples], [frozenset(e.labels) for e in examples]
+
+
+@pytest.mark.parametrize("convention", hoc.CONVENTIONS)
+def test_always_empty_is_the_control(folder: Path, documents: Documents, convention: str) -> None:
+    level = hoc.CONVENTIONS[convention].level
+    names, gold = items(folder, documents, "biogpt", level)
+    score = hoc.score(convention, names, gold, [frozenset()] * len(gold), level)
+    assert round(score, 3) == (0.679 if convention == "biogpt" else 0.0)
+    assert hoc.score(convention, names, gold, gold, level) == 1.0
+
+
+def test_the_four_conventions_differ_and_are_scikit_learns(
+    folder: Path, documents: Documents
+) -> None:
+    names, gold = items(folder, documents, "cambridge", "sentence")
+    rng = random.Random(0)
+    said = [
+        labels if rng.random() < 0.6 else frozenset(rng.sample(hoc.LABELS, rng.randrange(3)))
+        for labels in gold
+    ]
+    found = {c: hoc.score(c, names, gold, said, "sentence") for c in hoc.CONVENTIONS}
+    assert len({round(score, 3) for score in found.values()}) == 4
+
+    union: dict[str, tuple[set[str], set[str]]] = {}
+    for name, true, predicted in zip(names, gold, said, strict=True):
+        entry = union.setdefault(name, (set(), set()))
+        entry[0].update(true)
+        entry[1].update(predicted)
+    binarize = MultiLabelBinarizer(classes=hoc.LABELS).fit([]).transform
+    doc_true = binarize([true for true, _ in union.values()])
+    doc_said = binarize([predicted for _, predicted in union.values()])
+    assert found["blurb"] == pytest.approx(sk.f1_score(doc_true, doc_said, average="micro"))
+    assert found["sentence"] == pytest.approx(
+        sk.f1_score(binarize(gold), binarize(said), average="micro")
+    )
+    kept = doc_true.any(axis=1)
+    precision, recall = (
+        score(doc_true[kept], doc_said[kept], average="samples", zero_division=0)
+        for score in (sk.precision_score, sk.recall_score)
+    )
+    assert found["blue"] == pytest.approx(2 * precision * recall / (precision + recall))
+    with_empty = MultiLabelBinarizer(classes=(*hoc.LABELS, "empty")).fit([]).transform
+    labelled = [i for i, name in enumerate(names) if union[name][0]]
+    assert found["biogpt"] == pytest.approx(
+        sk.f1_score(
+            with_empty([gold[i] or {"empty"} for i in labelled]),
+            with_empty([said[i] or {"empty"} for i in labelled]),
+            average="micro",
+        )
+    )
+
+
+def test_labels_are_those_of_biogpts_lines(folder: Path, documents: Documents) -> None:
+    """Its test file has the same labels for every sentence that it splits as the corpus does."""
+    pmids = hoc.read_split(folder, "biogpt")["test"]
+    ours: dict[str, set[frozenset[str]]] = {}
+    for example in hoc.select(documents, pmids, "sentence"):
+        ours.setdefault(example.source, set()).add(frozenset(example.labels))
+    text = (folder / "biogpt_test.tsv").read_text(encoding="utf-8")
+    lines = [line.split("\t") for line in text.split("\n") if line.strip()]
+    shared = 0
+    for sentence, labels in lines:
+        source = " ".join(sentence.split())
+        if source in ours:
+            shared += 1
+            assert frozenset(labels.split("|")) - {"empty", ""} in ours[source]
+    assert shared > 0.9 * len(lines)
+
+
+def test_every_answer_round_trips(documents: Documents) -> None:
+    assert answer_text([]) == " the type of this document is empty."
+    for document in documents.values():
+        assert parse_answer(answer_text(document.labels)) == document.labels
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "empty",
+        "the type of this document is angiogenesis.",
+        "the type of this document is empty|resisting cell death.",
+        "the type of this document is resisting cell death|resisting cell death.",
+        "the type of this document is resisting cell death",
+        "the type of this document is .",
+    ],
+)
+def test_junk_is_not_an_answer(text: str) -> None:
+    assert parse_answer(text) is None
+
+
+def test_the_authors_corpus_is_read(tmp_path: Path) -> None:
+    (tmp_path / "text").mkdir()
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "text" / "7.txt").write_text("One cell .\nIt moves .\nThe end .\n")
+    (tmp_path / "labels" / "7.txt").write_text(
+        "< <Resisting cell death--Apoptosis ANDCellular energetics--Glycolysis<NULL "
+    )
+    (document,) = hoc.read_documents(tmp_path).values()
+    assert document.sentences == ("One cell .", "It moves .", "The end .")
+    assert document.sentence_labels == (
+        frozenset(),
+        frozenset({"resisting cell death", "cellular energetics"}),
+        frozenset(),
+    )
+    (tmp_path / "labels" / "7.txt").write_text("< <")
+    with pytest.raises(DataError, match="labels for 2 sentences, expected the 3"):
+        hoc.read_documents(tmp_path)
+    (tmp_path / "labels" / "7.txt").write_text("<Growing old--X< <")
+    with pytest.raises(DataError, match="got label 'growing old', allowed: activating"):
+        hoc.read_documents(tmp_path)
+
+
+def line(**changes: object) -> str:
+    return json.dumps(
+        {"pmid": "1", "sentences": ["A ."], "sentence_labels": [["cellular energetics"]], **changes}
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (line(sentence_labels=[["sleep"]]), "got label 'sleep', allowed: activating"),
+        (line(sentence_labels=[]), "got 0 lists of labels for 1 sentences"),
+        (line(labels=[]), "the labels of PMID 1 are not those of its sentences"),
+        (line() + "\n" + line(), "repeats PMID 1"),
+        ('{"pmid": "1"}', "lacks 'sentences'"),
+        ("{", "is not JSON"),
+        ("", "holds no document"),
+    ],
+)
+def test_bad_documents_are_errors(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "hoc_docs.jsonl").write_text(text)
+    with pytest.raises(DataError, match=message):
+        hoc.read_documents(tmp_path)
+
+
+def test_bad_splits_levels_and_conventions_are_errors(tmp_path: Path, documents: Documents) -> None:
+    with pytest.raises(ConfigError, match="got 'oxford', allowed: cambridge, biogpt"):
+        hoc.read_split(tmp_path, "oxford")
+    with pytest.raises(DataError, match="cannot read the split"):
+        hoc.read_split(tmp_path, "biogpt")
+    (tmp_path / "splits").mkdir()
+    (tmp_path / "splits" / "biogpt_train.txt").write_text("1\n2\n")
+    (tmp_path / "splits" / "biogpt_test.txt").write_text("2\n3\n")
+    with pytest.raises(DataError, match="PMID 2 in both 'train' and 'test'"):
+        hoc.read_split(tmp_path, "biogpt")
+    with pytest.raises(DataError, match="PMID 0 of the split is not among the 1852"):
+        hoc.select(documents, ["0"], "document")
+    with pytest.raises(ConfigError, match="got 'word', allowed: document, sentence"):
+        hoc.examples_of(next(iter(documents.values())), "word")  # type: ignore[arg-type]
+    some = frozenset({"cellular energetics"})
+    with pytest.raises(ConfigError, match="got 'best', allowed: blurb, blue, sentence, biogpt"):
+        hoc.score("best", ["1"], [some], [some], "document")
+    with pytest.raises(ConfigError, match="'biogpt' counts sentences, got data at document level"):
+        hoc.score("biogpt", ["1"], [some], [some], "document")
+
+
+def test_documents_are_the_union_of_their_sentences(documents: Documents) -> None:
+    document = max(documents.values(), key=lambda d: len(d.labels))
+    (whole,) = hoc.examples_of(document, "document")
+    sentences: list[Example] = hoc.examples_of(document, "sentence")
+    assert set(whole.labels) == {label for e in sentences for label in e.labels}
+    assert len({e.id for e in sentences}) == len(sentences)
+    assert {e.document for e in sentences} == {whole.document}
