@@ -80,6 +80,8 @@ class MdlFile:
         """Raises CheckpointError for a file that is absent, cut short or of another format."""
         self.path = path
         self._file = open_complete(path)
+        # Each use of File.attrs looks the root group up again.
+        self._attributes = self._file.attrs
         try:
             self.state = self._read_state()
         except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -103,7 +105,7 @@ class MdlFile:
     @property
     def cerebras_pytorch_version(self) -> str:
         """The release that wrote the file."""
-        return str(self._file.attrs.get("__cstorch_version__", "of unknown release"))
+        return str(self._attributes.get("__cstorch_version__", "of unknown release"))
 
     @property
     def tensors(self) -> dict[str, StoredTensor]:
@@ -115,11 +117,11 @@ class MdlFile:
         return open_numbers(self._file, tensor)
 
     def _read_state(self) -> Any:
-        _, spec = json.loads(self._file.attrs["__spec__"])
+        _, spec = json.loads(self._attributes["__spec__"])
         return treespec.decode(spec, self._leaf)
 
     def _leaf(self, key: str) -> Any:
-        description = json.loads(self._file.attrs[f"{key}.__metadata__"])
+        description = json.loads(self._attributes[f"{key}.__metadata__"])
         content = description.get(f"{key}.__metadata__")
         if content is None:
             return OpaqueObject("nested object")

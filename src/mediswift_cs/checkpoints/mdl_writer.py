@@ -6,6 +6,10 @@ full disk is an ordinary error and no tensor is held twice.
 """
 
 import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,7 +59,7 @@ def create(path: Path, state: dict[str, Any]) -> dict[str, int]:
         incomplete until :func:`finish`.
     """
     offsets: dict[str, int] = {}
-    with h5py.File(path, "w") as file:
+    with _disk_errors(path), h5py.File(path, "w") as file:
         file.attrs["__spec__"] = json.dumps([None, treespec.encode(state)])
         file.attrs["__version__"] = FORMAT_VERSION
         file.attrs["__cstorch_version__"] = CEREBRAS_PYTORCH_VERSION
@@ -68,8 +72,21 @@ def create(path: Path, state: dict[str, Any]) -> dict[str, int]:
 
 def finish(path: Path) -> None:
     """Mark the file as complete."""
-    with h5py.File(path, "r+") as file:
+    with _disk_errors(path), h5py.File(path, "r+") as file:
         file.attrs["__SUCCESS__"] = True
+
+
+@contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+    """HDF5 tells a full disk in many lines, and by other exceptions than OSError."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        found = re.search(r"errno = (\d+)", str(error))
+        if found is None:
+            raise
+        number = int(found[1])
+        raise OSError(number, os.strerror(number), str(path)) from error
 
 
 def _reserve(file: h5py.File, key: str, tensor: NewTensor) -> int:

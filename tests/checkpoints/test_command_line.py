@@ -1,0 +1,150 @@
+"""mediswift convert and mediswift inspect as users call them."""
+
+import json
+import re
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import cerebras.pytorch as cstorch
+import pytest
+import torch
+
+from mediswift_cs import cli
+from mediswift_cs.checkpoints.command_line import parse_size
+from mediswift_cs.checkpoints.summary import summarize
+from mediswift_cs.errors import ConfigError
+
+from .small_checkpoints import add_masks, build_decoder, is_sparse_weight, save, state_of
+
+
+def test_convert_prints_what_it_did(
+    sparse: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], tokenizer_file: Path
+) -> None:
+    argv = ["convert", str(sparse), str(tmp_path / "export"), "--tokenizer", str(tokenizer_file)]
+    assert cli.main([*argv, "--check-sparsity", "--keep-masks"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"verified: the same - logits of \d\d+ tokens", out)
+    assert re.search(r"total [\d,]+ zeros of [\d,]+ = 0\.7\d+", out)
+    back = ["convert", str(tmp_path / "export"), str(tmp_path / "back.mdl"), "--no-verify"]
+    assert cli.main(back) == 0
+    assert "not verified" in capsys.readouterr().out
+    assert cli.main(argv) == 2
+    assert "exists already" in capsys.readouterr().err
+
+
+def test_dry_run_writes_nothing(
+    sparse: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["convert", str(sparse), str(tmp_path / "export"), "--no-tokenizer", "--dry-run"]
+    assert cli.main([*argv, "--keep-masks", "--max-shard-size", "40KB"]) == 0
+    out = capsys.readouterr().out
+    assert "file: model-00001-of-" in out
+    assert "file: sparsity_masks.safetensors, 12 tensors" in out
+    assert re.search(r"peak memory: about [\d,]+ MiB", out)
+    assert [path.name for path in tmp_path.iterdir()] == ["sparse.mdl"]
+
+
+def test_peak_memory_of_the_dry_run_holds(tmp_path: Path) -> None:
+    """38M weights in plain datasets: matrices are read as a whole, the model never is."""
+    changes = {"hidden_size": 1024, "filter_size": 4096, "num_heads": 8, "num_hidden_layers": 3}
+    source = save(tmp_path / "a.mdl", state_of(build_decoder(**changes)), changes)
+    code = (
+        "import sys\n"
+        "from mediswift_cs.cli import main\n"
+        "assert main(sys.argv[1:]) == 0\n"
+        # Not ru_maxrss, which also counts the process that this one was started from.
+        "print(open('/proc/self/status').read())"
+    )
+    options = ["--no-tokenizer", "--no-verify", "--num-workers", "0"]
+
+    def call(*argv: str) -> str:
+        command = [sys.executable, "-c", code, "convert", *argv]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+    for first, second in ((str(source), "export"), (str(tmp_path / "export"), "back.mdl")):
+        target = str(tmp_path / second)
+        planned = call(first, target, *options, "--dry-run")
+        expected = int(re.findall(r"about ([\d,]+) MiB", planned)[0].replace(",", "")) * 2**20
+        used = int(re.findall(r"VmHWM:\s+(\d+) kB", call(first, target, *options))[0]) * 1024
+        assert 0.4 * expected < used < expected, (used, expected)
+
+
+def test_sizes() -> None:
+    assert parse_size("300MB") == 300_000_000
+    assert parse_size("1.5GiB") == 3 * 2**29
+    for text in ("5 parsecs", "-1GB", "0"):
+        with pytest.raises(ConfigError, match="--max-shard-size: got"):
+            parse_size(text)
+
+
+def test_module_is_the_same_command(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mediswift_cs.checkpoints", str(tmp_path / "absent.mdl"), "x"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == f"error: checkpoint not found: {tmp_path / 'absent.mdl'}\n"
+
+
+def test_inspect(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = build_decoder()
+    state = state_of(model)
+    add_masks(state, fold=True)
+    state["model.soft_prompt.weight"] = torch.ones(3, 32)
+    source = save(tmp_path / "a.mdl", state, soft_prompt={"position": "infix"})
+    assert cli.main(["inspect", str(source), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["global_step"] == 400
+    # Tied weights once, the soft prompt included.
+    assert found["num_parameters"] == sum(p.numel() for p in model.parameters()) + 3 * 32
+    assert found["dtypes"] == ["float32"]
+    masks = [v for k, v in state.items() if k.endswith("_mask")]
+    num_kept = sum(int(mask.sum()) for mask in masks)
+    num_weights = sum(mask.numel() for mask in masks)
+    assert found["masks"]["sparsity"] == pytest.approx(1 - num_kept / num_weights, abs=1e-12)
+    assert found["masks"]["is_exact"] is True
+    assert found["soft_prompt"]["num_virtual_tokens"] == 3
+    assert found["num_optimizer_tensors"] == 0
+    assert found["group_bytes"]["masks"] == num_weights
+    assert cli.main(["inspect", str(source)]) == 0
+    assert "steps            400" in capsys.readouterr().out
+    assert cli.main(["inspect", str(tmp_path / "absent.mdl")]) == 2
+
+
+def test_large_masks_are_sampled(tmp_path: Path) -> None:
+    changes = {"hidden_size": 512, "filter_size": 2048, "num_hidden_layers": 2}
+    state = state_of(build_decoder(**changes))
+    add_masks(state, fold=True)
+    source = save(tmp_path / "a.mdl", state, changes)
+    sampled, exact = summarize(source).masks, summarize(source, exact=True).masks
+    assert sampled is not None
+    assert exact is not None
+    assert not sampled.is_exact
+    assert exact.is_exact
+    assert sampled.num_counted < 0.2 * exact.num_counted
+    assert sampled.sparsity == pytest.approx(exact.sparsity, abs=0.01)
+
+
+def test_inspect_takes_less_than_a_second(tmp_path: Path) -> None:
+    """As many tensors as XL has with its optimizer; their size does not matter, as above."""
+    changes = {"num_hidden_layers": 24}
+    state = state_of(build_decoder(**changes))
+    add_masks(state, fold=True)
+    moments = {
+        index: {"exp_avg": torch.zeros(2), "exp_avg_sq": torch.zeros(2), "power": torch.ones(())}
+        for index in range(sum(1 for key in state if not key.endswith("_mask")))
+    }
+    groups = [{"lr": 0.1, "params": list(moments)}]
+    path = tmp_path / "a.mdl"
+    cstorch.save(
+        {"model": state, "optimizer": {"state": moments, "param_groups": groups}}, str(path)
+    )
+    assert sum(is_sparse_weight(key) for key in state) == 144
+    command = [sys.executable, "-m", "mediswift_cs.cli", "inspect", str(path)]
+    # CPU time: a busy machine makes the clock say more, and the file is in memory anyway.
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert f"{3 * len(moments):,} tensors" in out
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    assert seconds < 1.0
