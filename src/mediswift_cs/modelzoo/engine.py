@@ -13,7 +13,7 @@ from typing import Any, Literal
 import yaml
 
 from mediswift_cs.errors import CheckpointError, ConfigError
-from mediswift_cs.modelzoo.registration import is_found, missing_packages, require_modelzoo
+from mediswift_cs.modelzoo import registration
 from mediswift_cs.params.load import LoadedParams
 
 Engine = Literal["auto", "builtin", "modelzoo"]
@@ -38,11 +38,11 @@ def uses_modelzoo(engine: Engine) -> bool:
     if engine == "builtin":
         return False
     if engine == "modelzoo":
-        require_modelzoo()
+        registration.require_modelzoo()
         return True
-    if not is_found():
+    if not registration.is_found():
         return False
-    if missing := missing_packages():
+    if missing := registration.missing_packages():
         print(
             f"--engine auto: ModelZoo is there, but not {', '.join(missing)}, which it needs "
             f'(pip install "mediswift_cs[modelzoo]"); the built-in loop runs instead',

@@ -1,0 +1,127 @@
+"""``run.py --engine``: which loop runs, and what ModelZoo gets."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from mediswift_cs.errors import CheckpointError, ConfigError
+from mediswift_cs.modelzoo import engine, registration
+
+from .conftest import REPOSITORY, run_python
+
+
+@pytest.mark.parametrize(
+    ("asked", "found", "missing", "expected"),
+    [
+        ("builtin", True, [], False),
+        ("auto", True, [], True),
+        ("auto", False, [], False),
+        ("auto", True, ["lm_eval"], False),
+        ("modelzoo", True, [], True),
+    ],
+)
+def test_choice(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    asked: engine.Engine,
+    found: bool,
+    missing: list[str],
+    expected: bool,
+) -> None:
+    monkeypatch.setattr(registration, "is_found", lambda: found)
+    monkeypatch.setattr(registration, "missing_packages", lambda: missing)
+    assert engine.uses_modelzoo(asked) is expected
+    # That something else runs than could be is said.
+    assert ("ModelZoo is there, but not lm_eval" in capsys.readouterr().err) is bool(missing)
+
+
+def test_asking_for_an_absent_modelzoo_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registration, "is_found", lambda: False)
+    with pytest.raises(ConfigError, match="cannot be imported"):
+        engine.uses_modelzoo("modelzoo")
+
+
+def resolve(raw: dict[str, Any], **choices: Any) -> dict[str, Any]:
+    defaults: dict[str, Any] = {
+        "device": "CPU",
+        "mode": "train_and_eval",
+        "model_dir": Path("out"),
+        "checkpoint_path": None,
+    }
+    trainer: dict[str, Any] = engine.resolve(raw, **{**defaults, **choices})["trainer"]
+    return trainer
+
+
+def test_resolved_params(toy_raw: dict[str, Any], tmp_path: Path) -> None:
+    before = yaml.safe_dump(toy_raw)
+    toy_raw["trainer"]["init"]["device"] = "CSX"
+    trainer = resolve(toy_raw)
+    assert trainer["init"]["backend"] == {"backend_type": "CPU"}
+    assert "device" not in trainer["init"]
+    assert trainer["init"]["model_dir"] == "out"
+    assert trainer["init"]["loop"] == toy_raw["trainer"]["init"]["loop"]
+
+    only_train = resolve(toy_raw, mode="train")
+    assert only_train["init"]["loop"]["eval_frequency"] is None
+    assert "val_dataloader" not in only_train["fit"]
+
+    with pytest.raises(CheckpointError, match="checkpoint not found"):
+        resolve(toy_raw, checkpoint_path=tmp_path / "absent.mdl")
+    path = tmp_path / "checkpoint_6.mdl"
+    path.touch()
+    assert resolve(toy_raw, checkpoint_path=path)["fit"]["ckpt_path"] == str(path)
+    scored = resolve(toy_raw, mode="eval", checkpoint_path=path)
+    assert scored["validate"]["ckpt_path"] == str(path)
+    assert "ckpt_path" not in scored["fit"]
+    scored = resolve(toy_raw, mode="eval_all", checkpoint_path=path)
+    assert scored["validate_all"]["ckpt_paths"] == str(path)
+    del toy_raw["trainer"]["init"]["device"]
+    assert yaml.safe_dump(toy_raw) == before
+
+
+Start = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def start(toy_raw: dict[str, Any], tmp_path: Path) -> Start:
+    """Run run.py on the toy params."""
+    (tmp_path / "toy.yaml").write_text(yaml.safe_dump(toy_raw))
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        script = str(REPOSITORY / "run.py")
+        result = run_python(script, "--params", "toy.yaml", *arguments, cwd=tmp_path, check=False)
+        return result.returncode, result.stdout, result.stderr
+
+    return run
+
+
+@pytest.mark.modelzoo
+def test_modes_run_in_modelzoo(start: Start, tmp_path: Path) -> None:
+    code, output, errors = start("--mode", "train", "--model_dir", "out")
+    assert code == 0, errors[-3000:]
+    assert "engine: ModelZoo (python -m mediswift_cs.modelzoo cszoo fit" in errors
+    assert {path.name for path in (tmp_path / "out").glob("checkpoint_*.mdl")} == {
+        "checkpoint_6.mdl",
+        "checkpoint_12.mdl",
+    }
+    assert "Evaluation metrics" not in output + errors
+
+    code, output, errors = start("--mode", "eval", "--model_dir", "out", "--engine", "modelzoo")
+    assert code == 0, errors[-3000:]
+    theirs = [line for line in (output + errors).splitlines() if "eval/lm_perplexity" in line]
+    code, output, errors = start("--mode", "eval", "--model_dir", "out", "--engine", "builtin")
+    assert code == 0, errors[-3000:]
+    perplexity = float(theirs[-1].rpartition("=")[2])
+    (ours,) = [line for line in errors.splitlines() if "held-out loss" in line]
+    assert f"perplexity {perplexity:.2f}" in ours
+
+
+@pytest.mark.modelzoo
+def test_a_device_that_is_not_there_is_one_sentence(start: Start, tmp_path: Path) -> None:
+    code, _, errors = start("--set", "trainer.init.backend.backend_type=CSX", "--model_dir", "out")
+    assert code == 2
+    assert errors.startswith("error: the device is CSX but no Wafer-Scale Cluster is configured")
+    assert not (tmp_path / "out").exists()
