@@ -80,7 +80,7 @@ def validate(
         # Source locations make the graphs four times larger, so only a failure pays for them.
         judge(verdict, run_trace(folder, trace_command, with_locations=False), params, folder)
         if verdict.failure and verdict.failure.get("needs_locations"):
-            clear_graphs(folder)
+            clear_outputs(folder)
             judge(verdict, run_trace(folder, trace_command, with_locations=True), params, folder)
     verdict.peak_bytes = memory.num_bytes
     verdict.wall_seconds = time.monotonic() - started
@@ -128,9 +128,11 @@ def prepare_artifact_dir(model_dir: Path, name: str) -> Path:
     return folder
 
 
-def clear_graphs(folder: Path) -> None:
+def clear_outputs(folder: Path) -> None:
     """Remove what a first attempt left, so that nothing of it can be taken for the second's."""
-    shutil.rmtree(folder / "executors", ignore_errors=True)
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
     (folder / RESULT_FILE).unlink(missing_ok=True)
 
 

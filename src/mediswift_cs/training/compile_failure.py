@@ -24,7 +24,10 @@ OPERATION = re.compile(
 )
 SCOPE = re.compile(r'"([^"\\]*)\.(fwd|bwd)/aten::(\w+)\\?"')
 CALL_SITE = re.compile(r'"([^"]*)"\("([^"]*)":(\d+):\d+\)')
-STACK_TRACE = re.compile(r"\s*(Called with|Check graph dump|Stack Trace).*", re.DOTALL)
+# What the backend and torch append for their own developers.
+APPENDIX = re.compile(
+    r"\s*(Called with|Check graph dump|Stack Trace|You may have run into this).*", re.DOTALL
+)
 
 HINTS = {
     "aten::_local_scalar_dense": (
@@ -61,7 +64,7 @@ def describe_failure(error: BaseException, artifact_dir: Path) -> dict[str, Any]
     ``needs_locations`` says that the compiler's own message could not be traced to a line because
     the graph holds no source locations.
     """
-    message = STACK_TRACE.sub("", str(error)).strip() or type(error).__name__
+    message = APPENDIX.sub("", str(error)).strip() or type(error).__name__
     frames = list(_frames(error))
     lines = [Line(frame.f_code.co_filename, number) for frame, number in frames]
     operation = _operation_in(message) or _function_called(frames)

@@ -30,8 +30,27 @@ TRAINING, EVALUATION = "training", "evaluation"
 MakeSession = Callable[..., Session]
 
 
-def trace(request: dict[str, Any], result: dict[str, Any], make_session: MakeSession) -> None:
-    """Carry out the request; what is known so far is always in ``result``."""
+class Result:
+    """What is known so far; kept in a file, because the compiler may take the process with it."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.data: dict[str, dict[str, Any]] = {"graphs": {}, "data": {}, "batches": {}}
+        self.values: dict[str, Any] = {"cerebras_pytorch": cstorch.__version__}
+        self.enter("starting")
+
+    def enter(self, stage: str) -> None:
+        """Say what is being done."""
+        self.values["stage"] = stage
+        self.write()
+
+    def write(self) -> None:
+        """Replace the file."""
+        self.file.write_text(json.dumps({**self.data, **self.values}))
+
+
+def trace(request: dict[str, Any], result: Result, make_session: MakeSession) -> None:
+    """Carry out the request."""
     params = Params.model_validate(request["params"])
     folder = Path(request["artifact_dir"])
     loaders = {
@@ -47,30 +66,30 @@ def trace(request: dict[str, Any], result: dict[str, Any], make_session: MakeSes
     )
     create_backend("CSX", backend_params, folder)
     try:
-        result["stage"] = "building the model"
+        result.enter("building the model")
         session = make_session(params, for_training=TRAINING in request["graphs"])
-        result["num_parameters"] = sum(p.numel() for p in session.model.parameters())
+        result.values["num_parameters"] = sum(p.numel() for p in session.model.parameters())
         for number, (graph, loader) in enumerate(loaders.items(), start=1):
-            result["stage"] = f"reading batches for the {graph} graph"
-            result["batches"][graph] = check_batches(loader)
-            result["stage"] = f"tracing the {graph} graph"
+            result.enter(f"reading batches for the {graph} graph")
+            result.data["batches"][graph] = check_batches(loader)
+            result.enter(f"compiling the {graph} graph")
             run_one_step(session, graph, loader)
-            result["graphs"][graph] = str(folder / "executors" / f"{number:06d}")
+            result.data["graphs"][graph] = str(folder / "executors" / f"{number:06d}")
     finally:
-        result["import_error"] = import_check.finish()
+        result.values["import_error"] = import_check.finish()
 
 
 def dataloader_params(
-    raw: dict[str, Any], graph: str, params: Params, folder: Path, result: dict[str, Any]
+    raw: dict[str, Any], graph: str, params: Params, folder: Path, result: Result
 ) -> DataLoaderParams:
     """The params of the graph's data, with shards of the same shape where there are none."""
     loader = DataLoaderParams(**raw)
     # Worker processes would share the patched torch; one batch needs none.
     loader = loader.model_copy(update={"num_workers": 0})
     if all(Path(data_dir).is_dir() for data_dir in loader.data_dirs):
-        result["data"][graph] = "read"
+        result.data["data"][graph] = "read"
         return loader
-    result["data"][graph] = "synthetic"
+    result.data["data"][graph] = "synthetic"
     stand_in = write_stand_in_shards(folder / f"{graph}_stand_in_data", loader, params)
     return loader.model_copy(update={"data_dir": str(stand_in)})
 
@@ -116,20 +135,19 @@ def main(argv: Sequence[str], make_session: MakeSession = Session) -> int:
     """Returns 0 (lowered), 1 (does not) or 2 (wrong input); the result file says more."""
     request_file, result_file = map(Path, argv)
     request = json.loads(request_file.read_text())
-    result: dict[str, Any] = {"graphs": {}, "data": {}, "batches": {}, "stage": "starting"}
-    result["cerebras_pytorch"] = cstorch.__version__
+    result = Result(result_file)
     try:
         trace(request, result, make_session)
         status = 0
     except MediSwiftError as error:
-        result["wrong_input"] = str(error)
+        result.values["wrong_input"] = str(error)
         status = 2
     # Whatever a model raises while it is traced is the answer to the question asked.
     except Exception as error:
         traceback.print_exc()
-        result["failure"] = describe_failure(error, Path(request["artifact_dir"]))
+        result.values["failure"] = describe_failure(error, Path(request["artifact_dir"]))
         status = 1
-    result_file.write_text(json.dumps(result))
+    result.write()
     return status
 
 
