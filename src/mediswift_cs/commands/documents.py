@@ -10,7 +10,7 @@ example:
   mediswift documents baseline/ updatefiles/ --output data/docs.jsonl.zst
 
 Left out unless asked for: records without abstract, articles in other languages than English,
-retracted articles; always: deleted records, and of several versions all but the latest. The number
+retracted articles and notices about articles; always: deleted records, and of several versions all but the latest. The number
 of each is printed and kept in data/docs.manifest.json.
 """
 
@@ -34,6 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--other-languages", action="store_true", help="keep articles in other languages"
     )
     parser.add_argument("--retracted", action="store_true", help="keep retracted articles")
+    parser.add_argument(
+        "--notices",
+        action="store_true",
+        help="keep retraction notices, errata and expressions of concern",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
 
 
@@ -56,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
             title_only=args.title_only,
             other_languages=args.other_languages,
             retracted=args.retracted,
+            notices=args.notices,
         ),
         limit=args.limit,
         overwrite=args.overwrite,

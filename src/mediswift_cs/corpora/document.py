@@ -15,7 +15,11 @@ class Document:
         licence: the licence or copyright statement of the record itself, None where it has none.
         language: codes as the record states them (PubMed: ISO 639-2/B), in its order.
         publication_types: names as the record states them.
-        version: PubMed's version of the record.
+        version: PubMed's version of the record, or PMC's of the article.
+        licence_class: ``commercial``, ``non-commercial`` or ``other``, for full texts.
+        pmid: PubMed's number of the article, where it has one.
+        year: of publication.
+        journal: its title, abbreviated where the source does.
     """
 
     id: str
@@ -25,3 +29,7 @@ class Document:
     language: tuple[str, ...] = ()
     publication_types: tuple[str, ...] = ()
     version: int = 1
+    licence_class: str | None = None
+    pmid: int | None = None
+    year: int | None = None
+    journal: str | None = None

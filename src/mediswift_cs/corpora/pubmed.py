@@ -5,19 +5,26 @@ PublicationTypeList, VernacularTitle}. Each element is freed once it is read, so
 grow with the file. Entities are never expanded and nothing is fetched.
 """
 
-import gzip
-import zlib
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any
 
 from lxml import etree
 
 from mediswift_cs.corpora.clean import clean_line
 from mediswift_cs.corpora.document import Document
 from mediswift_cs.corpora.markup import element_text
+from mediswift_cs.corpora.xml_stream import (
+    MAX_FILE_BYTES,
+    MAX_RECORD_BYTES,
+    RecordSize,
+    read_chunks,
+    read_start,
+    record_parser,
+    xml_errors,
+)
 from mediswift_cs.errors import DataError
 
 SUFFIXES = (".xml", ".xml.gz")
@@ -25,18 +32,20 @@ SUFFIXES = (".xml", ".xml.gz")
 # PMIDs have one to eight digits (NLM's DTD).
 MAX_PMID = 99_999_999
 
+# Publication types of records that are about another record, under NLM's older and newer names.
+NOTICES = {
+    "Retraction of Publication": "retraction_notice",
+    "Retraction Notice": "retraction_notice",
+    "Published Erratum": "erratum",
+    "Expression of Concern": "expression_of_concern",
+}
+
 _ROOT = "PubmedArticleSet"
 _RECORDS = ("PubmedArticle", "PubmedBookArticle", "DeleteCitation")
-_CHUNK = 1 << 16
-_LONGEST_START = 1 << 20
-_PARSER_OPTIONS: dict[str, Any] = {
-    "load_dtd": False,
-    "no_network": True,
-    "huge_tree": False,
-    "remove_comments": True,
-    "remove_pis": True,
-}
-_GZIP_MAGIC = b"\x1f\x8b"
+# "(ABSTRACT TRUNCATED AT 250 WORDS)": MEDLINE cut abstracts until 2000.
+_BRACKETED = re.compile(r"\[([^\[\]]+)\](\.?)")
+_YEAR = re.compile(r"\b(?:1[5-9]|20)[0-9]{2}\b")
+_TRUNCATED = re.compile(r"\s*[(\[]\s*abstract truncated[^)\]]{0,40}[)\]]\s*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +56,10 @@ class Record:
         pmid: None when it is missing or no number from 1 to 99,999,999.
         title: ArticleTitle, or VernacularTitle where that says "[Not Available]".
         abstract: one line a section, ``LABEL: text`` where the section has a label.
+        notice: the kind of notice that the record is, a value of NOTICES, None for an article.
         copyright: CopyrightInformation of the abstract.
+        year: of publication.
+        journal: NLM's abbreviation of its title.
         is_book: a PubmedBookArticle, of which no more than this is read.
     """
 
@@ -58,7 +70,10 @@ class Record:
     languages: tuple[str, ...] = ()
     publication_types: tuple[str, ...] = ()
     is_retracted: bool = False
+    notice: str | None = None
     copyright: str | None = None
+    year: int | None = None
+    journal: str | None = None
     is_book: bool = False
 
     def to_document(self, source: str) -> Document:
@@ -71,6 +86,9 @@ class Record:
             language=self.languages,
             publication_types=self.publication_types,
             version=self.version,
+            pmid=self.pmid,
+            year=self.year,
+            journal=self.journal,
         )
 
 
@@ -83,103 +101,61 @@ class Deletion:
 
 
 def read_pubmed(
-    path: Path, on_bytes: Callable[[int], object] | None = None
+    path: Path,
+    on_bytes: Callable[[int], object] | None = None,
+    *,
+    max_bytes: int = MAX_FILE_BYTES,
 ) -> Iterator[Record | Deletion]:
     """Yield the records and deletions of one file, in its order.
 
     Args:
         path: ``.xml`` or ``.xml.gz``; the content decides which, not the name.
         on_bytes: called with the number of bytes of the file each time that some were read.
+        max_bytes: allowed size of the file, decompressed.
 
     Raises:
-        DataError: unreadable, cut short, not well-formed, not UTF-8 where it says so, another
-            kind of XML, or with entities of its own.
+        DataError: unreadable, too large, cut short, not well-formed, not UTF-8 where it says so,
+            another kind of XML, or with entities of its own.
     """
-    try:
-        with path.open("rb") as raw:
-            yield from _parse(_chunks(raw, on_bytes), path)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{path} is cut short or not a gzip file: {error}") from error
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-    except etree.XMLSyntaxError as error:
-        raise DataError(f"{path} is not well-formed XML: {_one_line(error)}") from error
-
-
-def _one_line(error: etree.XMLSyntaxError) -> str:
-    return clean_line(str(error.msg))
-
-
-def _chunks(raw: IO[bytes], on_bytes: Callable[[int], object] | None) -> Iterator[bytes]:
-    magic = raw.read(len(_GZIP_MAGIC))
-    raw.seek(0)
-    stream: IO[bytes] = gzip.GzipFile(fileobj=raw) if magic == _GZIP_MAGIC else raw  # type: ignore[assignment]
-    position = 0
-    while chunk := stream.read(_CHUNK):
-        yield chunk
-        if on_bytes is not None:
-            on_bytes(raw.tell() - position)
-            position = raw.tell()
+    with xml_errors(path), path.open("rb") as raw:
+        yield from _parse(read_chunks(raw, path, on_bytes, max_bytes), path)
 
 
 def _parse(chunks: Iterator[bytes], path: Path) -> Iterator[Record | Deletion]:
-    start = _read_start(chunks, path)
-    # "internal" makes a reference to an undefined entity an error (False would keep it as a node);
-    # _read_start has refused files that define any, so nothing is ever expanded.
-    parser = etree.XMLPullParser(
-        events=("end",), tag=_RECORDS, resolve_entities="internal", **_PARSER_OPTIONS
-    )
+    start = read_start(chunks, path, (_ROOT,))
+    parser, size = record_parser(_RECORDS), RecordSize(path, MAX_RECORD_BYTES)
     for chunk in chain([start], chunks):
         parser.feed(chunk)
-        yield from _records(parser, path)
+        num_records = 0
+        for element in _elements(parser, path):
+            num_records += 1
+            yield from _read_element(element, path)
+        size.add(len(chunk), num_records)
     root = parser.close()
-    yield from _records(parser, path)
+    for element in _elements(parser, path):
+        yield from _read_element(element, path)
     for element in root:
         _check_place(element, path)
 
 
-def _read_start(chunks: Iterator[bytes], path: Path) -> bytes:
-    """The bytes up to some place after the root's tag, once that has been looked at.
-
-    A parser of its own, since one that watches for every element's start is slow.
-    """
-    parser = etree.XMLPullParser(events=("start",), resolve_entities=False, **_PARSER_OPTIONS)
-    start = b""
-    for chunk in chunks:
-        start += chunk
-        parser.feed(chunk)
-        if _check_root(parser, path):
-            return start
-        if len(start) > _LONGEST_START:
-            raise DataError(f"{path} has no <{_ROOT}> in its first {len(start)} bytes")
-    raise DataError(f"{path} holds no XML element, expected <{_ROOT}>")
-
-
-def _check_root(parser: etree.XMLPullParser, path: Path) -> bool:
-    for _, root in parser.read_events():
-        if root.tag != _ROOT:
-            raise DataError(f"{path} is other XML: its root is <{root.tag}>, expected <{_ROOT}>")
-        dtd = root.getroottree().docinfo.internalDTD
-        if dtd is not None and any(True for _ in dtd.iterentities()):
-            raise DataError(f"{path} defines entities of its own, which PubMed's files never do")
-        return True
-    return False
-
-
-def _records(parser: etree.XMLPullParser, path: Path) -> Iterator[Record | Deletion]:
+def _elements(parser: etree.XMLPullParser, path: Path) -> Iterator[etree._Element]:
     for _, element in parser.read_events():
         _check_place(element, path)
-        if element.tag == "DeleteCitation":
-            yield from _deletions(element, path)
-        elif element.tag == "PubmedBookArticle":
-            yield Record(pmid=None, is_book=True)
-        else:
-            yield _record(element)
+        yield element
         # Its own node is still the parser's; the emptied ones before it can go.
         element.clear(keep_tail=False)
         while (before := element.getprevious()) is not None:
             _check_place(before, path)
             element.getparent().remove(before)
+
+
+def _read_element(element: etree._Element, path: Path) -> Iterator[Record | Deletion]:
+    if element.tag == "DeleteCitation":
+        yield from _deletions(element, path)
+    elif element.tag == "PubmedBookArticle":
+        yield Record(pmid=None, is_book=True)
+    else:
+        yield _record(element)
 
 
 def _check_place(element: etree._Element, path: Path) -> None:
@@ -209,7 +185,10 @@ def _record(article: etree._Element) -> Record:
         languages=tuple(clean_line(element_text(e)) for e in content.iterfind("Language")),
         publication_types=types,
         is_retracted="Retracted Publication" in types or _has_retraction(citation),
+        notice=next((NOTICES[name] for name in types if name in NOTICES), None),
         copyright=None if abstract is None else _optional_line(abstract, "CopyrightInformation"),
+        year=_year(content),
+        journal=_optional_line(citation, "MedlineJournalInfo/MedlineTA"),
     )
 
 
@@ -238,19 +217,31 @@ def _title(content: etree._Element) -> str:
     title = _optional_line(content, "ArticleTitle") or ""
     if not title.strip("[].") or title.strip("[].") == "Not Available":
         return _optional_line(content, "VernacularTitle") or ""
-    return title
+    # NLM puts translated titles in brackets: "[Title in English]."
+    match = _BRACKETED.fullmatch(title)
+    return match[1] + match[2] if match else title
 
 
 def _abstract(abstract: etree._Element) -> str:
     sections = []
     for section in abstract.iterfind("AbstractText"):
-        text = clean_line(element_text(section))
+        text = _TRUNCATED.sub(" ", clean_line(element_text(section))).strip()
         label = clean_line(section.get("Label", ""))
         if text and label and label != "UNLABELLED":
             text = f"{label}: {text}"
         if text:
             sections.append(text)
     return "\n".join(sections)
+
+
+def _year(content: etree._Element) -> int | None:
+    date = content.find("Journal/JournalIssue/PubDate")
+    if date is None:
+        return None
+    # MedlineDate is free text: "1998 Dec-1999 Jan".
+    text = date.findtext("Year") or date.findtext("MedlineDate") or ""
+    match = _YEAR.search(text)
+    return int(match[0]) if match else None
 
 
 def _has_retraction(citation: etree._Element) -> bool:

@@ -12,6 +12,9 @@ OUTCOMES = (
     "superseded",
     "deleted",
     "retracted",
+    "retraction_notice",
+    "erratum",
+    "expression_of_concern",
     "not_english",
     "no_abstract",
     "empty_text",
@@ -27,11 +30,13 @@ class Selection:
         other_languages: keep articles none of whose languages is English. (A record that states no
             language is always kept.)
         retracted: keep retracted articles.
+        notices: keep retraction notices, published errata and expressions of concern.
     """
 
     title_only: bool = False
     other_languages: bool = False
     retracted: bool = False
+    notices: bool = False
 
     def outcome(self, record: Record) -> str:
         """``"kept"``, or the first reason to leave the record out, looking at it alone."""
@@ -41,6 +46,8 @@ class Selection:
             return "no_pmid"
         if record.is_retracted and not self.retracted:
             return "retracted"
+        if record.notice is not None and not self.notices:
+            return record.notice
         if record.languages and "eng" not in record.languages and not self.other_languages:
             return "not_english"
         if not record.abstract and not self.title_only:

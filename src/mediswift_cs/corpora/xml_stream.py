@@ -1,0 +1,127 @@
+"""What every XML reader shares: bytes in bounded amounts, no entities, one-sentence errors."""
+
+import gzip
+import zlib
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePath
+from typing import IO, Any
+
+from lxml import etree
+
+from mediswift_cs.corpora.clean import clean_line
+from mediswift_cs.errors import DataError
+
+# A bound on one file's decompressed size. PubMed's files have 0.1 to 0.4 GB, PMC's sets a few.
+MAX_FILE_BYTES = 16 << 30
+# A bound on what has to be held for one record or article: the longest of PMC have some 30 MB.
+MAX_RECORD_BYTES = 64 << 20
+
+PARSER_OPTIONS: dict[str, Any] = {
+    "load_dtd": False,
+    "no_network": True,
+    # Keeps libxml2's limits: 256 levels, 10 MB for one text.
+    "huge_tree": False,
+    "remove_comments": True,
+    "remove_pis": True,
+}
+
+_CHUNK = 1 << 16
+_LONGEST_START = 1 << 20
+_GZIP_MAGIC = b"\x1f\x8b"
+
+
+@contextmanager
+def xml_errors(path: PurePath) -> Iterator[None]:
+    """Turn what goes wrong while the block reads ``path`` into DataError."""
+    try:
+        yield
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path} is cut short or not a gzip file: {error}") from error
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    except etree.XMLSyntaxError as error:
+        raise DataError(f"{path} is not well-formed XML: {clean_line(str(error.msg))}") from error
+
+
+def read_chunks(
+    raw: IO[bytes], path: Path, on_bytes: Callable[[int], object] | None, max_bytes: int
+) -> Iterator[bytes]:
+    """The content of ``raw``, decompressed where it is gzip, up to ``max_bytes``.
+
+    Args:
+        on_bytes: called with the number of bytes of the file each time that some were read.
+
+    Raises:
+        DataError: there is more.
+    """
+    magic = raw.read(len(_GZIP_MAGIC))
+    raw.seek(0)
+    stream: IO[bytes] = gzip.GzipFile(fileobj=raw) if magic == _GZIP_MAGIC else raw  # type: ignore[assignment]
+    position = num_bytes = 0
+    while chunk := stream.read(_CHUNK):
+        num_bytes += len(chunk)
+        if num_bytes > max_bytes:
+            raise DataError(f"{path} has more than the {max_bytes} bytes allowed, decompressed")
+        yield chunk
+        if on_bytes is not None:
+            on_bytes(raw.tell() - position)
+            position = raw.tell()
+
+
+def read_start(chunks: Iterator[bytes], path: PurePath, roots: Collection[str]) -> bytes:
+    """The bytes up to some place after the root's tag, once that has been looked at.
+
+    A parser of its own, since one that watches for every element's start is slow.
+
+    Raises:
+        DataError: no root near the start, another root, or entities of the file's own.
+    """
+    parser = etree.XMLPullParser(events=("start",), resolve_entities=False, **PARSER_OPTIONS)
+    expected = " or ".join(f"<{root}>" for root in roots)
+    start = b""
+    for chunk in chunks:
+        start += chunk
+        parser.feed(chunk)
+        for _, root in parser.read_events():
+            _check_root(root, path, roots, expected)
+            return start
+        if len(start) > _LONGEST_START:
+            raise DataError(f"{path} has no {expected} in its first {len(start)} bytes")
+    raise DataError(f"{path} holds no XML element, expected {expected}")
+
+
+def _check_root(
+    root: etree._Element, path: PurePath, roots: Collection[str], expected: str
+) -> None:
+    if root.tag not in roots:
+        raise DataError(f"{path} is other XML: its root is <{root.tag}>, expected {expected}")
+    dtd = root.getroottree().docinfo.internalDTD
+    if dtd is not None and any(True for _ in dtd.iterentities()):
+        raise DataError(f"{path} defines entities of its own, which NLM's files never do")
+
+
+def record_parser(tags: Collection[str]) -> etree.XMLPullParser:
+    """A parser that reports the end of each element of ``tags``.
+
+    "internal" makes a reference to an undefined entity an error (False would keep it as a node);
+    :func:`read_start` refuses files that define any, so nothing is ever expanded.
+    """
+    return etree.XMLPullParser(
+        events=("end",), tag=tuple(tags), resolve_entities="internal", **PARSER_OPTIONS
+    )
+
+
+class RecordSize:
+    """Refuses a record that grows beyond what may be held."""
+
+    def __init__(self, path: PurePath, max_bytes: int) -> None:
+        self._path, self._max_bytes, self._num_bytes = path, max_bytes, 0
+
+    def add(self, num_bytes: int, num_records: int) -> None:
+        """Note a chunk in which ``num_records`` records ended."""
+        self._num_bytes = 0 if num_records else self._num_bytes + num_bytes
+        if self._num_bytes > self._max_bytes:
+            raise DataError(
+                f"{self._path} has a record of more than the {self._max_bytes} bytes allowed"
+            )
