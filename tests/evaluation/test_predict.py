@@ -1,0 +1,181 @@
+"""Predictions of tasks: constrained to legal answers, or generated and read strictly."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from mediswift_cs.errors import CheckpointError, ConfigError, DataError
+from mediswift_cs.evaluation.loading import LoadedModel
+from mediswift_cs.evaluation.predict import Predictor, legal_steps, make_predictor
+from mediswift_cs.evaluation.score import score_choices
+from mediswift_cs.model.finetuning import MediSwiftFineTuningModel
+from mediswift_cs.tasks import hoc, pubmedqa
+from mediswift_cs.tasks.prompt_data import (
+    PromptData,
+    PromptSettings,
+    make_layout,
+    read_prompt_data,
+    write_prompt_data,
+)
+from mediswift_cs.tokens.tokenizer import fingerprint, load_tokenizer
+
+QUESTIONS = [
+    pubmedqa.question_example(
+        str(number),
+        question="Does a cell divide?",
+        contexts=["Cells of mice divide, those of rats do not. " * number],
+        label=pubmedqa.LABELS[number % 3],
+    )
+    for number in range(1, 7)
+]
+SETTINGS = PromptSettings(max_sequence_length=90, num_virtual_tokens=3)
+
+
+def predictor(model: MediSwiftFineTuningModel, tokenizer_path: Path, task: str) -> Predictor:
+    tokenizer = load_tokenizer(tokenizer_path)
+    answers = (
+        [pubmedqa.answer_text(label) for label in pubmedqa.LABELS]
+        if task == "pubmedqa"
+        else [hoc.answer_text(hoc.LABELS[:2])]
+    )
+    return Predictor(
+        decoder=model.model,
+        tokenizer=tokenizer,
+        layout=make_layout(SETTINGS, tokenizer, answers),
+        task=task,
+    )
+
+
+def test_constrained_scores_are_those_of_whole_answers(
+    toy_model: MediSwiftFineTuningModel, toy_tokenizer: Path
+) -> None:
+    """The stem is the same for all labels, so it moves all scores by the same number."""
+    asked = predictor(toy_model, toy_tokenizer, "pubmedqa")
+    found = asked.predict(QUESTIONS, "constrained")
+    whole = [asked._encode(pubmedqa.answer_text(label)) for label in pubmedqa.LABELS]
+    scores = score_choices(
+        asked.decoder, asked.prompts(QUESTIONS), [whole] * len(QUESTIONS), pad_id=0
+    )
+    for prediction, values in zip(found, scores, strict=True):
+        ours = list(prediction.scores.values())
+        shifts = [a - b for a, b in zip(values, ours, strict=True)]
+        assert shifts == pytest.approx([shifts[0]] * 3, abs=1e-3)
+        assert prediction.labels == (max(prediction.scores, key=prediction.scores.__getitem__),)
+    assert len({p.labels for p in found} | {tuple(p.scores) for p in found}) > 1
+
+
+def test_hoc_answers_are_always_legal_and_stepwise_likeliest(
+    toy_model: MediSwiftFineTuningModel, toy_tokenizer: Path
+) -> None:
+    asked = predictor(toy_model, toy_tokenizer, "hoc")
+    examples = [
+        replace(q, head="", context=q.context, target=hoc.answer_text([]), labels=())
+        for q in QUESTIONS
+    ]
+    found = asked.predict(examples, "constrained")
+    for prediction, example in zip(found, examples, strict=True):
+        assert prediction.labels is not None
+        assert hoc.parse_answer(hoc.answer_text(prediction.labels)) == frozenset(prediction.labels)
+        assert list(prediction.labels) == sorted(prediction.labels, key=hoc.LABELS.index)
+        # The score is that of the whole answer after the stem.
+        stem, answer = (
+            asked._encode(hoc.ANSWER_STEM),
+            asked._encode(hoc.answer_text(prediction.labels)),
+        )
+        assert answer[: len(stem)] == stem
+        prompt = [*asked.prompts([example])[0], *stem]
+        ((score,),) = score_choices(asked.decoder, [prompt], [[answer[len(stem) :]]], pad_id=0)
+        assert prediction.scores["answer"] == pytest.approx(score, abs=1e-3)
+
+
+def test_legal_steps_reach_every_label_set() -> None:
+    assert legal_steps([])[0] == (" empty.", None, False)
+    assert len(legal_steps([])) == 1 + 2 * 10 - 1
+    assert legal_steps([hoc.LABELS[-2]]) == [(f"{hoc.LABELS[-1]}.", hoc.LABELS[-1], False)]
+
+
+def test_generated_answers_are_read_strictly(
+    toy_model: MediSwiftFineTuningModel, toy_tokenizer: Path
+) -> None:
+    asked = predictor(toy_model, toy_tokenizer, "pubmedqa")
+    found = asked.predict(QUESTIONS, "generate")
+    # Random weights do not follow the form: nothing is guessed from what they say.
+    assert all(p.labels is None and p.text is not None for p in found)
+    assert asked.parse(pubmedqa.answer_text("no")) == ("no",)
+    assert asked.parse("no") is None
+    assert found[0].record()["predicted"] is None
+
+
+def test_unknown_method_and_task_are_errors(
+    toy_model: MediSwiftFineTuningModel, toy_tokenizer: Path
+) -> None:
+    asked = predictor(toy_model, toy_tokenizer, "pubmedqa")
+    with pytest.raises(ConfigError, match="got 'guess', allowed: constrained, generate"):
+        asked.predict(QUESTIONS, "guess")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="got 'squad', allowed: pubmedqa, artificial, hoc"):
+        replace(asked, task="squad").predict(QUESTIONS, "constrained")
+
+
+def test_too_many_tokens_for_the_model_is_an_error(
+    toy_model: MediSwiftFineTuningModel, toy_tokenizer: Path
+) -> None:
+    asked = predictor(toy_model, toy_tokenizer, "pubmedqa")
+    longer = replace(asked, layout=replace(asked.layout, max_sequence_length=300))
+    with pytest.raises(DataError, match=r"allowed: at most max_position_embeddings 96"):
+        longer.predict([QUESTIONS[-1]], "constrained")
+
+
+@pytest.fixture
+def data(tmp_path: Path, toy_tokenizer: Path) -> PromptData:
+    write_prompt_data(
+        {"train": QUESTIONS[:3], "val": QUESTIONS[3:]},
+        toy_tokenizer,
+        tmp_path / "data",
+        SETTINGS,
+        task="pubmedqa",
+        task_options={},
+        counts={},
+        sources=(),
+    )
+    return read_prompt_data(tmp_path / "data")
+
+
+def loaded(model: MediSwiftFineTuningModel, sha256: str | None) -> LoadedModel:
+    return LoadedModel(model=model, path=Path("x.mdl"), step=1, tokenizer_sha256=sha256)
+
+
+def test_model_and_data_must_fit(
+    toy_model: MediSwiftFineTuningModel, toy_tokenizer: Path, data: PromptData
+) -> None:
+    sha256 = fingerprint(toy_tokenizer)
+    assert make_predictor(loaded(toy_model, sha256), data).predict(QUESTIONS, "constrained")
+    with pytest.raises(CheckpointError, match=f"tokenizer {sha256}, allowed: {'0' * 64}"):
+        make_predictor(loaded(toy_model, "0" * 64), data)
+
+    def with_layout(**changes: Any) -> PromptData:
+        return replace(data, layout=replace(data.layout, **changes))
+
+    for changes, message in (
+        ({"num_virtual_tokens": 5}, "num_virtual_tokens, got 5, allowed: 3"),
+        ({"position": "prefix"}, "position, got prefix, allowed: infix"),
+        ({"vocab_size": 5000}, "vocab_size, got 5000, allowed: "),
+    ):
+        with pytest.raises(CheckpointError, match=message):
+            make_predictor(loaded(toy_model, None), with_layout(**changes))
+
+
+@torch.no_grad()
+def test_the_prompt_of_an_evaluation_is_that_of_training(
+    toy_model: MediSwiftFineTuningModel, toy_tokenizer: Path, data: PromptData
+) -> None:
+    import h5py
+
+    asked = make_predictor(loaded(toy_model, None), data)
+    with h5py.File(data.folder / "val" / "shard_00000.h5") as file:
+        rows = file["data"][:]
+    for row, prompt in zip(rows, asked.prompts(data.examples("val")), strict=True):
+        assert row[0, : len(prompt)].tolist() == prompt
+        assert row[1].argmax() == len(prompt) - 1

@@ -1,0 +1,124 @@
+"""Reports and their files."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mediswift_cs.errors import ConfigError
+from mediswift_cs.evaluation.outputs import write_report
+from mediswift_cs.evaluation.predict import Prediction
+from mediswift_cs.evaluation.report import make_report
+from mediswift_cs.tasks import hoc, pubmedqa
+
+
+def answers(gold: str, said: str | None, number: int, start: int = 0) -> list[Prediction]:
+    return [
+        Prediction(
+            example=pubmedqa.question_example(
+                str(start + i), question="Is it?", contexts=["It is."], label=gold
+            ),
+            labels=None if said is None else (said,),
+        )
+        for i in range(number)
+    ]
+
+
+def test_single_label_report() -> None:
+    predictions = [
+        *answers("yes", "yes", 50),
+        *answers("yes", "no", 10, 100),
+        *answers("no", "no", 20, 200),
+        *answers("maybe", None, 20, 300),
+    ]
+    report = make_report(predictions, task="pubmedqa", split="test", method="generate")
+    assert report.score == 0.7
+    assert (report.baseline, report.baseline_answer) == (0.6, "yes")
+    assert report.interval.low < 0.7 < report.interval.high
+    assert report.num_unparsed == 20
+    assert report.gold_distribution == {"yes": 60, "no": 20, "maybe": 20}
+    assert report.predicted_distribution == {"yes": 50, "no": 30, "maybe": 0, "(unparsed)": 20}
+    assert report.counts == [[50, 10, 0, 0], [0, 20, 0, 0], [0, 0, 0, 20]]
+    text = report.text()
+    for part in ("accuracy 0.7000", "baseline 0.6000  (always 'yes')", "20 of 100", "split test"):
+        assert part in text
+
+
+def test_hoc_report_draws_documents(shared_data: Path) -> None:
+    documents = hoc.read_documents(shared_data / "hoc")
+    pmids = list(documents)[:60]
+    examples = hoc.select(documents, pmids, "sentence")
+    predictions = [
+        Prediction(example=e, labels=e.labels if i % 2 else ()) for i, e in enumerate(examples)
+    ]
+    names = [e.document for e in examples]
+    gold = [frozenset(e.labels) for e in examples]
+    said = [frozenset(p.labels or ()) for p in predictions]
+    for convention in hoc.CONVENTIONS:
+        report = make_report(
+            predictions,
+            task="hoc",
+            split="test",
+            method="constrained",
+            convention=convention,
+            level="sentence",
+            num_resamples=50,
+        )
+        expected = hoc.score(convention, names, gold, said, "sentence")
+        assert report.score == pytest.approx(expected)
+        assert convention in report.metric
+        assert report.interval.low <= report.score <= report.interval.high
+    always_empty = hoc.score("biogpt", names, gold, [frozenset()] * len(gold), "sentence")
+    assert (report.baseline, report.baseline_answer) == (always_empty, "empty")
+    with pytest.raises(ConfigError, match="got 'best'"):
+        make_report(predictions, task="hoc", split="t", method="constrained", convention="best")
+
+
+def test_files(tmp_path: Path) -> None:
+    predictions = [*answers("yes", "yes", 3), *answers("no", "yes", 2, 10)]
+    report = make_report(predictions, task="pubmedqa", split="val", method="constrained")
+    paths = write_report(report, predictions, tmp_path / "out")
+    assert {path.name for path in paths} == {
+        "predictions.jsonl",
+        "scores.json",
+        "confusion_matrix.png",
+    }
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {path.name for path in paths}
+    lines = (tmp_path / "out" / "predictions.jsonl").read_text().splitlines()
+    assert json.loads(lines[3]) == {
+        "id": "10",
+        "pmid": "10",
+        "gold": ["no"],
+        "predicted": ["yes"],
+    }
+    scores = json.loads((tmp_path / "out" / "scores.json").read_text())
+    assert scores["scores"]["accuracy"] == 0.6
+    assert scores["baseline"] == {"score": 0.6, "answer": "yes"}
+    assert (tmp_path / "out" / "confusion_matrix.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_leaderboard_file_is_for_the_official_test_set_only(
+    tmp_path: Path, shared_data: Path
+) -> None:
+    records = pubmedqa.read_records(shared_data / "pubmedqa")
+    test = pubmedqa.read_split(None, 0, records).test
+    predictions = [
+        Prediction(example=example, labels=("yes",))
+        for example in pubmedqa.select(records, test, "reasoning-required")
+    ]
+    report = make_report(predictions, task="pubmedqa", split="test", method="constrained")
+    assert round(report.score, 4) == 0.552
+    assert round(report.scores["macro_f1"], 4) == 0.2371
+    names = {path.name for path in write_report(report, predictions, tmp_path)}
+    assert "pubmedqa_leaderboard.json" in names
+    truth = json.loads((shared_data / "pubmedqa" / "test_ground_truth.json").read_text())
+    written = json.loads((tmp_path / "pubmedqa_leaderboard.json").read_text())
+    assert set(written) == set(truth)
+    # One unreadable answer, and there is nothing to hand in.
+    predictions[0] = replace(predictions[0], labels=None)
+    report = make_report(predictions, task="pubmedqa", split="test", method="generate")
+    assert "pubmedqa_leaderboard.json" not in {
+        path.name for path in write_report(report, predictions, tmp_path)
+    }
+    assert not (tmp_path / "pubmedqa_leaderboard.json").exists()
