@@ -11,6 +11,7 @@ from mediswift_cs.params.schema import Params
 from mediswift_cs.training.session import Session
 from mediswift_cs.training.sparsity import (
     format_sparsity,
+    mask_gradients,
     masked_weights,
     measure_sparsity,
 )
@@ -69,3 +70,27 @@ def test_table_has_one_line_a_layer(toy_raw: dict[str, Any], cpu_backend: Any) -
     assert first.split() == ["0"] + ["0.7500"] * 6
     assert second.split() == ["1"] + ["0.7500"] * 6
     assert total.endswith("= 0.750000")
+
+
+def test_equals_the_hooks_of_cerebras_pytorch(toy_raw: dict[str, Any], cpu_backend: Any) -> None:
+    params = Params(**toy_raw)
+    ours, theirs = (Session(params, for_training=True) for _ in range(2))
+    ours.draw_masks()
+    # The masks come from the random state of the moment: take the same ones.
+    theirs.model.load_state_dict(ours.model.state_dict())
+    assert theirs.sparsity is not None
+    # The way of cerebras-pytorch: hooks before each forward, on gradients and on moments.
+    theirs.model.register_forward_pre_hook(theirs.sparsity._forward_pre_hook)
+    theirs.sparsity.sparsify_optimizer(theirs.optimizer)
+    for session in (ours, theirs):
+        train(session, params, 7)
+    for mine, other in zip(ours.model.parameters(), theirs.model.parameters(), strict=True):
+        assert torch.equal(mine, other)
+
+
+def test_nan_of_a_pruned_weight_is_not_a_gradient(cpu_backend: Any) -> None:
+    model = torch.nn.Linear(2, 2, bias=False)
+    model.register_buffer("weight_mask", torch.tensor([[True, False], [True, True]]))
+    model.weight.grad = torch.tensor([[1.0, float("nan")], [2.0, 3.0]])
+    mask_gradients(model)
+    assert torch.equal(model.weight.grad, torch.tensor([[1.0, 0.0], [2.0, 3.0]]))

@@ -14,7 +14,7 @@ from mediswift_cs.params.schema import Params, PrecisionParams
 from mediswift_cs.training.optimizer import configure_optimizer
 from mediswift_cs.training.precision import Precision
 from mediswift_cs.training.schedulers import configure_scheduler
-from mediswift_cs.training.sparsity import apply_sparsity, fold_masks
+from mediswift_cs.training.sparsity import apply_sparsity, fold_masks, mask_gradients
 
 Batch = dict[str, Tensor]
 
@@ -109,6 +109,8 @@ class Session:
         scaled = loss / self.num_accumulated if self.num_accumulated > 1 else loss
         self.precision.backward(scaled)
         if update:
+            if self.sparsity is not None and not self.backend.is_csx:
+                mask_gradients(self.model)
             self.precision.optimizer_step(self.optimizer)
             self.optimizer.zero_grad()
             for scheduler in self.schedulers:

@@ -31,15 +31,34 @@ def apply_sparsity(
 ) -> cstorch.sparse.SparsityAlgorithm:
     """Give every weight that the filter names a mask, registered as the buffer ``<weight>_mask``.
 
-    The masks are drawn when the first run starts, unless a checkpoint brings them.
+    The masks are drawn when the first run starts, unless a checkpoint brings them. On CSX,
+    cerebras-pytorch's hooks prune weights, gradients and moments at each step, which is how its
+    compiler learns of them. Elsewhere the caller folds the masks into the weights once
+    (:func:`fold_masks`) and masks the gradients of each step (:func:`mask_gradients`): moments and
+    weights then stay at exactly zero by themselves, without four further passes over memory.
     """
     sparsity = cstorch.sparse.configure(params.model_dump(exclude_none=True))
-    model.apply(sparsity)
-    # A static mask on weights and gradients keeps the moments at exactly zero by itself; pruning
-    # them again would cost two more passes over memory a step. The CSX compiler wants to be told.
-    if optimizer is not None and cstorch.use_cs():
-        optimizer.apply(sparsity)
+    if cstorch.use_cs():
+        model.apply(sparsity)
+        if optimizer is not None:
+            optimizer.apply(sparsity)
+        return sparsity
+    for path, module in list(model.named_modules()):
+        for name, parameter in list(module.named_parameters(prefix=path, recurse=False)):
+            sparsity.sparsify_parameter(module, name, parameter)
     return sparsity
+
+
+@torch.no_grad()
+def mask_gradients(model: nn.Module) -> None:
+    """Set the gradient of every pruned weight to zero, whatever it was.
+
+    A selection, not a product: a NaN that belongs to no weight must not skip an update (as
+    cerebras-pytorch does it).
+    """
+    for _, weight, mask in masked_weights(model):
+        if weight.grad is not None:
+            torch.where(mask, weight.grad, weight.grad.new_zeros(()), out=weight.grad)
 
 
 def masked_weights(model: nn.Module) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:

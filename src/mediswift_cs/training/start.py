@@ -133,6 +133,7 @@ def score(params: Params, options: RunOptions) -> int:
     for path in paths:
         state = checkpoint.load_checkpoint(path)
         checkpoint.load_model_state(session.model, state["model"], path)
+        session.draw_masks()
         step = int(state.get("global_step", 0))
         tokenizer = (state.get("mediswift") or {}).get("tokenizer_sha256")
         LOGGER.info("evaluating %s", path)
