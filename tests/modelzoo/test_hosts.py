@@ -1,10 +1,15 @@
 """The built-in loop and ModelZoo's Trainer: the same losses, and checkpoints of either go on."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+
+from mediswift_cs.tokens.hdf5 import ShardWriter
 
 from .conftest import drive, largest_difference, run_builtin
 
@@ -22,6 +27,45 @@ class Losses:
 
     builtin: dict[str, list[float]] = field(default_factory=dict)
     modelzoo: dict[str, list[float]] = field(default_factory=dict)
+
+
+def finetuning_params(raw: dict[str, Any], root: Path) -> dict[str, Any]:
+    """``raw`` as dense fine-tuning with a soft prompt between source and answer."""
+    trainer = raw["trainer"]
+    num_virtual_tokens, vocab_size = 3, trainer["init"]["model"]["vocab_size"]
+    trainer["init"]["callbacks"] = [{"LoadCheckpointStates": {"load_checkpoint_states": "model"}}]
+    trainer["init"]["model"] |= {
+        "name": "mediswift_finetuning",
+        "soft_prompt": {"num_virtual_tokens": num_virtual_tokens, "position": "infix"},
+    }
+    rng = np.random.default_rng(0)
+    for split in ("train", "val"):
+        samples = rng.integers(0, vocab_size, size=(40, 3, 16), dtype=np.int32)
+        samples[:, 0, 6:9] = vocab_size + np.arange(num_virtual_tokens)
+        samples[:, 1] = np.arange(16) >= 9
+        (root / "prompts" / split).mkdir(parents=True)
+        writer = ShardWriter(
+            root / "prompts" / split,
+            max_sequence_length=16,
+            samples_per_shard=40,
+            attributes={
+                "tokenizer_sha256": "a" * 64,
+                "vocab_size": vocab_size,
+                "num_virtual_tokens": num_virtual_tokens,
+                "soft_prompt_position": "infix",
+            },
+        )
+        writer.write(samples)
+        writer.close()
+    for key, loader in (
+        ("train", trainer["fit"]["train_dataloader"]),
+        ("val", trainer["fit"]["val_dataloader"]),
+        ("val", trainer["validate"]["val_dataloader"]),
+        ("val", trainer["validate_all"]["val_dataloaders"]),
+    ):
+        loader["data_processor"] = "MediSwiftPromptDataProcessor"
+        loader["data_dir"] = str(root / "prompts" / key)
+    return raw
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +112,10 @@ def losses(
     del trainer["validate"], trainer["validate_all"]
     for loader in ("train_dataloader", "val_dataloader"):
         trainer["fit"][loader]["data_processor"] = "GptHDF5MapDataProcessor"
+    finetuning = finetuning_params(params("dense", "finetuning"), root)
+    jobs["finetuning"] = copy.deepcopy(finetuning)
+    sparse_end = root / "builtin_sparse/checkpoint_12.mdl"
+    jobs["finetuning"]["trainer"]["fit"]["ckpt_path"] = str(sparse_end)
     values = drive([{"fit": raw} for raw in jobs.values()], root)
     result.modelzoo = dict(zip(jobs, values, strict=True))
 
@@ -76,6 +124,9 @@ def losses(
         builtin(sparsity, f"continued_{sparsity}", "--checkpoint_path", str(checkpoint))
     builtin("sparse", "between", eval_frequency=FIRST)
     builtin("sparse", "stock_optimizer", stock_optimizer=True)
+    result.builtin["finetuning"] = run_builtin(
+        finetuning, root / "builtin_finetuning", "--checkpoint_path", str(sparse_end)
+    )
     return result
 
 
@@ -96,6 +147,12 @@ def test_checkpoints_of_either_go_on_in_the_other(losses: Losses, sparsity: str)
     assert largest_difference(losses.modelzoo[sparsity][FIRST:], continued_by_us) < 1e-6
     # A run that began anew would be far away.
     assert largest_difference(losses.builtin[sparsity][:FIRST], continued_by_us) > 1e-3
+
+
+def test_dense_finetuning_from_a_sparse_checkpoint(losses: Losses) -> None:
+    ours, theirs = losses.builtin["finetuning"], losses.modelzoo["finetuning"]
+    assert len(ours) == 12
+    assert largest_difference(ours, theirs) < 1e-6
 
 
 def test_the_fused_optimizer_is_the_only_difference(losses: Losses) -> None:
