@@ -48,7 +48,7 @@ def test_sparsity_is_the_fraction_of_zeros() -> None:
 
 def test_learning_rates() -> None:
     ends = {name: size.end_learning_rate for name, size in SIZES.items()}
-    assert ends == {"tiny": 1e-4, "med": 3e-5, "large": 2e-5, "xl": 2e-5}
+    assert ends == {"tiny": 2e-4, "med": 3e-5, "large": 2e-5, "xl": 2e-5}
 
 
 @pytest.mark.parametrize("name", SIZES)

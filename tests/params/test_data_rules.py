@@ -19,7 +19,7 @@ SHA256 = "ab" * 32
 
 
 def write_data(
-    folder: Path, *, length: int = 256, max_token_id: int = 8191, num_samples: int = 64
+    folder: Path, *, length: int = 256, max_token_id: int = 4095, num_samples: int = 64
 ) -> None:
     """A folder as `mediswift shards` makes it; the shards are empty, as nothing may open them."""
 
@@ -116,11 +116,11 @@ def test_several_folders(data: Path) -> None:
 
 
 def test_vocabulary_smaller_than_the_largest_id(data: Path) -> None:
-    write_data(data, max_token_id=8192)
+    write_data(data, max_token_id=4096)
     lines = lines_of()
     assert lines[0] == (
-        "trainer.init.model.vocab_size: got 8192, allowed: at least 8193, as ./data/pubmed/train "
-        "has the token id 8192 (in mediswift_tiny_75.yaml)"
+        "trainer.init.model.vocab_size: got 4096, allowed: at least 4097, as ./data/pubmed/train "
+        "has the token id 4096 (in mediswift_tiny_75.yaml)"
     )
     assert load("trainer.init.model.vocab_size=8193").params
 
@@ -153,12 +153,12 @@ def test_another_tokenizer(data: Path) -> None:
 
 
 def test_batch_larger_than_the_data(data: Path) -> None:
-    write_data(data, num_samples=15)
+    write_data(data, num_samples=7)
     (line,) = lines_of(check_data="train")
-    assert "batch_size: got 16, allowed: at most the 15 samples" in line
+    assert "batch_size: got 8, allowed: at most the 7 samples" in line
     # Validation keeps its incomplete batch.
     assert load(check_data="eval").params
-    write_data(data, num_samples=16)
+    write_data(data, num_samples=8)
     assert load().params
 
 

@@ -30,7 +30,7 @@ def test_five_faults_give_five_lines(tmp_path: Path) -> None:
     text = TEXT.replace("num_heads: 4", "num_heads: 7")
     text = text.replace("sparsity: 0.75", "sparsity: 1.75")
     text = text.replace("'*linear_layer.weight'", "'*nothing*'")
-    text = text.replace("max_steps: 400", "max_steps: 500")
+    text = text.replace("max_steps: 600", "max_steps: 700")
     text = text.replace("log_steps:", "log_step:")
     lines = error_of(write(tmp_path, text)).splitlines()
     assert len(lines) == 6  # log_step is unknown, and log_steps is missing

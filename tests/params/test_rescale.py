@@ -41,21 +41,21 @@ def test_schedules_keep_their_shape(name: str, max_steps: int, expected: list[in
 
 
 def test_the_same_number_changes_nothing() -> None:
-    loaded = load("trainer.init.loop.max_steps=400")
+    loaded = load("trainer.init.loop.max_steps=600")
     assert loaded.notes == ()
-    assert lengths(loaded) == [40, 360]
+    assert lengths(loaded) == [60, 540]
 
 
 def test_a_schedule_of_the_users_own_is_left_alone() -> None:
-    loaded = load("trainer.init.loop.max_steps=100", f"{LAST}=60")
+    loaded = load("trainer.init.loop.max_steps=100", f"{LAST}=40")
     assert loaded.notes == ()
-    assert lengths(loaded) == [40, 60]
+    assert lengths(loaded) == [60, 40]
     with pytest.raises(ConfigError, match="got 101 steps in all, allowed: 100"):
-        load("trainer.init.loop.max_steps=100", f"{LAST}=61")
+        load("trainer.init.loop.max_steps=100", f"{LAST}=41")
 
 
 def test_too_short_a_run_is_refused() -> None:
-    with pytest.raises(ConfigError, match="a warm-up of 40 steps, allowed: fewer than the 1"):
+    with pytest.raises(ConfigError, match="a warm-up of 60 steps, allowed: fewer than the 1"):
         load("trainer.init.loop.max_steps=1")
 
 
@@ -68,8 +68,8 @@ def test_a_wrong_number_is_reported_as_such() -> None:
 def test_milestones_follow() -> None:
     milestones = "trainer.init.schedulers.0.SequentialLR.milestones"
     # Set by the user together with max_steps: then the schedule is the user's own.
-    with pytest.raises(ConfigError, match="got 400 steps in all"):
-        load("trainer.init.loop.max_steps=100", f"{milestones}=[40]")
+    with pytest.raises(ConfigError, match="got 600 steps in all"):
+        load("trainer.init.loop.max_steps=100", f"{milestones}=[60]")
 
 
 @pytest.mark.parametrize("total", [3, 4, 7, 100, 999])
