@@ -1,0 +1,123 @@
+"""The converted model in EleutherAI's lm-evaluation-harness: the same log-likelihoods."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from mediswift_cs.cli import main
+from mediswift_cs.errors import ConfigError, DataError
+from mediswift_cs.evaluation.lm_eval_task import TASK_NAME, write_lm_eval_task
+from mediswift_cs.evaluation.loading import load_model
+from mediswift_cs.evaluation.predict import make_predictor
+from mediswift_cs.model.pretraining import MediSwiftModel
+from mediswift_cs.params.schema import Params
+from mediswift_cs.tasks import pubmedqa
+from mediswift_cs.tasks.prompt_data import (
+    PromptData,
+    PromptSettings,
+    read_prompt_data,
+    write_prompt_data,
+)
+from mediswift_cs.training.checkpoint import save_checkpoint
+
+NUM_ITEMS = 20
+MODEL = {
+    "name": "mediswift_finetuning",
+    "vocab_size": 50257,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_heads": 4,
+    "filter_size": 64,
+    "max_position_embeddings": 1024,
+}
+
+
+@pytest.fixture
+def data(tmp_path: Path, shared_data: Path) -> PromptData:
+    records = pubmedqa.read_records(shared_data / "pubmedqa")
+    test = pubmedqa.read_split(shared_data / "pubmedqa", 0, records).test[:NUM_ITEMS]
+    write_prompt_data(
+        {"test": pubmedqa.select(records, test, "reasoning-required")},
+        shared_data / "tokenizers" / "gpt2",
+        tmp_path / "data",
+        PromptSettings(max_sequence_length=1024, num_virtual_tokens=0),
+        task="pubmedqa",
+        task_options={},
+        counts={},
+        sources=(),
+        answers=[pubmedqa.answer_text(label) for label in pubmedqa.LABELS],
+    )
+    return read_prompt_data(tmp_path / "data")
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path, cpu_backend: Any) -> Path:
+    """Random weights, large enough that the choices differ."""
+    torch.manual_seed(0)
+    raw = {"trainer": {"init": {"model": MODEL}}}
+    model = MediSwiftModel(Params(**raw).trainer.init.model)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(3)
+    path = tmp_path / "checkpoint_0.mdl"
+    state = {
+        "model": {key: value.detach() for key, value in model.state_dict().items()},
+        "global_step": 0,
+        "__metadata__": [{"params": raw}],
+    }
+    save_checkpoint(state, path)
+    return path
+
+
+def test_converted_model_scores_the_same(
+    tmp_path: Path, data: PromptData, checkpoint: Path
+) -> None:
+    pytest.importorskip(
+        "lm_eval",
+        reason="lm-eval is not installed: pip install -c constraints/lm-eval.txt .[lm-eval]",
+    )
+    from lm_eval import simple_evaluate
+    from lm_eval.models.huggingface import HFLM
+    from lm_eval.tasks import TaskManager
+
+    export = tmp_path / "export"
+    tokenizer = ["--tokenizer", str(data.folder / "tokenizer.json")]
+    assert main(["convert", str(checkpoint), str(export), *tokenizer]) == 0
+    task = write_lm_eval_task(data, "test", tmp_path / "task")
+    harness = HFLM(pretrained=str(export), device="cpu", dtype="float32", batch_size=4)
+    results = simple_evaluate(
+        model=harness,
+        tasks=[TASK_NAME],
+        task_manager=TaskManager(include_path=str(task.parent), include_defaults=False),
+        log_samples=True,
+        bootstrap_iters=0,
+    )
+    theirs = {
+        sample["doc"]["id"]: [float(response[0][0]) for response in sample["resps"]]
+        for sample in results["samples"][TASK_NAME]
+    }
+    predictor = make_predictor(load_model(checkpoint), data)
+    found = predictor.predict(data.examples("test"), "constrained")
+    assert len(found) == len(theirs) == NUM_ITEMS
+    for prediction in found:
+        ours = list(prediction.scores.values())
+        assert ours == pytest.approx(theirs[prediction.example.id], abs=1e-4)
+        # Control: the choices are not all the same number.
+        assert max(ours) - min(ours) > 1e-2
+    right = sum(p.labels == p.example.labels for p in found) / NUM_ITEMS
+    assert results["results"][TASK_NAME]["acc,none"] == pytest.approx(right)
+
+
+def test_what_text_cannot_express_is_refused(tmp_path: Path, data: PromptData) -> None:
+    from dataclasses import replace
+
+    prompted = replace(data, layout=replace(data.layout, num_virtual_tokens=2))
+    with pytest.raises(ConfigError, match="num_virtual_tokens: got 2, allowed for lm-eval: 0"):
+        write_lm_eval_task(prompted, "test", tmp_path)
+    with pytest.raises(ConfigError, match="got 'hoc', allowed for lm-eval: pubmedqa"):
+        write_lm_eval_task(replace(data, task="hoc"), "test", tmp_path)
+    short = replace(data, layout=replace(data.layout, max_sequence_length=100))
+    with pytest.raises(DataError, match="is cut to max_sequence_length 100"):
+        write_lm_eval_task(short, "test", tmp_path)
