@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 
@@ -212,6 +213,7 @@ def test_a_real_file_adds_up(sample_files, tmp_path):
 # VmHWM: ru_maxrss would include what the process that started this one had used.
 MEASURE = """
 import sys
+from collections import Counter
 from pathlib import Path
 from mediswift_cs.corpora.build import write_documents
 write_documents([Path(sys.argv[1])], Path(sys.argv[2]), limit=int(sys.argv[3]))
@@ -236,3 +238,19 @@ def test_memory_does_not_grow_with_the_input(sample_files, tmp_path):
     # MB. Six times the records, whose XML alone is more than 100 MB longer.
     assert peak[12_000] < peak[2_000] + 40
     assert peak[12_000] < 400
+
+
+def test_notices_and_retracted_articles_by_name(pubmed_file, tmp_path):
+    kinds = {
+        "Retraction of Publication": "retraction_notice",
+        "Retraction Notice": "retraction_notice",
+        "Published Erratum": "erratum",
+        "Expression of Concern": "expression_of_concern",
+        "Retracted Publication": "retracted",
+        "Journal Article": "kept",
+    }
+    path = pubmed_file(*(record(n, kind=kind) for n, kind in enumerate(kinds, 1)))
+    counts, _ = build([path], tmp_path / "a.jsonl.zst")
+    assert nonzero(counts) == Counter(kinds.values())
+    counts, _ = build([path], tmp_path / "b.jsonl.zst", selection=Selection(notices=True))
+    assert nonzero(counts) == {"kept": 5, "retracted": 1}

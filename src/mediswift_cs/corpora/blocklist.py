@@ -1,0 +1,161 @@
+"""The contamination guard: what a benchmark asks about must not be in the training text.
+
+Articles of a benchmark are known by their PMID. Copies under other names are found by their
+13-grams (Brown et al., 2020): a document that holds a large part of those of a benchmark's text.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mediswift_cs.corpora.files import find_files
+from mediswift_cs.corpora.ngrams import Hashes, ngram_hashes, word_hashes, words_of
+from mediswift_cs.errors import ConfigError, DataError
+
+NGRAM = 13
+OVERLAP = 0.5
+
+_PMIDS_FILE = "benchmark_pmids.txt"
+SUFFIXES = (".json", ".jsonl", ".txt")
+
+
+def benchmark_pmids() -> frozenset[int]:
+    """The PMIDs of PubMedQA's labelled set and of the Hallmarks of Cancer corpus."""
+    text = files("mediswift_cs.corpora").joinpath(_PMIDS_FILE).read_text(encoding="ascii")
+    return frozenset(_pmids(text.splitlines(), _PMIDS_FILE))
+
+
+def read_pmids(path: Path) -> frozenset[int]:
+    """PMIDs of a text file, one a line; empty lines and comments (#) do not count.
+
+    Raises:
+        DataError: unreadable, or a line is no PMID.
+    """
+    return frozenset(_pmids(_read_text(path).splitlines(), str(path)))
+
+
+def _pmids(lines: Iterable[str], name: str) -> Iterator[int]:
+    for number, line in enumerate(lines, start=1):
+        text = line.partition("#")[0].strip()
+        if not text:
+            continue
+        if not (text.isascii() and text.isdigit() and len(text) <= 8):
+            raise DataError(f"line {number} of {name} is {text[:40]!r}, expected a PMID")
+        yield int(text)
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 at byte {error.start}") from error
+
+
+def benchmark_texts(path: Path) -> list[str]:
+    """The texts of a benchmark's file or folder, one each record.
+
+    ``.json`` is PubMedQA's (records by PMID with CONTEXTS), ``.jsonl`` has an object a line with
+    ``text`` or ``sentences``, ``.txt`` one text a line.
+
+    Raises:
+        DataError: unreadable, of another form, or without any text.
+    """
+    texts: list[str] = []
+    for file, _ in find_files([path], SUFFIXES):
+        content = _read_text(file)
+        try:
+            if file.suffix == ".json":
+                texts += [_record_text(record) for record in json.loads(content).values()]
+            elif file.suffix == ".jsonl":
+                texts += [_record_text(json.loads(line)) for line in content.splitlines()]
+            else:
+                texts += content.splitlines()
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(
+                f"{file} is no benchmark file: expected records with CONTEXTS, text or sentences "
+                f"({error!r})"
+            ) from error
+    texts = [text for text in texts if text.strip()]
+    if not texts:
+        raise DataError(f"no text in benchmark {path}")
+    return texts
+
+
+def _record_text(record: Any) -> str:
+    for name in ("CONTEXTS", "sentences"):
+        if name in record:
+            return " ".join(record[name])
+    text = record["text"]
+    if not isinstance(text, str):
+        raise TypeError(f"text is {text!r:.40}")
+    return text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overlaps:
+    """The n-grams of benchmark texts, sorted, to look up those of a document.
+
+    Attributes:
+        hashes: uint64 [num_grams], ascending.
+        text_numbers: int64 [num_grams], which text each is from.
+        num_grams: int64 [num_texts], how many different ones each text has.
+        ngram: words of an n-gram.
+        overlap: share of a benchmark text's n-grams that makes a document a near copy of it.
+    """
+
+    hashes: Hashes
+    text_numbers: "np.typing.NDArray[np.int64]"
+    num_grams: "np.typing.NDArray[np.int64]"
+    ngram: int
+    overlap: float
+
+    @classmethod
+    def of_texts(
+        cls, texts: Iterable[str], *, ngram: int = NGRAM, overlap: float = OVERLAP
+    ) -> "Overlaps":
+        """Take the n-grams of ``texts``; texts of fewer words than one n-gram are left out."""
+        if ngram < 1:
+            raise ConfigError(f"guard ngram must be at least 1 word, got {ngram}")
+        if not 0 < overlap <= 1:
+            raise ConfigError(f"guard overlap must be above 0 and at most 1, got {overlap}")
+        grams = []
+        for text in texts:
+            words = words_of(text)
+            if len(words) >= ngram:
+                grams.append(np.unique(ngram_hashes(word_hashes(words), ngram)))
+        counts = np.array([len(each) for each in grams], np.int64)
+        hashes = np.concatenate([np.empty(0, np.uint64), *grams])
+        numbers = np.repeat(np.arange(len(grams)), counts)
+        order = np.argsort(hashes, kind="stable")
+        return cls(
+            hashes=hashes[order],
+            text_numbers=numbers[order],
+            num_grams=counts,
+            ngram=ngram,
+            overlap=overlap,
+        )
+
+    def is_near_copy(self, words: Hashes) -> bool:
+        """Whether a document (uint64 [num_words] word hashes) holds ``overlap`` of some text."""
+        if len(words) < self.ngram or not len(self.hashes):
+            return False
+        grams = np.unique(ngram_hashes(words, self.ngram))
+        start = np.searchsorted(self.hashes, grams, side="left")
+        is_found = (start < len(self.hashes)) & (
+            self.hashes[np.minimum(start, len(self.hashes) - 1)] == grams
+        )
+        if not is_found.any():
+            return False
+        end = np.searchsorted(self.hashes, grams[is_found], side="right")
+        places = [np.arange(a, b) for a, b in zip(start[is_found], end, strict=True)]
+        found = np.bincount(
+            self.text_numbers[np.concatenate(places)], minlength=len(self.num_grams)
+        )
+        return bool((found >= self.overlap * self.num_grams).any())

@@ -1,0 +1,140 @@
+"""Duplicates over a whole corpus: by hash, and near ones by MinHash (Broder, 1997).
+
+A signature is made for each document alone. Whole columns of band hashes are then compared by
+sorting, a few million at a time, so memory does not grow with the corpus; pairs that share a band
+are kept if their signatures agree often enough.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+from datasketch import MinHash, MinHashLSH
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from mediswift_cs.corpora.ngrams import Hashes, ngram_hashes
+from mediswift_cs.errors import ConfigError
+
+Signature = npt.NDArray[np.uint32]
+Pairs = npt.NDArray[np.int64]
+
+# 32 bits a value; the scheme is recorded with the signatures.
+MINHASH_SCHEME = "affine32"
+_BLOCK = 4096
+_FNV = np.uint64(0x100000001B3)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NearDuplicates:
+    """The choices of the user.
+
+    Attributes:
+        threshold: estimated Jaccard similarity of the sets of word n-grams from which on two texts
+            are the same.
+        num_perm: values of a signature; the estimate's standard error at 0.8 is 0.4/sqrt(num_perm).
+        ngram: words of an n-gram.
+    """
+
+    threshold: float = 0.8
+    num_perm: int = 128
+    ngram: int = 5
+
+    def __post_init__(self) -> None:
+        if not 0 < self.threshold <= 1:
+            raise ConfigError(
+                f"dedup threshold must be above 0 and at most 1, got {self.threshold}"
+            )
+        if not 16 <= self.num_perm <= 1024:
+            raise ConfigError(f"dedup num_perm must be from 16 to 1024, got {self.num_perm}")
+        if self.ngram < 1:
+            raise ConfigError(f"dedup ngram must be at least 1 word, got {self.ngram}")
+
+    @cached_property
+    def bands(self) -> tuple[int, int]:
+        """Number of bands and rows a band, which `datasketch` finds best for the threshold."""
+        lsh = MinHashLSH(threshold=self.threshold, num_perm=self.num_perm, weights=(0.3, 0.7))
+        return lsh.b, lsh.r
+
+    @cached_property
+    def _permutations(self) -> npt.NDArray[np.uint64]:
+        permutations: npt.NDArray[np.uint64] = self._new().permutations
+        return permutations
+
+    def _new(self, **known: object) -> MinHash:
+        return MinHash(num_perm=self.num_perm, hashfunc=int, scheme=MINHASH_SCHEME, **known)
+
+    def signature(self, hashes: Hashes) -> Signature:
+        """uint32 [num_perm] of a text's word hashes (uint64 [num_words])."""
+        grams = (ngram_hashes(hashes, self.ngram) >> np.uint64(32)).astype(np.uint32)
+        minhash = self._new(permutations=self._permutations)
+        for start in range(0, len(grams), _BLOCK):
+            minhash.update_batch(grams[start : start + _BLOCK].tolist())
+        values: Signature = minhash.hashvalues.astype(np.uint32)
+        return values
+
+    def band_hashes(self, signatures: Signature) -> Hashes:
+        """uint64 [num_bands, num_documents] of signatures [num_documents, num_perm]."""
+        num_bands, num_rows = self.bands
+        columns = signatures[:, : num_bands * num_rows].astype(np.uint64)
+        columns = columns.reshape(len(signatures), num_bands, num_rows)
+        hashes = np.full((len(signatures), num_bands), 0xCBF29CE484222325, np.uint64)
+        for row in range(num_rows):
+            hashes = (hashes ^ columns[:, :, row]) * _FNV
+            hashes ^= hashes >> np.uint64(29)
+        return np.ascontiguousarray(hashes.T)
+
+
+def text_hash(words: Sequence[str]) -> int:
+    """64 bits that are the same for texts of the same words: case and punctuation do not count."""
+    digest = hashlib.blake2b(" ".join(words).encode("utf-8", "surrogatepass"), digest_size=8)
+    return int.from_bytes(digest.digest(), "big")
+
+
+def equal_pairs(hashes: Hashes, places: npt.NDArray[np.int64]) -> Pairs:
+    """int64 [pairs, 2]: each place with the one before it that has the same hash.
+
+    Args:
+        hashes: uint64 [n].
+        places: int64 [n], where each is in the corpus, ascending.
+    """
+    order = np.argsort(hashes, kind="stable")
+    is_equal = hashes[order[1:]] == hashes[order[:-1]]
+    return np.stack([places[order[:-1]][is_equal], places[order[1:]][is_equal]], axis=1)
+
+
+def similar_pairs(pairs: Pairs, first: Signature, second: Signature, threshold: float) -> Pairs:
+    """The pairs whose signatures, uint32 [pairs, num_perm] each, agree in ``threshold`` or more."""
+    similar: Pairs = pairs[(first == second).mean(axis=1) >= threshold]
+    return similar
+
+
+def group_numbers(num_documents: int, pairs: Sequence[Pairs]) -> npt.NDArray[np.int32]:
+    """int32 [num_documents]: documents that pairs connect have the same number."""
+    edges = np.concatenate([np.empty((0, 2), np.int64), *pairs])
+    ones = np.ones(len(edges), np.int8)
+    graph = coo_array((ones, (edges[:, 0], edges[:, 1])), shape=(num_documents, num_documents))
+    _, numbers = connected_components(graph, directed=False)
+    groups: npt.NDArray[np.int32] = numbers.astype(np.int32)
+    return groups
+
+
+def first_of_each_group(
+    groups: npt.NDArray[np.int32], rank: npt.NDArray[np.int8]
+) -> npt.NDArray[np.bool_]:
+    """bool [num_documents]: the one of lowest rank, and of these the first, in each group."""
+    order = np.lexsort((np.arange(len(groups)), rank, groups))
+    is_first = np.ones(len(groups), bool)
+    is_first[1:] = groups[order[1:]] != groups[order[:-1]]
+    result = np.zeros(len(groups), bool)
+    result[order[is_first]] = True
+    return result
+
+
+def partitions(num_documents: int, largest: int) -> Iterator[tuple[int, int]]:
+    """(number of parts, part) so that about ``largest`` hashes fall into each part."""
+    num_parts = max(1, -(-num_documents // largest))
+    yield from ((num_parts, part) for part in range(num_parts))
