@@ -160,9 +160,9 @@ class ModelParams(Section):
 
     # Initialisation; _fill_initializers resolves what is left out
     initializer_range: NonNegativeReal = 0.02
-    embedding_initializer: InitializerParams = InitializerParams()
-    initializer: InitializerParams = InitializerParams()
-    output_layer_initializer: InitializerParams = InitializerParams()
+    embedding_initializer: InitializerParams = Field(default_factory=InitializerParams)
+    initializer: InitializerParams = Field(default_factory=InitializerParams)
+    output_layer_initializer: InitializerParams = Field(default_factory=InitializerParams)
     """Of the two projections that write into the residual stream."""
 
     # Output and loss
