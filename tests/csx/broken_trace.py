@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from mediswift_cs.model import finetuning
-from mediswift_cs.training import compile_trace, session
+from mediswift_cs.training import compile_trace, device, session
 
 KIND = sys.argv[1]
 
@@ -72,13 +72,13 @@ def main() -> int:
     if KIND == "swallowed_status":
         # An operation that does not lower, and a compiler that does not say so.
         globals()["KIND"] = "no_lowering"
-        put_first = compile_trace.put_native_compiler_first
+        put_first = device.put_native_compiler_first
 
         def put_wrapper_first() -> None:
             put_first()
             call_the_wrapper(Path(sys.argv[3]).parent / "wrapper")
 
-        compile_trace.put_native_compiler_first = put_wrapper_first
+        device.put_native_compiler_first = put_wrapper_first
     return compile_trace.main(sys.argv[2:])
 
 

@@ -179,7 +179,7 @@ def judge(verdict: Verdict, result: dict[str, Any], params: Params, folder: Path
         return
     request = json.loads((folder / REQUEST_FILE).read_text())
     for graph in request["graphs"]:
-        cirh = Path(result["graphs"].get(graph, "none")) / "cirh.mlir"
+        cirh = Path(result.get("graphs", {}).get(graph, "none")) / "cirh.mlir"
         if not cirh.is_file() or cirh.stat().st_size == 0:
             verdict.failure = plain_failure(
                 f"the compiler wrote no CIRH for the {graph} graph ({cirh} is empty or missing), "

@@ -6,7 +6,6 @@ done inside a program that goes on. Run through :mod:`mediswift_cs.training.comp
 """
 
 import json
-import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -57,10 +56,12 @@ def trace(request: dict[str, Any], result: Result, make_session: MakeSession) ->
         graph: dataloader_params(request["dataloaders"][graph], graph, params, folder, result)
         for graph in request["graphs"]
     }
+    cluster = params.trainer.init.backend.cluster_config
     import_check = ImportCheck(
-        create_dataloader, [loader.model_dump() for loader in loaders.values()]
+        create_dataloader,
+        [loader.model_dump() for loader in loaders.values()],
+        (cluster.python_paths if cluster is not None else None) or [],
     )
-    put_native_compiler_first()
     backend_params = params.trainer.init.backend.model_copy(
         update={"validate_only": True, "compile_only": False}
     )
@@ -92,16 +93,6 @@ def dataloader_params(
     result.data["data"][graph] = "synthetic"
     stand_in = write_stand_in_shards(folder / f"{graph}_stand_in_data", loader, params)
     return loader.model_copy(update={"data_dir": str(stand_in)})
-
-
-def put_native_compiler_first() -> None:
-    """Let the backend find its own torch-cirh-opt.
-
-    The script of that name in an environment's bin folder drops the exit status, with which a
-    failed lowering looks like a success.
-    """
-    library = str(Path(cstorch.__file__).parent / "lib")
-    os.environ["PATH"] = os.pathsep.join([library, os.environ.get("PATH", "")])
 
 
 def run_one_step(session: Session, graph: str, loader: DataLoaderParams) -> None:

@@ -1,5 +1,6 @@
 """Which backend a run gets, and the settings that only it has."""
 
+import os
 from pathlib import Path
 
 import cerebras.pytorch as cstorch
@@ -23,6 +24,16 @@ def check_device(device: str, params: BackendParams) -> None:
         )
 
 
+def put_native_compiler_first() -> None:
+    """Let the CSX backend find its own torch-cirh-opt on PATH.
+
+    The script of that name in an environment's bin folder drops the exit status, with which a
+    failed lowering looks like a success; and without an active environment there is none.
+    """
+    library = str(Path(cstorch.__file__).parent / "lib")
+    os.environ["PATH"] = os.pathsep.join([library, os.environ.get("PATH", "")])
+
+
 def create_backend(device: str, params: BackendParams, artifact_dir: Path) -> cstorch.backend:
     """The one backend of this process, for a device that check_device has let through."""
     if device == "CPU":
@@ -38,6 +49,7 @@ def create_backend(device: str, params: BackendParams, artifact_dir: Path) -> cs
             sync_batchnorm=params.sync_batchnorm,
         )
     assert device == "CSX"
+    put_native_compiler_first()
     cluster = {} if params.cluster_config is None else params.cluster_config.model_dump()
     given = {key: value for key, value in cluster.items() if value is not None}
     return cstorch.backend(

@@ -1,5 +1,6 @@
 """What one traced batch does not show about the input: the other batches, and the workers."""
 
+import os
 import pickle
 import subprocess
 import sys
@@ -32,7 +33,13 @@ class ImportCheck:
     cluster, which share nothing with this process, can call it.
     """
 
-    def __init__(self, function: Callable[..., Any], arguments: list[dict[str, Any]]) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        arguments: list[dict[str, Any]],
+        python_paths: Sequence[str] = (),
+    ) -> None:
+        """``python_paths`` are the folders that the cluster puts on its workers' path."""
         self.error: str | None = None
         self.process: subprocess.Popen[bytes] | None = None
         try:
@@ -43,12 +50,14 @@ class ImportCheck:
         stdin = tempfile.TemporaryFile()  # noqa: SIM115
         stdin.write(payload)
         stdin.seek(0)
+        paths = [*python_paths, *filter(None, [os.environ.get("PYTHONPATH")])]
         self.process = subprocess.Popen(
             [sys.executable, "-c", WORKER_PROGRAM],
             stdin=stdin,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             cwd=tempfile.gettempdir(),
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         )
         stdin.close()
 

@@ -1,0 +1,160 @@
+"""``run.py --validate_only`` and its neighbours from the command line."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from mediswift_cs.run import main
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def run_py(*arguments: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(REPOSITORY / "run.py"), *arguments],
+        cwd=folder,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def params(toy_raw: dict[str, Any], tmp_path: Path) -> Path:
+    file = tmp_path / "toy.yaml"
+    file.write_text(yaml.safe_dump(toy_raw))
+    return file
+
+
+def test_pass_prints_one_block_and_writes_json(params: Path, tmp_path: Path) -> None:
+    """The real data is read; a wrong compiler that comes first on PATH is not used."""
+    wrong = tmp_path / "wrong"
+    wrong.mkdir()
+    (wrong / "torch-cirh-opt").write_text("#!/bin/sh\nexit 0\n")
+    (wrong / "torch-cirh-opt").chmod(0o755)
+    done = run_py(
+        *("--params", params.name, "--validate_only", "--json", "found.json", "--model_dir", "out"),
+        folder=tmp_path,
+        PATH=f"{wrong}{os.pathsep}{os.environ['PATH']}",
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found["passed"] is True
+    assert found["failure"] is None
+    assert found["data"] == {"training": "read", "evaluation": "read"}
+    assert found["batches"]["training"]["shapes"]["input_ids"] == [8, 16]
+    assert found["graphs"].keys() == {"training", "evaluation"}
+    assert found["graphs"]["training"]["operations"]["MatMul"] > 10
+    assert found["graphs"]["training"]["num_sparsity_hints"] == 3 * 12
+    assert [group["sparsity"] for group in found["sparsity"]] == [0.75, 0.75, 0.75]
+    flops = found["training_flops"]
+    assert flops["tokens"] == 12 * 8 * 16
+    assert flops["dense_run"] == flops["dense_per_sequence"] * 12 * 8
+    assert flops["sparse_run"] < flops["dense_run"]
+    assert found["wall_seconds"] > 1
+    assert found["peak_bytes"] > 2e8
+    for path in found["artifacts"].values():
+        assert Path(path).is_file()
+    for expected in (
+        "PASSED",
+        "kernel matching, memory and placement",
+        "8 x 16, int32",
+        f"{found['num_parameters']:,}",
+        found["graphs"]["training"]["sha256"],
+        "cirh.mlir",
+    ):
+        assert expected in done.stdout
+    assert not list(tmp_path.rglob("checkpoint_*")), "nothing was trained"
+
+
+def test_eval_mode_compiles_the_evaluation_graph_alone(params: Path, tmp_path: Path) -> None:
+    done = run_py(
+        *("CSX", "--params", params.name, "--validate_only", "--mode", "eval"),
+        *("--json", "found.json"),
+        folder=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found["graphs"].keys() == {"evaluation"}
+    operations = found["graphs"]["evaluation"]["operations"]
+    assert "GeluGrad" not in operations, "control: there is no backward pass"
+    assert any("--mode train" in line for line in found["not_proved"])
+
+
+def test_absent_data_is_said(toy_raw: dict[str, Any], tmp_path: Path) -> None:
+    for loader in ("train_dataloader", "val_dataloader"):
+        toy_raw["trainer"]["fit"][loader]["data_dir"] = "nowhere"
+    (tmp_path / "toy.yaml").write_text(yaml.safe_dump(toy_raw))
+    done = run_py("--params", "toy.yaml", "--validate_only", "--mode", "train", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "zeros of the same shape stood in for it" in done.stdout
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_wrong_data_is_wrong_input(params: Path, toy_raw: dict[str, Any], tmp_path: Path) -> None:
+    toy_raw["trainer"]["fit"]["train_dataloader"]["tokenizer_sha256"] = "b" * 64
+    params.write_text(yaml.safe_dump(toy_raw))
+    done = run_py("--params", params.name, "--validate_only", "--mode", "train", folder=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("error: the shards must be made with one")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["CPU", "--validate_only"], "--validate_only compiles for CSX, got device CPU"),
+        (["--validate_only", "--compile_only"], "got both --compile_only and --validate_only"),
+        (["--validate_only", "--num_csx", "9"], "batch_size: got 8, allowed: at least num_csx 9"),
+        (["--validate_only", "--mount_dirs", "nowhere"], "mount_dirs.0: got 'nowhere'"),
+        (["--validate_only", "--python_paths", "nowhere"], "python_paths.0: got 'nowhere'"),
+        (["--json", "found.json"], "belongs to --validate_only"),
+    ],
+)
+def test_wrong_input_is_found_before_anything_is_compiled(
+    arguments: list[str],
+    message: str,
+    params: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([*arguments, "--params", str(params)]) == 2
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [params]
+
+
+def test_unwritable_model_dir_is_wrong_input(
+    params: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    arguments = ["--validate_only", "--model_dir", str(tmp_path / "file")]
+    assert main(["--params", str(params), *arguments]) == 2
+    assert "cannot write to --model_dir" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", [[], ["--compile_only"]])
+@pytest.mark.parametrize("name", ["mediswift_xl_75.yaml", "toy"])
+def test_without_a_cluster_one_sentence_and_nothing_written(
+    option: list[str],
+    name: str,
+    params: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CSCONFIG_PATH", str(tmp_path / "no_cluster"))
+    file = str(params) if name == "toy" else name
+    assert main(["CSX", "--params", file, *option]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    for way_on in ("run.py CPU", "--validate_only", "--mgmt_address"):
+        assert way_on in line
+    assert list(tmp_path.iterdir()) == [params]

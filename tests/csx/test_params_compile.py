@@ -1,0 +1,78 @@
+"""Every shipped params file compiles, to the graph that is recorded."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mediswift_cs.params.load import load_params, shipped_files
+from mediswift_cs.params.weights import num_parameters
+from mediswift_cs.training.cirh import differences, summary_from_json
+from mediswift_cs.training.compile_check import validate
+
+GOLDEN = Path(__file__).parent / "golden"
+REFRESH = "python tests/csx/refresh_golden.py"
+FILES = list(shipped_files())
+QUICK = {
+    "mediswift_tiny_dense.yaml",
+    "mediswift_tiny_75.yaml",
+    "mediswift_xl_75.yaml",
+    "finetuning/mediswift_tiny_pubmedqa.yaml",
+}
+
+# What ModelZoo 2.10's own GPT-3 lowers to, sparse training step: the operations that are known to
+# have kernels for this kind of model.
+# fmt: off
+KNOWN_OPERATIONS = {
+    "Add", "Arange", "BroadcastInDim", "Cast", "Clamp", "Compare", "Concat", "Const", "Cos",
+    "Div", "DotGeneral", "Gather", "Gelu", "GeluGrad", "L2Norm", "LayerNorm", "LayerNormGrad",
+    "MatMul", "Mul", "Reciprocal", "Reduce", "Reshape", "ScatterNd", "Select", "Softmax",
+    "SparseSoftmaxCrossEntropyWithLogits", "Sqrt", "Sub", "Transpose",
+}
+# fmt: on
+
+
+def marked(names: list[str]) -> list[object]:
+    return [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in names]
+
+
+@pytest.mark.parametrize("name", marked([name for name in FILES if "/" not in name]))
+def test_pretraining_graphs_are_the_recorded_ones(name: str, tmp_path: Path) -> None:
+    loaded = load_params(name, check_data="none")
+    verdict = validate(loaded, mode="train_and_eval", model_dir=tmp_path)
+    assert verdict.failure is None, verdict.failure
+    assert verdict.trace["num_parameters"] == num_parameters(loaded.params.trainer.init.model)
+    assert set(verdict.graphs["training"].operations) <= KNOWN_OPERATIONS
+
+    golden = json.loads((GOLDEN / f"{Path(name).stem}.json").read_text())
+    assert verdict.trace["cerebras_pytorch"] == golden["cerebras_pytorch"], REFRESH
+    assert verdict.graphs.keys() == golden["graphs"].keys()
+    for graph, found in verdict.graphs.items():
+        changes = differences(summary_from_json(golden["graphs"][graph]), found)
+        assert not changes, "\n".join(
+            [f"the {graph} graph of {name} changed:", *changes, f"if that is meant: {REFRESH}"]
+        )
+
+
+@pytest.mark.parametrize("name", marked([name for name in FILES if "/" in name]))
+def test_finetuning_params_compile(name: str, tmp_path: Path) -> None:
+    loaded = load_params(name, check_data="none")
+    verdict = validate(loaded, mode="train_and_eval", model_dir=tmp_path)
+    assert verdict.failure is None, verdict.failure
+    assert verdict.graphs["training"].num_sparsity_hints == 0, "fine-tuning is dense"
+    assert verdict.graphs.keys() == {"training", "evaluation"}
+
+
+def test_every_pretraining_file_is_recorded() -> None:
+    recorded = {file.stem for file in GOLDEN.glob("*.json")}
+    assert recorded == {Path(name).stem for name in FILES if "/" not in name}
+
+
+def test_records_of_sparse_files_hold_three_annotations_a_mask() -> None:
+    for file in GOLDEN.glob("*.json"):
+        golden = json.loads(file.read_text())
+        layers = load_params(
+            f"{file.stem}.yaml", check_data="none"
+        ).params.trainer.init.model.num_hidden_layers
+        expected = 0 if file.stem.endswith("dense") else 3 * 6 * layers
+        assert golden["graphs"]["training"]["num_sparsity_hints"] == expected, file.name
