@@ -29,23 +29,33 @@ from .small_checkpoints import (
 VIRTUAL = list(range(VOCAB_SIZE, VOCAB_SIZE + NUM_VIRTUAL_TOKENS))
 
 
+def decoder(position: str, *, tied: bool = True) -> DecoderLanguageModel:
+    changes = {"num_virtual_tokens": NUM_VIRTUAL_TOKENS, "position": position}
+    return build_decoder(
+        name="mediswift_finetuning", soft_prompt=changes, share_embedding_weights=tied
+    )
+
+
 def with_prompt(path: Path, position: str, *, tied: bool = True) -> tuple[Path, torch.Tensor]:
-    changes = {"share_embedding_weights": tied}
-    state = state_of(build_decoder(**changes))
-    prompt = torch.randn(NUM_VIRTUAL_TOKENS, 32, generator=torch.Generator().manual_seed(9))
-    state["model.soft_prompt.weight"] = prompt
+    model = decoder(position, tied=tied)
     noted = {"num_virtual_tokens": NUM_VIRTUAL_TOKENS, "position": position, "init": "random"}
-    return save(path, state, changes, soft_prompt=noted), prompt
+    section = {
+        "name": "mediswift_finetuning",
+        "share_embedding_weights": tied,
+        "soft_prompt": noted,
+    }
+    assert model.soft_prompt is not None
+    source = save(path, state_of(model), section, soft_prompt=noted)
+    return source, model.soft_prompt.weight.detach().clone()
 
 
 def our_logits(ids: list[int], prompt: torch.Tensor, *, tied: bool = True) -> torch.Tensor:
-    """Our decoder with the prompt's rows after its embedding, the head without them."""
-    model: DecoderLanguageModel = build_decoder(share_embedding_weights=tied)
-    head = model.lm_head.weight
-    table = torch.cat([model.embedding_layer.word_embeddings.weight, prompt])
-    positions = model.embedding_layer.position_embeddings.embed.weight
-    states = (table[ids] + positions[: len(ids)])[None]
-    return (model.transformer_decoder(states) @ head.T)[0]
+    """Our own decoder, its prompt's rows replaced by these."""
+    model = decoder("infix", tied=tied)
+    assert model.soft_prompt is not None
+    model.soft_prompt.weight.data.copy_(prompt)
+    logits: torch.Tensor = model(torch.tensor([ids]))[0]
+    return logits
 
 
 def our_generation(ids: list[int], prompt: torch.Tensor, num_tokens: int) -> list[int]:
@@ -156,9 +166,7 @@ def test_the_example_of_the_model_card_runs(
 
 
 def test_position_must_be_known(tmp_path: Path) -> None:
-    state = state_of(build_decoder())
-    state["model.soft_prompt.weight"] = torch.ones(NUM_VIRTUAL_TOKENS, 32)
-    source = save(tmp_path / "a.mdl", state)
+    source = save(tmp_path / "a.mdl", state_of(decoder("infix")))
     with pytest.raises(CheckpointError, match="does not say its position"):
         convert(source, tmp_path / "export", IN_PROCESS)
     params = tmp_path / "params.yaml"

@@ -20,6 +20,8 @@ examples:
   mediswift convert export start.mdl
 """
 
+# What shells report for a process that Ctrl-C ended.
+INTERRUPTED_EXIT_CODE = 130
 _UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
 
@@ -69,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Convert; returns 0, or 1 when the result is not the same model."""
+    """Convert; returns 0, 1 when the result is not the same model, or 130 after Ctrl-C."""
     from mediswift_cs.checkpoints import convert as conversion
     from mediswift_cs.checkpoints import dry_run
 
@@ -97,6 +99,9 @@ def run(args: argparse.Namespace) -> int:
     except conversion.VerificationError as error:
         print(f"error: {error}; nothing was written to {args.target}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on from here", file=sys.stderr)
+        return INTERRUPTED_EXIT_CODE
     for message in result.messages:
         print(message)
     if args.check_sparsity:

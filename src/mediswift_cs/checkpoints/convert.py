@@ -105,7 +105,7 @@ def convert(source: Path, target: Path, options: ConvertOptions) -> Conversion:
     """
     direction = to_huggingface if is_export(source) else to_mdl
     try:
-        return direction(source, target, options)
+        return direction(source, target.absolute(), options)
     except OSError as error:
         reason = error.strerror or str(error)
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
@@ -205,6 +205,7 @@ def _recipe(source: Path, options: ConvertOptions) -> dict[str, Any]:
         "dtype": options.dtype,
         "max_shard_bytes": options.max_shard_bytes,
         "keep_masks": options.keep_masks,
+        "has_tokenizer": options.has_tokenizer,
         "allow_nan": options.allow_nan,
     }
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -179,22 +179,7 @@ def restore_jobs(
     if HEAD in model.regions and model.architecture.share_embedding_weights:
         jobs.append(CompareRegions(name=HEAD, first=words, second=model.regions[HEAD]))
     for rule in model.rules:
-        start = 0
-        for number, part in enumerate(rule.parts):
-            stop = start + part.shape[0]
-            jobs.append(
-                FromSafetensors(
-                    name=part.name or f"{rule.hf_name} part {number}",
-                    source=model.regions[rule.hf_name],
-                    is_transposed=rule.is_transposed,
-                    start=start,
-                    stop=stop,
-                    places=tuple(place(name) for name in _names(rule, part.name)),
-                    allow_nan=allow_nan,
-                    must_be_zero=part.name is None,
-                )
-            )
-            start = stop
+        jobs += _rule_jobs(model.regions[rule.hf_name], rule, place, allow_nan)
     whole = dict(model.masks)
     if model.adapter is not None:
         whole[SOFT_PROMPT] = model.adapter
@@ -211,3 +196,23 @@ def restore_jobs(
         for name, region in whole.items()
     ]
     return jobs
+
+
+def _rule_jobs(
+    source: TensorRegion, rule: Rule, place: Callable[[str], Place], allow_nan: bool
+) -> Iterator[FromSafetensors]:
+    """One job for each part of a tensor of transformers."""
+    start = 0
+    for number, part in enumerate(rule.parts):
+        stop = start + part.shape[0]
+        yield FromSafetensors(
+            name=part.name or f"{rule.hf_name} part {number}",
+            source=source,
+            is_transposed=rule.is_transposed,
+            start=start,
+            stop=stop,
+            places=tuple(place(name) for name in _names(rule, part.name)),
+            allow_nan=allow_nan,
+            must_be_zero=part.name is None,
+        )
+        start = stop

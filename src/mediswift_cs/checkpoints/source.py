@@ -12,10 +12,12 @@ from mediswift_cs.checkpoints.key_map import MASK_SUFFIX, SOFT_PROMPT
 from mediswift_cs.checkpoints.mdl import MdlFile, OpaqueObject, StoredTensor
 from mediswift_cs.checkpoints.model_section import find_model_section
 from mediswift_cs.errors import CheckpointError
+from mediswift_cs.params.soft_prompt import SoftPromptParams
 
 PREFIX = "model."
 
 Position = Literal["prefix", "infix"]
+_DEFAULT_POSITION = SoftPromptParams.model_fields["position"].default
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,8 +146,12 @@ def _soft_prompt(
 ) -> SoftPrompt | None:
     if SOFT_PROMPT not in tensors:
         return None
-    section = _mapping(own.get("soft_prompt")) or _mapping(model_params.get("soft_prompt"))
-    position = section.get("position")
+    section = {
+        **_mapping(model_params.get("soft_prompt")),
+        **_mapping(own.get("soft_prompt")),
+    }
+    # In params, a position that is left out is this one.
+    position = section.get("position", _DEFAULT_POSITION if section else None)
     if position not in ("prefix", "infix"):
         raise CheckpointError(
             f"{path} has a soft prompt, but does not say its position: got {position!r}, "
