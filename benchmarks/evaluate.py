@@ -17,7 +17,6 @@ import torch
 
 MODEL = {
     "name": "mediswift_finetuning",
-    "vocab_size": 50257,
     "max_position_embeddings": 1024,
     "dropout_rate": 0.0,
     "attention_dropout_rate": 0.0,
@@ -29,7 +28,7 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--pubmedqa", type=Path, required=True, help="folder of ori_pqal.json")
-    parser.add_argument("--tokenizer", type=Path, required=True, help="GPT-2's tokenizer")
+    parser.add_argument("--tokenizer", type=Path, required=True, help="its file or folder")
     parser.add_argument("--num-items", type=int, default=500)
     parser.add_argument("--hidden-size", type=int, default=256)
     parser.add_argument("--num-layers", type=int, default=6)
@@ -90,6 +89,7 @@ def run(args: argparse.Namespace, folder: Path) -> None:
     )
     data = read_prompt_data(folder / "data")
     shape = {
+        "vocab_size": data.layout.vocab_size,
         "hidden_size": args.hidden_size,
         "num_hidden_layers": args.num_layers,
         "num_heads": args.hidden_size // 64,
