@@ -9,10 +9,10 @@ from mediswift_cs.data.processors import make_processor
 from mediswift_cs.errors import CheckpointError, ConfigError
 from mediswift_cs.params.load import LoadedParams
 from mediswift_cs.params.schema import DataLoaderParams, Params
-from mediswift_cs.training import checkpoint
+from mediswift_cs.training import checkpoint, ranks
 from mediswift_cs.training.device import check_device, create_backend
 from mediswift_cs.training.evaluate import evaluate
-from mediswift_cs.training.journal import Journal, configure_logging
+from mediswift_cs.training.journal import configure_logging, open_journal
 from mediswift_cs.training.loop import (
     InterruptedRunError,
     Trainer,
@@ -22,7 +22,7 @@ from mediswift_cs.training.loop import (
 )
 from mediswift_cs.training.plan import ignored_callbacks
 from mediswift_cs.training.session import Session
-from mediswift_cs.training.warm_start import is_new_start
+from mediswift_cs.training.warm_start import asks_for_weights_only, is_new_start
 
 LOGGER = logging.getLogger("mediswift_cs")
 
@@ -62,6 +62,8 @@ def start(loaded: LoadedParams, options: RunOptions) -> int:
 
 def prepare_model_dir(model_dir: Path) -> Path:
     """Make the folder of the run; ConfigError where that is not allowed."""
+    if not ranks.is_main():
+        return model_dir
     try:
         model_dir.mkdir(parents=True, exist_ok=True)
         probe = model_dir / ".write_probe"
@@ -81,13 +83,19 @@ def train(params: Params, raw: dict[str, Any], options: RunOptions) -> int:
         given = Path(fit.ckpt_path)
     autoload = params.trainer.init.checkpoint.autoload_last_checkpoint and fit.loads_newest
     path = choose_checkpoint(options.model_dir, given) if autoload or given else None
-    record_origin(options.model_dir, given)
+    if ranks.is_main():
+        record_origin(options.model_dir, given)
     trainer = Trainer(params, options.model_dir, raw)
     if path is not None:
         if is_new_start(params.trainer.init, path, options.model_dir):
             trainer.start_from(path)
         else:
             trainer.load(path)
+    elif asks_for_weights_only(params.trainer.init):
+        LOGGER.warning(
+            "no --checkpoint_path: the params ask for the weights of one, and the run starts from "
+            "random weights instead"
+        )
     plan = trainer.plan()
     if trainer.step >= plan.last_step:
         LOGGER.info("nothing left to train: step %d of %d is done", trainer.step, plan.last_step)
@@ -137,7 +145,7 @@ def score(params: Params, options: RunOptions) -> int:
         step = int(state.get("global_step", 0))
         tokenizer = (state.get("mediswift") or {}).get("tokenizer_sha256")
         LOGGER.info("evaluating %s", path)
-        journal = Journal(options.model_dir, first_step=step, last_step=step, log_steps=1)
+        journal = open_journal(options.model_dir, first_step=step, last_step=step, log_steps=1)
         with journal:
             for number, val_params in enumerate(sets):
                 check_tokenizer(val_params, tokenizer, path)

@@ -1,0 +1,95 @@
+"""Unlabelled questions, answered by a model."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mediswift_cs.cli import main
+from mediswift_cs.corpora.document import Document
+from mediswift_cs.corpora.documents_file import DocumentsWriter
+from mediswift_cs.errors import CheckpointError
+from mediswift_cs.evaluation.loading import load_model
+from mediswift_cs.evaluation.predict import make_predictor
+from mediswift_cs.evaluation.pseudo_labels import write_pseudo_labelled
+from mediswift_cs.model.finetuning import MediSwiftFineTuningModel
+from mediswift_cs.tasks.prompt_data import PromptSettings, read_prompt_data
+from mediswift_cs.tokens.tokenizer import fingerprint
+from mediswift_cs.training.checkpoint import save_checkpoint
+
+DOCUMENTS = [
+    Document(
+        id=f"pubmed:{number}",
+        text=f"{title}\nMETHODS: Cells of {'mice ' * number}divide.\nCONCLUSIONS: They do.",
+        source="x.xml",
+    )
+    for number, title in enumerate(("Does a cell divide?", "Cells divide.", "Do rats?"), start=1)
+]
+SETTINGS = PromptSettings(max_sequence_length=90, num_virtual_tokens=3)
+
+
+@pytest.fixture
+def checkpoint(
+    tmp_path: Path, toy_model: MediSwiftFineTuningModel, toy_tokenizer: Path, cpu_backend: Any
+) -> Path:
+    path = tmp_path / "checkpoint_1.mdl"
+    state = {
+        "model": {key: value.detach() for key, value in toy_model.state_dict().items()},
+        "mediswift": {"tokenizer_sha256": fingerprint(toy_tokenizer)},
+        "__metadata__": [
+            {"params": {"trainer": {"init": {"model": toy_model.config.model_dump()}}}}
+        ],
+    }
+    save_checkpoint(state, path)
+    return path
+
+
+def test_each_question_gets_the_models_own_answer(
+    tmp_path: Path, checkpoint: Path, toy_tokenizer: Path
+) -> None:
+    counts = write_pseudo_labelled(
+        DOCUMENTS, checkpoint, toy_tokenizer, tmp_path / "out", SETTINGS, val_fraction=0.0
+    )
+    assert counts.documents_read == 3 == sum(counts.by_reason.values())
+    assert counts.by_reason == {"kept": 2, "title_is_no_question": 1}
+    data = read_prompt_data(tmp_path / "out")
+    assert data.options["pseudo_labelled_by"] == "checkpoint_1.mdl"
+    predictor = make_predictor(load_model(checkpoint), data)
+    examples = data.examples("train")
+    assert [e.id for e in examples] == ["pubmed:1", "pubmed:3"]
+    for prediction in predictor.predict(examples, "constrained"):
+        assert prediction.labels == prediction.example.labels
+        assert "They do." not in prediction.example.source
+
+
+def test_another_prompt_or_tokenizer_is_an_error(
+    tmp_path: Path, checkpoint: Path, toy_tokenizer: Path, shared_data: Path
+) -> None:
+    other = PromptSettings(max_sequence_length=90, num_virtual_tokens=4)
+    with pytest.raises(CheckpointError, match="got 4 virtual tokens at infix, allowed: 3 at infix"):
+        write_pseudo_labelled(
+            DOCUMENTS, checkpoint, toy_tokenizer, tmp_path / "out", other, val_fraction=0.0
+        )
+    gpt2 = shared_data / "tokenizers" / "gpt2"
+    with pytest.raises(CheckpointError, match="is another tokenizer than the one"):
+        write_pseudo_labelled(
+            DOCUMENTS, checkpoint, gpt2, tmp_path / "out", SETTINGS, val_fraction=0.0
+        )
+
+
+def test_from_the_command_line(
+    tmp_path: Path, checkpoint: Path, toy_tokenizer: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "docs.jsonl.zst"
+    with DocumentsWriter(path) as writer:
+        for document in DOCUMENTS:
+            writer.write(document)
+    common = ["--tokenizer", str(toy_tokenizer), "--max-sequence-length", "90"]
+    common += ["--num-virtual-tokens", "3", "--val-fraction", "0"]
+    model = ["--checkpoint", str(checkpoint)]
+    output = ["--output", str(tmp_path / "pseudo")]
+    assert main(["pubmedqa", "unlabelled", str(path), *model, *common, *output]) == 0
+    assert "2 kept, 1 title_is_no_question" in capsys.readouterr().out
+    output = ["--output", str(tmp_path / "none")]
+    assert main(["pubmedqa", "artificial", str(path), *common, *output]) == 2
+    assert "no title gave a question" in capsys.readouterr().err
