@@ -12,6 +12,7 @@ from mediswift_cs.cli import main
 from mediswift_cs.errors import ConfigError
 from mediswift_cs.flops import DecoderShape, num_kept, run_flops, shape_of_size
 from mediswift_cs.model import attention
+from mediswift_cs.model.finetuning import build_model
 from mediswift_cs.model.pretraining import MediSwiftModel
 from mediswift_cs.params.schema import ModelParams
 from mediswift_cs.params.sparsity import SparsityParams
@@ -68,6 +69,25 @@ def test_dense_passes_equal_torchs_counter(counted: tuple[MediSwiftModel, int, i
 
     assert (toy_shape(num_hidden_layers=2).training_flops() * BATCH).total != training, "control"
     assert (toy_shape().training_flops(with_softmax=True) * BATCH).total != training, "control"
+
+
+def test_training_a_soft_prompt_alone_saves_the_gradients_of_the_weights(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(attention, "fused_attention", attention.explicit_attention)
+    prompt = {"num_virtual_tokens": 5}
+    changes = {"name": "mediswift_finetuning", "soft_prompt": prompt, "trainable": "soft_prompt"}
+    model = build_model(ModelParams(**(TOY.model_dump() | changes)))
+    ids = torch.randint(0, TOY.vocab_size, (BATCH, LENGTH), dtype=torch.int32)
+    ids[:, :5] = TOY.vocab_size + torch.arange(5)
+    labels = ids.clamp(max=TOY.vocab_size - 1)
+    with FlopCounterMode(display=False) as counter:
+        model(
+            {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": labels}
+        ).backward()
+    expected = toy_shape().training_flops(weights_train=False) * BATCH
+    assert expected.total == counter.get_total_flops()
+    assert expected.total < (toy_shape().training_flops() * BATCH).total
 
 
 @pytest.mark.parametrize("sparsity", [0.5, 0.75, 0.3, 0.9])

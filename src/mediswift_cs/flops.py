@@ -17,8 +17,10 @@ import numpy as np
 from mediswift_cs.errors import ConfigError
 from mediswift_cs.sizes import ModelSize
 
-# Training is a forward and a backward pass, and the backward pass is two products for one.
+# Forward, gradient of the input, gradient of the weight (or of the other factor).
 PASSES_OF_TRAINING = 3
+# The gradients still flow through frozen weights to a soft prompt in front of them.
+PASSES_THROUGH_FROZEN_WEIGHTS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,9 +74,21 @@ class DecoderShape:
             softmax=layers * 3 * self.num_heads * length**2 if with_softmax else 0,
         )
 
-    def training_flops(self, *, with_softmax: bool = False) -> Flops:
-        """The operations of one forward and backward pass over one sequence."""
-        return self.forward_flops(with_softmax=with_softmax) * PASSES_OF_TRAINING
+    def training_flops(self, *, with_softmax: bool = False, weights_train: bool = True) -> Flops:
+        """The operations of one forward and backward pass over one sequence.
+
+        ``weights_train`` is false where only a soft prompt is trained.
+        """
+        forward = self.forward_flops(with_softmax=with_softmax)
+        if weights_train:
+            return forward * PASSES_OF_TRAINING
+        return Flops(
+            projections=forward.projections * PASSES_THROUGH_FROZEN_WEIGHTS,
+            attention_scores=forward.attention_scores * PASSES_OF_TRAINING,
+            feed_forward=forward.feed_forward * PASSES_THROUGH_FROZEN_WEIGHTS,
+            head=forward.head * PASSES_THROUGH_FROZEN_WEIGHTS,
+            softmax=forward.softmax * PASSES_OF_TRAINING,
+        )
 
 
 def num_kept(num_weights: int, sparsity: float) -> int:

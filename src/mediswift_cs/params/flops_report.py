@@ -7,7 +7,7 @@ from typing import Any
 from mediswift_cs.errors import ConfigError
 from mediswift_cs.flops import Flops, run_flops, shape_of_size
 from mediswift_cs.params.load import load_params
-from mediswift_cs.params.training_cost import decoder_shape, num_training_tokens
+from mediswift_cs.params.training_cost import decoder_shape, num_training_tokens, weights_train
 from mediswift_cs.sizes import SIZES, SPARSITY_LEVELS
 
 PAPER_CLAIM = (
@@ -83,7 +83,9 @@ def params_report(name: str, num_tokens: int | None, with_softmax: bool) -> dict
     for kind in ("dense", "sparse"):
         shape = decoder_shape(loaded.params, as_dense=kind == "dense")
         forward = shape.forward_flops(with_softmax=with_softmax)
-        training = shape.training_flops(with_softmax=with_softmax)
+        training = shape.training_flops(
+            with_softmax=with_softmax, weights_train=weights_train(loaded.params)
+        )
         report[kind] = {
             "forward_per_sequence": _counts(forward),
             "training_per_sequence": _counts(training),

@@ -93,6 +93,11 @@ def num_training_tokens(params: Params) -> int | None:
     return num_steps * num_batches * fit.train_dataloader.batch_size * sequence_length(params)
 
 
+def weights_train(params: Params) -> bool:
+    """False where the run trains a soft prompt and leaves all weights as they are."""
+    return params.trainer.init.model.trainable != "soft_prompt"
+
+
 def decoder_shape(params: Params, *, as_dense: bool = False) -> DecoderShape:
     """What the operations of the model depend on; ``as_dense`` leaves the masks out."""
     model = params.trainer.init.model

@@ -8,6 +8,7 @@ from mediswift_cs.params.training_cost import (
     num_training_tokens,
     sequence_length,
     sparse_groups,
+    weights_train,
 )
 from mediswift_cs.params.weights import num_parameters
 from mediswift_cs.training.compile_check import EVALUATION, TRAINING, Verdict
@@ -29,16 +30,14 @@ DATA = {
 def report(loaded: LoadedParams, verdict: Verdict) -> dict[str, Any]:
     """Everything that is known, as plain data."""
     params = loaded.params
-    dense, sparse = (decoder_shape(params, as_dense=as_dense) for as_dense in (True, False))
     tokens = num_training_tokens(params)
     num_sequences = None if tokens is None else tokens // sequence_length(params)
-    flops: dict[str, Any] = {
-        "tokens": tokens,
-        "dense_per_sequence": dense.training_flops().total,
-        "sparse_per_sequence": sparse.training_flops().total,
-        "dense_run": num_sequences and dense.training_flops().total * num_sequences,
-        "sparse_run": num_sequences and sparse.training_flops().total * num_sequences,
-    }
+    flops: dict[str, Any] = {"tokens": tokens}
+    for kind, as_dense in (("dense", True), ("sparse", False)):
+        shape = decoder_shape(params, as_dense=as_dense)
+        total = shape.training_flops(weights_train=weights_train(params)).total
+        flops[f"{kind}_per_sequence"] = total
+        flops[f"{kind}_run"] = num_sequences and total * num_sequences
     return {
         "params": str(loaded.source),
         "passed": verdict.passed,
