@@ -216,9 +216,8 @@ def compare(args: argparse.Namespace, folder: Path) -> None:
     ratio = statistics.median(seconds) / statistics.median(copies)
     peak = max(run.peak_bytes for run in ours)
     print(f"checkpoint: {source.stat().st_size:,} bytes (LZ4), weights: {num_bytes:,} bytes")
-    print(
-        f"mediswift convert:   {spread(seconds)}, peak memory {peak / 1e9:.2f} GB (all processes)"
-    )
+    memory = f"peak memory {peak / 1e9:.2f} GB (all processes)"
+    print(f"mediswift convert:   {spread(seconds)}, {cpu(ours)}, {memory}")
     print(f"plain copy + fsync:  {spread(copies)}")
     print(f"ratio to the copy:   {ratio:.2f} (allowed 2, goal 1.5)")
     if args.skip_modelzoo:
