@@ -4,12 +4,12 @@ It follows cerebras-pytorch's restartable protocol, and keeps its state in the f
 restartable loaders, so that either host continues a checkpoint of the other.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import cerebras.pytorch as cstorch
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from mediswift_cs.errors import CheckpointError
 
@@ -29,6 +29,21 @@ class PaddedDataset(Dataset[Any]):
         if not isinstance(index, int):
             return self.dataset.padding_sample()
         return self.dataset[index]
+
+
+class RowsOfBatches(Sampler[list[Any]]):
+    """Some rows of each batch of a sampler; all of them unless told otherwise."""
+
+    def __init__(self, sampler: Any) -> None:
+        self.sampler = sampler
+        self.rows = slice(None)
+
+    def __iter__(self) -> Iterator[list[Any]]:
+        for batch in self.sampler:
+            yield batch[self.rows]
+
+    def __len__(self) -> int:
+        return len(self.sampler)
 
 
 class RestartableDataLoader(DataLoader[Any]):
@@ -65,10 +80,21 @@ class RestartableDataLoader(DataLoader[Any]):
         generator = torch.Generator()
         generator.manual_seed(shuffle_seed or 0)
         super().__init__(
-            PaddedDataset(dataset), batch_sampler=sampler, generator=generator, **kwargs
+            PaddedDataset(dataset),
+            batch_sampler=RowsOfBatches(sampler),
+            generator=generator,
+            **kwargs,
         )
         self.identity = dict(identity)
         self._previous_samples_streamed = 0
+
+    def take_rows(self, first: int, last: int) -> None:
+        """Give the rows from ``first`` up to ``last``, not included, of each batch only.
+
+        Positions go on counting the samples of whole batches.
+        """
+        assert isinstance(self.batch_sampler, RowsOfBatches)
+        self.batch_sampler.rows = slice(first, last)
 
     def position(self, samples_streamed: int) -> dict[str, Any]:
         """The state after ``samples_streamed`` samples of the whole run."""
@@ -113,5 +139,5 @@ class RestartableDataLoader(DataLoader[Any]):
                         f"--checkpoint_path in a new --model_dir to train on other data"
                     )
         self._previous_samples_streamed = int(state_dict["samples_streamed"])
-        assert isinstance(self.batch_sampler, cstorch.utils.data.DistributedSampler)
-        self.batch_sampler.set_state(self._previous_samples_streamed)
+        assert isinstance(self.batch_sampler, RowsOfBatches)
+        self.batch_sampler.sampler.set_state(self._previous_samples_streamed)

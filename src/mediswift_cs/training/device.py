@@ -10,10 +10,12 @@ from cerebras.appliance.cluster_config import ClusterConfig
 from mediswift_cs.errors import ConfigError
 from mediswift_cs.params.schema import BackendParams
 from mediswift_cs.training.cluster import require_cluster
+from mediswift_cs.training.ranks import check_ranks
 
 
 def check_device(device: str, params: BackendParams) -> None:
     """Raise ConfigError where this machine cannot run on the device; nothing is written before."""
+    check_ranks(device, params)
     if device == "CSX":
         require_cluster(params)
     if device == "GPU" and not torch.cuda.is_available():

@@ -7,6 +7,7 @@ import cerebras.pytorch as cstorch
 from torch import Tensor
 from tqdm import tqdm
 
+from mediswift_cs.training import ranks
 from mediswift_cs.training.journal import perplexity
 from mediswift_cs.training.session import Session
 
@@ -42,12 +43,19 @@ def evaluate(
         dynamic_ncols=True,
         disable=not sys.stderr.isatty(),
     ):
-        accumulate(*session.evaluation_step(batch))
+        loss, num_tokens = session.evaluation_step(batch)
+        if ranks.num_ranks() > 1:
+            # A closure's arguments are averaged over GPUs in place, which integers cannot be.
+            num_tokens = num_tokens.float()
+        accumulate(loss, num_tokens)
     session.model.train()
-    loss = totals["loss"] / totals["tokens"]
+    if not ranks.is_main():
+        # Closures run on one rank only; each rank has seen every sample.
+        return {}
+    mean_loss = totals["loss"] / totals["tokens"]
     return {
-        "val_loss": loss,
-        "val_perplexity": perplexity(loss),
+        "val_loss": mean_loss,
+        "val_perplexity": perplexity(mean_loss),
         "val_accuracy": float(session.metrics.accuracy),
         "val_tokens": totals["tokens"],
     }

@@ -13,6 +13,8 @@ from torch.utils.tensorboard.writer import SummaryWriter
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from mediswift_cs.training import ranks
+
 LOGGER = logging.getLogger("mediswift_cs")
 
 METRICS_FILE = "metrics.jsonl"
@@ -20,17 +22,16 @@ LOG_FILE = "run.log"
 
 
 def configure_logging(model_dir: Path) -> None:
-    """Log to standard error and to ``model_dir``/run.log."""
-    LOGGER.setLevel(logging.INFO)
+    """Log to standard error and to ``model_dir``/run.log; other ranks only warn."""
+    LOGGER.setLevel(logging.INFO if ranks.is_main() else logging.WARNING)
     LOGGER.propagate = False
     for handler in list(LOGGER.handlers):
         LOGGER.removeHandler(handler)
         handler.close()
     form = logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    handlers: list[logging.Handler] = [
-        logging.StreamHandler(sys.stderr),
-        logging.FileHandler(model_dir / LOG_FILE, encoding="utf-8"),
-    ]
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    if ranks.is_main():
+        handlers.append(logging.FileHandler(model_dir / LOG_FILE, encoding="utf-8"))
     for handler in handlers:
         handler.setFormatter(form)
         LOGGER.addHandler(handler)
@@ -135,6 +136,37 @@ class Journal:
             f"{values['val_tokens']:,.0f}",
         )
         self._tokens_since_log, self._time_of_log = 0, time.perf_counter()
+
+
+class SilentJournal(Journal):
+    """The journal of the ranks that do not write."""
+
+    def __init__(self) -> None:
+        pass
+
+    def __enter__(self) -> "SilentJournal":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        pass
+
+    def write(self, step: int, values: dict[str, float]) -> None:
+        """Nothing."""
+
+    def train_step(self, step: int, loss: float, learning_rate: float, num_tokens: int) -> None:
+        """Nothing."""
+
+    def evaluation(self, step: int, values: dict[str, float], number: int | None) -> None:
+        """Nothing."""
+
+
+def open_journal(
+    model_dir: Path, *, first_step: int, last_step: int, log_steps: int
+) -> Journal | SilentJournal:
+    """The journal of this rank."""
+    if not ranks.is_main():
+        return SilentJournal()
+    return Journal(model_dir, first_step=first_step, last_step=last_step, log_steps=log_steps)
 
 
 def perplexity(loss: float) -> float:

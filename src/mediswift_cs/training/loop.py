@@ -18,9 +18,9 @@ from mediswift_cs.data.processors import create_dataloader, make_processor
 from mediswift_cs.data.prompts import MediSwiftPromptDataProcessor
 from mediswift_cs.errors import CheckpointError, ConfigError
 from mediswift_cs.params.schema import DataLoaderParams, Params
-from mediswift_cs.training import checkpoint
+from mediswift_cs.training import checkpoint, ranks
 from mediswift_cs.training.evaluate import evaluate
-from mediswift_cs.training.journal import Journal
+from mediswift_cs.training.journal import Journal, open_journal
 from mediswift_cs.training.plan import RunPlan, num_checkpoints_kept, plan_run
 from mediswift_cs.training.session import Session
 from mediswift_cs.training.sparsity import format_sparsity, measure_sparsity
@@ -118,6 +118,13 @@ class Trainer:
             self.processor.check_model(self.init.model)
         self.dataloader = make_dataloader(train_params)
         self.batch_size = train_params.batch_size
+        if ranks.num_ranks() > 1:
+            if self.init.seed is None:
+                raise ConfigError(
+                    "trainer.init.seed: got null, allowed: a number, so that all GPUs draw the "
+                    "same masks"
+                )
+            self.dataloader.dataloader.take_rows(*ranks.share_of_batch(self.batch_size))
         self.step = 0
         self.samples_streamed = 0
 
@@ -200,14 +207,14 @@ class Trainer:
         if not self.backend.is_csx:
             self.session.draw_masks()
         self.log_sparsity("at the start")
-        journal = Journal(
+        journal = open_journal(
             self.model_dir,
             first_step=self.step,
             last_step=plan.last_step,
             log_steps=self.init.logging.log_steps,
         )
         with stop_on_signal() as stop, journal:
-            if self.init.checkpoint.save_initial_checkpoint and self.step == 0:
+            if self.init.checkpoint.save_initial_checkpoint and self.step == 0 and ranks.is_main():
                 self.save()
             for end in plan.segment_ends():
                 self._train_segment(plan, end, journal, stop)
@@ -243,6 +250,11 @@ class Trainer:
         ]
         return cstorch.utils.data.Schedule(ranges)
 
+    def _is_stopped(self, stop: StopRequest) -> bool:
+        """Whether any rank was asked to stop; the ranks have to ask together."""
+        asked = stop.signal_name is not None
+        return asked if self.backend.is_csx else ranks.any_rank(asked, self.backend.torch_device)
+
     def _train_segment(self, plan: RunPlan, end: int, journal: Journal, stop: StopRequest) -> None:
         """Train up to step ``end``; raises InterruptedRunError once a stop is asked for."""
         session, accumulated = self.session, self.session.num_accumulated
@@ -269,7 +281,7 @@ class Trainer:
         losses: list[Tensor] = []
         for index, batch in enumerate(executor):
             # Asked at the top, where the closures of the step before have run.
-            if stop.signal_name and index % accumulated == 0 and not self.backend.is_csx:
+            if index % accumulated == 0 and not self.backend.is_csx and self._is_stopped(stop):
                 break
             update = (index + 1) % accumulated == 0
             losses.append(session.training_step(batch, update))
@@ -279,9 +291,16 @@ class Trainer:
             self.step += 1
             assert session.optimizer is not None
             loss = losses[0] if accumulated == 1 else torch.stack(losses).mean()
-            report(loss, session.optimizer.param_groups[0]["lr"])
+            learning_rate = session.optimizer.param_groups[0]["lr"]
+            if not self.backend.is_csx:
+                # Copies, because a closure's arguments are averaged over GPUs in place. On CSX
+                # nothing may be computed outside the traced step.
+                loss, learning_rate = loss.clone(), torch.as_tensor(learning_rate).clone()
+            report(loss, learning_rate)
             losses = []
             save()
-        if stop.signal_name and self.step < plan.last_step:
+        if self.step < plan.last_step and self._is_stopped(stop):
             path = checkpoint.checkpoint_path(self.model_dir, self.step)
-            raise InterruptedRunError(path if path.exists() else self.save())
+            if ranks.is_main() and not path.exists():
+                self.save()
+            raise InterruptedRunError(path)

@@ -11,6 +11,7 @@ from mediswift_cs.model.decoder import PositionEmbedding
 from mediswift_cs.model.finetuning import build_model
 from mediswift_cs.model.loss import mean_loss_per_token
 from mediswift_cs.params.schema import Params, PrecisionParams
+from mediswift_cs.training import ranks
 from mediswift_cs.training.optimizer import configure_optimizer
 from mediswift_cs.training.precision import Precision
 from mediswift_cs.training.schedulers import configure_scheduler
@@ -111,6 +112,8 @@ class Session:
         if update:
             if self.sparsity is not None and not self.backend.is_csx:
                 mask_gradients(self.model)
+            if ranks.num_ranks() > 1:
+                ranks.average_gradients(self.model.parameters())
             self.precision.optimizer_step(self.optimizer)
             self.optimizer.zero_grad()
             for scheduler in self.schedulers:
