@@ -17,6 +17,7 @@ LAYER = {
     "tokens": 2,
     "tasks": 2,
     "params": 3,
+    "prepare": 4,
     "model": 4,
     "checkpoints": 5,
     "data": 5,

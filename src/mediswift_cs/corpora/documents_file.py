@@ -19,6 +19,12 @@ _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _CHUNK = 1 << 17
 
 
+def document_line(document: Document) -> bytes:
+    """A document as a line of JSON, with its line end."""
+    line = json.dumps(asdict(document), ensure_ascii=False, separators=(",", ":"))
+    return line.encode("utf-8") + b"\n"
+
+
 class DocumentsWriter:
     """Appends documents to a new ``.jsonl.zst`` file; the same documents give the same bytes."""
 
@@ -34,8 +40,7 @@ class DocumentsWriter:
 
     def write(self, document: Document) -> None:
         """Append one document as one line."""
-        line = json.dumps(asdict(document), ensure_ascii=False, separators=(",", ":"))
-        self.write_line(line.encode("utf-8") + b"\n")
+        self.write_line(document_line(document))
 
     def write_line(self, line: bytes) -> None:
         """Append a line that another documents file holds."""
@@ -99,11 +104,20 @@ def read_documents(path: Path) -> Iterator[Document]:
         DataError: as :func:`read_lines`, or a line is not a document.
     """
     for number, line in enumerate(read_lines(path), start=1):
-        try:
-            content = json.loads(line)
-        except ValueError as error:
-            raise DataError(f"line {number} of {path} is not JSON: {error}") from error
-        yield _document(content, number, path)
+        yield parse_document(line, number, path)
+
+
+def parse_document(line: bytes, number: int, path: Path) -> Document:
+    """The document of one line; ``number`` and ``path`` say where it stands, in errors.
+
+    Raises:
+        DataError: the line is not a document.
+    """
+    try:
+        content = json.loads(line)
+    except ValueError as error:
+        raise DataError(f"line {number} of {path} is not JSON: {error}") from error
+    return _document(content, number, path)
 
 
 def _document(content: Any, number: int, path: Path) -> Document:

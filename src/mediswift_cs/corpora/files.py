@@ -50,14 +50,18 @@ def find_files(inputs: Iterable[Path], suffixes: Sequence[str]) -> list[tuple[Pa
     return sorted(found.values(), key=lambda file: (file[0].name, file[1]))
 
 
-def describe_files(files: Sequence[tuple[Path, str]]) -> list[InputFile]:
+def describe_files(files: Sequence[tuple[Path, str]], *, quiet: bool = False) -> list[InputFile]:
     """Size and md5 of each file, compared with the ``.md5`` file beside it where there is one.
+
+    Args:
+        quiet: show no progress.
 
     Raises:
         DataError: a file cannot be read, or its md5 is not the one beside it.
     """
     described = []
-    for path, name in tqdm(files, desc="checksums", unit="file", disable=None, leave=False):
+    disable = True if quiet else None
+    for path, name in tqdm(files, desc="checksums", unit="file", disable=disable, leave=False):
         try:
             with path.open("rb") as file:
                 md5 = hashlib.file_digest(file, "md5").hexdigest()

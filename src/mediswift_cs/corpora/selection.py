@@ -1,7 +1,10 @@
-"""Which PubMed records become documents, and the reason for each that does not."""
+"""Which records and articles become documents, and the reason for each that does not."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mediswift_cs.corpora.licence import COMMERCIAL, NON_COMMERCIAL, OTHER
+from mediswift_cs.corpora.pmc import Article
 from mediswift_cs.corpora.pubmed import Record
 
 # What becomes of a record: exactly one of these, so the counts add up to the records read.
@@ -55,3 +58,56 @@ class Selection:
         if not record.abstract and not record.title:
             return "empty_text"
         return "kept"
+
+
+# What becomes of an article of PMC: exactly one of these.
+ARTICLE_OUTCOMES = (
+    "kept",
+    "no_id",
+    "licence_commercial",
+    "licence_non_commercial",
+    "licence_other",
+    "retracted",
+    "retraction_notice",
+    "erratum",
+    "expression_of_concern",
+    "not_english",
+    "no_body",
+)
+_LICENCE_OUTCOME = {
+    COMMERCIAL: "licence_commercial",
+    NON_COMMERCIAL: "licence_non_commercial",
+    OTHER: "licence_other",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArticleSelection:
+    """The choices of the user; by default only what may be used commercially is kept.
+
+    Attributes:
+        licences: the classes that are kept, of :data:`~.licence.LICENCE_CLASSES`.
+        other_languages: keep articles in other languages than English. (An article that states no
+            language is always kept.)
+        retracted: keep retracted articles.
+        notices: keep retraction notices, errata and expressions of concern.
+    """
+
+    licences: Sequence[str] = (COMMERCIAL,)
+    other_languages: bool = False
+    retracted: bool = False
+    notices: bool = False
+
+    def outcome(self, article: Article) -> str:
+        """``"kept"``, or the first reason to leave the article out."""
+        if article.id is None:
+            return "no_id"
+        if article.licence.licence_class not in self.licences:
+            return _LICENCE_OUTCOME[article.licence.licence_class]
+        if article.is_retracted and not self.retracted:
+            return "retracted"
+        if article.notice is not None and not self.notices:
+            return article.notice
+        if article.language not in (None, "en") and not self.other_languages:
+            return "not_english"
+        return "kept" if article.body else "no_body"

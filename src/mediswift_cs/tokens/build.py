@@ -6,6 +6,8 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 from tokenizers import Tokenizer
 from tqdm import tqdm
 
@@ -16,6 +18,7 @@ from mediswift_cs.tokens.shards import (
     MANIFEST_NAME,
     SPLITS,
     Manifest,
+    SplitEntry,
     TokenizerEntry,
     read_manifest,
 )
@@ -138,31 +141,60 @@ def _existing(output: Path, planned: Manifest, *, overwrite: bool) -> Manifest |
 
 def _write(source: TextSource, tokenizer: Tokenizer, planned: Manifest, folder: Path) -> Manifest:
     val_fraction = float(planned.options["val_fraction"])
-    counts = Counter(documents_read=0, kept=0, empty_text=0)
-    with ExitStack() as stack:
-        writers = {
-            name: stack.enter_context(
-                SplitWriter(
-                    folder / name,
-                    planned.tokenizer,
-                    max_sequence_length=planned.max_sequence_length,
-                    samples_per_shard=int(planned.options["samples_per_shard"]),
-                )
-            )
-            for name in (SPLITS if val_fraction else SPLITS[:1])
-        }
-        for batch in _batches(_progress(source)):
-            _add_batch(batch, tokenizer, writers, counts, val_fraction)
-        _check_splits(writers, counts, val_fraction)
-        splits = {name: writer.finish() for name, writer in writers.items()}
+    splits, token_counts, counts = write_splits(
+        source,
+        tokenizer,
+        planned.tokenizer,
+        folder,
+        max_sequence_length=planned.max_sequence_length,
+        samples_per_shard=int(planned.options["samples_per_shard"]),
+        val_fraction=val_fraction,
+    )
+    _check_splits(splits, counts, val_fraction)
     if "val" in splits:
-        loss = unigram_loss(writers["train"].token_counts, writers["val"].token_counts)
+        loss = unigram_loss(token_counts["train"], token_counts["val"])
         splits["val"] = replace(splits["val"], unigram_loss=loss)
     save_tokenizer(tokenizer, folder / TOKENIZER_NAME)
     manifest = replace(planned, counts=dict(counts), splits=splits)
     # Last, so that a folder with a manifest is complete even if it is looked at half-way.
     (folder / MANIFEST_NAME).write_text(manifest.to_json(), encoding="utf-8")
     return manifest
+
+
+def write_splits(
+    source: TextSource,
+    tokenizer: Tokenizer,
+    entry: TokenizerEntry,
+    folder: Path,
+    *,
+    max_sequence_length: int,
+    samples_per_shard: int,
+    val_fraction: float,
+    show_progress: bool = True,
+) -> tuple[dict[str, SplitEntry], dict[str, npt.NDArray[np.int64]], Counter[str]]:
+    """Tokenize texts into the shards of new folders, one a split, below ``folder``.
+
+    Returns:
+        For each split its totals (maybe of no document), and how often each id occurs, int64
+        [vocab_size]; the texts by what became of them.
+    """
+    counts = Counter(documents_read=0, kept=0, empty_text=0)
+    with ExitStack() as stack:
+        writers = {
+            name: stack.enter_context(
+                SplitWriter(
+                    folder / name,
+                    entry,
+                    max_sequence_length=max_sequence_length,
+                    samples_per_shard=samples_per_shard,
+                )
+            )
+            for name in (SPLITS if val_fraction else SPLITS[:1])
+        }
+        for batch in _batches(_progress(source) if show_progress else source):
+            _add_batch(batch, tokenizer, writers, counts, val_fraction)
+        splits = {name: writer.finish() for name, writer in writers.items()}
+    return splits, {name: writer.token_counts for name, writer in writers.items()}, counts
 
 
 def _progress(source: TextSource) -> Iterator[Text]:
@@ -206,16 +238,14 @@ def _add_batch(
     counts["empty_text"] += len(batch) - num_kept
 
 
-def _check_splits(
-    writers: dict[str, SplitWriter], counts: Counter[str], val_fraction: float
-) -> None:
+def _check_splits(splits: dict[str, SplitEntry], counts: Counter[str], val_fraction: float) -> None:
     if not counts["kept"]:
         raise DataError(
             f"no usable text: {counts['documents_read']} documents read, "
             f"{counts['empty_text']} of them empty"
         )
-    for name, writer in writers.items():
-        if not writer.num_documents:
+    for name, split in splits.items():
+        if not split.num_documents:
             raise DataError(
                 f"no document fell into split {name!r}: got {counts['kept']} documents and "
                 f"--val-fraction {val_fraction:g}; change the fraction (0: no validation split) "

@@ -1,0 +1,81 @@
+"""Articles in tar archives, read as a stream: nothing is ever unpacked to disk."""
+
+import tarfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from mediswift_cs.corpora.xml_stream import MAX_RECORD_BYTES, read_chunks
+from mediswift_cs.errors import DataError
+
+TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
+_XML_SUFFIXES = (".nxml", ".xml")
+
+
+def read_members(
+    path: Path, *, max_bytes: int, max_member_bytes: int = MAX_RECORD_BYTES
+) -> Iterator[tuple[str, bytes | DataError]]:
+    """Yield (name, content) of the XML files of an archive, in its order.
+
+    A member that is no plain file below the archive's root (a link, a device, an absolute name, one
+    with ``..``) or that is too large comes with a DataError that says so instead of its content;
+    folders and files of other kinds are passed over.
+
+    Args:
+        max_bytes: allowed size of the archive, decompressed.
+
+    Raises:
+        DataError: unreadable, cut short, or too large.
+    """
+    try:
+        with path.open("rb") as raw:
+            limited = _Limited(raw, path, max_bytes)
+            with tarfile.open(fileobj=limited, mode="r|") as archive:  # type: ignore[call-overload]
+                for member in archive:
+                    if member.isdir() or not _is_xml(member):
+                        continue
+                    yield member.name, _content(archive, member, path, max_member_bytes)
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        raise DataError(f"{path} is no tar archive, or cut short: {error}") from error
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _is_xml(member: tarfile.TarInfo) -> bool:
+    return member.name.endswith(_XML_SUFFIXES) or not (member.isfile() or member.isdir())
+
+
+def _content(
+    archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path, max_member_bytes: int
+) -> bytes | DataError:
+    name = PurePosixPath(member.name)
+    if not member.isfile():
+        return DataError(f"{path} has {member.name!r}, which is a link or device and not a file")
+    if name.is_absolute() or ".." in name.parts:
+        return DataError(f"{path} has {member.name!r}, which is not below the archive's root")
+    if member.size > max_member_bytes:
+        return DataError(
+            f"{path} has {member.name!r} of {member.size} bytes, allowed are {max_member_bytes}"
+        )
+    file = archive.extractfile(member)
+    assert file is not None
+    return file.read()
+
+
+class _Limited:
+    """A plain or gzip file as tarfile reads it, up to a number of decompressed bytes."""
+
+    def __init__(self, raw: IO[bytes], path: Path, max_bytes: int) -> None:
+        self._chunks = read_chunks(raw, path, None, max_bytes)
+        self._rest = b""
+
+    def read(self, size: int) -> bytes:
+        """Up to ``size`` bytes; fewer at the end only."""
+        parts, missing = [self._rest], size - len(self._rest)
+        while missing > 0 and (chunk := next(self._chunks, b"")):
+            parts.append(chunk)
+            missing -= len(chunk)
+        data = b"".join(parts)
+        self._rest = data[size:]
+        return data[:size]

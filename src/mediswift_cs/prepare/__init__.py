@@ -1,0 +1,1 @@
+"""All of PubMed and PubMed Central -> documents, a tokenizer and shards, in parts that restart."""

@@ -1,0 +1,181 @@
+"""The settings of ``mediswift prepare``, read from YAML and checked before any work."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from mediswift_cs.corpora.clean_document import Cleaning
+from mediswift_cs.corpora.dedup import NearDuplicates
+from mediswift_cs.corpora.pmc import TextOptions
+from mediswift_cs.corpora.selection import ArticleSelection, Selection
+from mediswift_cs.errors import ConfigError
+from mediswift_cs.params.document import read_yaml
+
+# What happens to retracted articles and to notices (retractions, errata, expressions of concern).
+Corrections = Literal["drop_retracted_and_notices", "drop_retracted", "keep_all"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PubmedSettings(_Section):
+    """PubMed records: which files, and which records of them."""
+
+    inputs: tuple[Path, ...] = ()
+    title_only: bool = False
+    other_languages: bool = False
+    corrections: Corrections = "drop_retracted_and_notices"
+
+    def selection(self) -> Selection:
+        """As the reader takes it."""
+        return Selection(
+            title_only=self.title_only,
+            other_languages=self.other_languages,
+            retracted=self.corrections == "keep_all",
+            notices=self.corrections != "drop_retracted_and_notices",
+        )
+
+
+class PmcSettings(_Section):
+    """PMC articles: which files, which licences, and which parts of an article are text."""
+
+    inputs: tuple[Path, ...] = ()
+    licences: tuple[Literal["commercial", "non-commercial", "other"], ...] = ("commercial",)
+    other_languages: bool = False
+    corrections: Corrections = "drop_retracted_and_notices"
+    tables: bool = False
+    references: bool = False
+    back: bool = False
+    files_per_part: int = Field(default=2000, ge=1)
+
+    def selection(self) -> ArticleSelection:
+        """As the reader takes it."""
+        return ArticleSelection(
+            licences=self.licences,
+            other_languages=self.other_languages,
+            retracted=self.corrections == "keep_all",
+            notices=self.corrections != "drop_retracted_and_notices",
+        )
+
+    def text_options(self) -> TextOptions:
+        """As the reader takes it."""
+        return TextOptions(tables=self.tables, references=self.references, back=self.back)
+
+
+class CleanSettings(_Section):
+    """What is taken out of texts."""
+
+    boilerplate: bool = True
+    dehyphenate: bool = True
+
+    def cleaning(self) -> Cleaning:
+        """As the cleaner takes it."""
+        return Cleaning(boilerplate=self.boilerplate, dehyphenate=self.dehyphenate)
+
+
+class DedupSettings(_Section):
+    """Which texts count as the same, and what happens to an abstract beside its full text."""
+
+    exact: bool = True
+    near: bool = True
+    threshold: float = 0.8
+    num_perm: int = 128
+    ngram: int = 5
+    abstracts_of_full_texts: Literal["drop", "keep"] = "drop"
+
+    def near_duplicates(self) -> NearDuplicates:
+        """As :mod:`mediswift_cs.corpora.dedup` takes it."""
+        return NearDuplicates(threshold=self.threshold, num_perm=self.num_perm, ngram=self.ngram)
+
+
+class GuardSettings(_Section):
+    """What must not be in the corpus because models are tested on it.
+
+    ``pmids``: block the articles of the shipped list; ``texts``: benchmark files whose near copies
+    are found.
+    """
+
+    pmids: bool = True
+    pmid_files: tuple[Path, ...] = ()
+    texts: tuple[Path, ...] = ()
+    ngram: int = Field(default=13, ge=1)
+    overlap: float = Field(default=0.5, gt=0, le=1)
+    near_copies: Literal["drop", "report"] = "drop"
+
+
+class TokenizerSettings(_Section):
+    """A tokenizer to take (``path``), or how to train one."""
+
+    path: Path | None = None
+    vocab_size: int = Field(default=28_896, ge=257)
+    min_frequency: int = Field(default=2, ge=1)
+    max_documents: int = Field(default=1_000_000, ge=1)
+
+
+class Hdf5Settings(_Section):
+    """The shards."""
+
+    max_sequence_length: int = Field(default=2048, ge=1)
+    val_fraction: float = Field(default=0.05, ge=0, lt=1)
+    samples_per_shard: int = Field(default=8192, ge=1)
+
+
+class EngineSettings(_Section):
+    """Where the parts are worked on. ``workers`` null: one for each core."""
+
+    name: Literal["process", "dask"] = "process"
+    workers: int | None = Field(default=None, ge=1)
+    scheduler: str | None = None
+
+
+class FetchSettings(_Section):
+    """What to fetch beforehand, as the options of ``mediswift fetch``; null: nothing."""
+
+    pubmed: Path | None = None
+    pmc: Path | None = None
+    pmc_list: Path | None = None
+
+
+class PrepareSettings(_Section):
+    """The whole file. Relative paths are relative to the working directory."""
+
+    output: Path
+    fetch: FetchSettings = FetchSettings()
+    pubmed: PubmedSettings = PubmedSettings()
+    pmc: PmcSettings = PmcSettings()
+    clean: CleanSettings = CleanSettings()
+    dedup: DedupSettings = DedupSettings()
+    guard: GuardSettings = GuardSettings()
+    tokenizer: TokenizerSettings = TokenizerSettings()
+    hdf5: Hdf5Settings = Hdf5Settings()
+    engine: EngineSettings = EngineSettings()
+
+    @field_validator("fetch", "pubmed", "pmc", "guard", mode="before")
+    @classmethod
+    def _empty_section(cls, value: object) -> object:
+        return {} if value is None else value
+
+
+def load_settings(path: Path) -> PrepareSettings:
+    """Read and check a settings file.
+
+    Raises:
+        ConfigError: unreadable, or with one sentence for each wrong setting.
+    """
+    document = read_yaml(path)
+    try:
+        settings = PrepareSettings.model_validate(document)
+        settings.dedup.near_duplicates()
+    except ValidationError as error:
+        problems = [
+            f"{'.'.join(map(str, each['loc']))}: {each['msg']}, got {each['input']!r:.80}"
+            for each in error.errors()
+        ]
+        raise ConfigError(f"{path}: " + "; ".join(problems)) from error
+    if not (settings.pubmed.inputs or settings.pmc.inputs):
+        raise ConfigError(f"{path}: no input: set pubmed.inputs or pmc.inputs")
+    if settings.engine.scheduler and settings.engine.name != "dask":
+        raise ConfigError(f"{path}: engine.scheduler needs engine.name: dask")
+    return settings

@@ -1,0 +1,150 @@
+"""Stage ``dedup``: pairs of near duplicates, band by band, then what becomes of each document."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mediswift_cs.corpora.dedup import (
+    Pairs,
+    equal_pairs,
+    first_of_each_group,
+    group_numbers,
+    partitions,
+    similar_pairs,
+)
+from mediswift_cs.prepare.arrays import save_array
+from mediswift_cs.prepare.clean import TRAITS
+from mediswift_cs.prepare.config import DedupSettings
+from mediswift_cs.prepare.tasks import Result, Task, digest_of
+
+# What becomes of a cleaned document; the number is its status.
+OUTCOMES = (
+    "kept",
+    "retracted",
+    "benchmark_pmid",
+    "copy_of_dropped",
+    "duplicate_id",
+    "abstract_of_full_text",
+    "exact_duplicate",
+    "near_duplicate",
+)
+_NUMBER = {name: number for number, name in enumerate(OUTCOMES)}
+# Their copies must go too, whatever their id is.
+_SPREADING = ("retracted", "benchmark_pmid")
+
+# Band hashes that are sorted at a time, and pairs that are compared: some 100 MB each.
+_LARGEST_PARTITION = 4_000_000
+_PAIRS_AT_A_TIME = 100_000
+
+Status = npt.NDArray[np.uint8]
+
+
+def find_pairs(task: Task) -> Result:
+    """Write int64 [pairs, 2]: documents that share band ``settings["band"]`` and are similar."""
+    band, threshold = task.settings["band"], task.settings["threshold"]
+    all_bands = [np.load(path, mmap_mode="r") for path in task.settings["bands"]]
+    signatures = _Signatures(task.settings["signatures"])
+    found: list[Pairs] = []
+    for num_parts, part in partitions(signatures.num_documents, _LARGEST_PARTITION):
+        hashes, places = [], []
+        for bands, start in zip(all_bands, signatures.starts, strict=True):
+            of_part = np.array(bands[band])
+            inside = np.flatnonzero(of_part % np.uint64(num_parts) == part)
+            hashes.append(of_part[inside])
+            places.append(inside + start)
+        pairs = equal_pairs(np.concatenate(hashes), np.concatenate(places))
+        for start in range(0, len(pairs), _PAIRS_AT_A_TIME):
+            some = pairs[start : start + _PAIRS_AT_A_TIME]
+            first, second = signatures.rows(some[:, 0]), signatures.rows(some[:, 1])
+            found.append(similar_pairs(some, first, second, threshold))
+    (output,) = task.outputs
+    save_array(output, np.concatenate([np.empty((0, 2), np.int64), *found]))
+    return {"content": digest_of(task.key)}
+
+
+class _Signatures:
+    """The signatures of all parts as one array, on disk."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._arrays = [np.load(path, mmap_mode="r") for path in paths]
+        lengths = [len(array) for array in self._arrays]
+        self.num_documents = sum(lengths)
+        self.starts = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
+
+    def rows(self, places: npt.NDArray[np.int64]) -> npt.NDArray[np.uint32]:
+        """uint32 [len(places), num_perm]."""
+        result = np.empty((len(places), self._arrays[0].shape[1]), np.uint32)
+        parts = np.searchsorted(self.starts, places, side="right") - 1
+        for part in np.unique(parts):
+            chosen = parts == part
+            result[chosen] = self._arrays[part][places[chosen] - self.starts[part]]
+        return result
+
+
+def decide(task: Task) -> Result:
+    """Write for each part uint8 [num_documents], the number of each document's outcome."""
+    settings: DedupSettings = task.settings["dedup"]
+    of_parts = [np.load(path) for path in task.settings["traits"]]
+    traits = np.concatenate([np.empty(0, TRAITS), *of_parts])
+    lengths = [len(each) for each in of_parts]
+    is_full_text = np.repeat(np.array(task.settings["is_pmc"], bool), lengths)
+    status = np.zeros(len(traits), np.uint8)
+    is_retracted = np.isin(traits["pmid"], np.load(task.settings["retracted"])) & is_full_text
+    status[is_retracted] = _NUMBER["retracted"]
+    is_blocked = np.isin(traits["pmid"], np.array(task.settings["blocked"], np.int32))
+    status[is_blocked & (traits["pmid"] > 0)] = _NUMBER["benchmark_pmid"]
+    _drop_older_of_one_id(status, traits)
+    if settings.abstracts_of_full_texts == "drop":
+        _drop_abstracts(status, traits, is_full_text)
+    pairs = [np.load(path) for path in task.settings["pairs"]]
+    if settings.exact:
+        pairs.append(equal_pairs(traits["text"], np.arange(len(traits))))
+    _drop_copies(status, traits, is_full_text, group_numbers(len(traits), pairs))
+    counts: Counter[str] = Counter()
+    ends = np.cumsum(lengths)
+    for path, start, end in zip(task.outputs, ends - lengths, ends, strict=True):
+        save_array(path, status[start:end])
+        numbers = np.bincount(status[start:end], minlength=len(OUTCOMES))
+        counts.update(dict(zip(OUTCOMES, numbers.tolist(), strict=True)))
+    return {"counts": dict(counts), "content": digest_of(task.key)}
+
+
+def _drop_older_of_one_id(status: Status, traits: npt.NDArray[Any]) -> None:
+    """Of the documents with one id the highest version counts, of equal ones the last."""
+    order = np.lexsort((np.arange(len(traits)), traits["version"], traits["id"]))
+    is_older = traits["id"][order[:-1]] == traits["id"][order[1:]]
+    older = order[:-1][is_older]
+    status[older[status[older] == 0]] = _NUMBER["duplicate_id"]
+
+
+def _drop_abstracts(
+    status: Status, traits: npt.NDArray[Any], is_full_text: npt.NDArray[np.bool_]
+) -> None:
+    """Of an article whose full text is kept, the abstract is in the corpus already."""
+    has_full_text = traits["pmid"][is_full_text & (status == 0) & (traits["pmid"] > 0)]
+    is_abstract = ~is_full_text & (status == 0) & np.isin(traits["pmid"], has_full_text)
+    status[is_abstract] = _NUMBER["abstract_of_full_text"]
+
+
+def _drop_copies(
+    status: Status,
+    traits: npt.NDArray[Any],
+    is_full_text: npt.NDArray[np.bool_],
+    groups: npt.NDArray[np.int32],
+) -> None:
+    spreads = np.isin(status, [_NUMBER[name] for name in _SPREADING])
+    is_tainted = np.isin(groups, groups[spreads])
+    status[(status == 0) & is_tainted] = _NUMBER["copy_of_dropped"]
+    # A full text stays rather than an abstract, and what is dropped already stands for nobody.
+    rank = np.where(status > 0, 2, np.where(is_full_text, 0, 1)).astype(np.int8)
+    is_first = first_of_each_group(groups, rank)
+    first_text = np.zeros(int(groups.max(initial=-1)) + 1, np.uint64)
+    first_text[groups[is_first]] = traits["text"][is_first]
+    is_copy = (status == 0) & ~is_first
+    is_exact = first_text[groups] == traits["text"]
+    status[is_copy & is_exact] = _NUMBER["exact_duplicate"]
+    status[is_copy & ~is_exact] = _NUMBER["near_duplicate"]

@@ -1,0 +1,67 @@
+"""Stage ``parse``, second step: which of the records of all PubMed parts count."""
+
+from collections import Counter
+
+import numpy as np
+
+from mediswift_cs.corpora.latest import KEPT, SUPERSEDED, LatestRecords
+from mediswift_cs.corpora.selection import OUTCOMES
+from mediswift_cs.prepare.arrays import save_array
+from mediswift_cs.prepare.parse import DELETION
+from mediswift_cs.prepare.tasks import Result, Task, digest_of
+
+_KEPT = OUTCOMES.index("kept")
+_RETRACTED = OUTCOMES.index("retracted")
+
+
+def resolve_parts(task: Task) -> Result:
+    """Write for each part ``uint8 [num_documents]`` (KEPT, SUPERSEDED, DELETED), and RETRACTED.
+
+    ``settings["events"]`` are the parts' events in the order in which PubMed's files apply; the
+    last output gets the PMIDs (int32) whose record that counts is of a retracted article.
+    """
+    latest, counts = LatestRecords(), Counter[str]()
+    deletions = Counter(listed=0, found=0)
+    retracted: set[int] = set()
+    # For each document of a part its line in `latest`, -1 if it was superseded beforehand.
+    lines: list[np.typing.NDArray[np.int64]] = []
+    for path in task.settings["events"]:
+        of_part: list[int] = []
+        for pmid, version, outcome in np.load(path).tolist():
+            if outcome == DELETION:
+                deletions["listed"] += 1
+                deletions["found"] += latest.delete(pmid, version)
+                retracted.discard(pmid)
+                continue
+            is_superseded = latest.is_superseded(pmid, version)
+            if is_superseded:
+                counts[OUTCOMES[outcome]] -= 1
+                counts["superseded"] += 1
+            else:
+                latest.add(pmid, version, written=outcome == _KEPT)
+                (retracted.add if outcome == _RETRACTED else retracted.discard)(pmid)
+            if outcome == _KEPT:
+                of_part.append(-1 if is_superseded else len(latest.status) - 1)
+        lines.append(np.array(of_part, np.int64))
+    for path, of_part_lines in zip(task.outputs[:-1], lines, strict=True):
+        save_array(path, _status(latest, of_part_lines, counts))
+    save_array(task.outputs[-1], np.array(sorted(retracted), np.int32))
+    return {
+        "counts": dict(counts),
+        "deletions": dict(deletions),
+        "content": digest_of(task.key),
+    }
+
+
+def _status(
+    latest: LatestRecords, lines: "np.typing.NDArray[np.int64]", counts: Counter[str]
+) -> "np.typing.NDArray[np.uint8]":
+    status = np.full(len(lines), SUPERSEDED, np.uint8)
+    was_added = lines >= 0
+    status[was_added] = np.frombuffer(bytes(latest.status), np.uint8)[lines[was_added]]
+    later = np.bincount(status[was_added], minlength=3)
+    counts["kept"] -= int(later[1] + later[2])
+    counts["superseded"] += int(later[1])
+    counts["deleted"] += int(later[2])
+    assert later[KEPT] == (status == KEPT).sum()
+    return status
