@@ -6,7 +6,8 @@ Everything that can be checked without torch is checked before torch is imported
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -159,6 +160,18 @@ def load(args: argparse.Namespace, check_data: "CheckData") -> "LoadedParams":
         raise
 
 
+@contextmanager
+def show_stages(title: str) -> Iterator[Callable[[str], None]]:
+    """Say on stderr what is being done: in one moving line of a terminal, else line by line."""
+    if not sys.stderr.isatty():
+        yield lambda stage: print(f"{title}: {stage}", file=sys.stderr)
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(title) as status:
+        yield lambda stage: status.update(f"{title}: {stage}")
+
+
 def validate(args: argparse.Namespace, loaded: "LoadedParams", model_dir: Path) -> int:
     """``--validate_only``: 0 where the model compiles for CSX, 1 where it does not."""
     from mediswift_cs.params.flops_report import write_json
@@ -170,11 +183,10 @@ def validate(args: argparse.Namespace, loaded: "LoadedParams", model_dir: Path) 
             f"--validate_only compiles for CSX, got device {args.device}, allowed: CSX or nothing"
         )
     before = seconds_since_start()
-    print(
-        f"compiling {loaded.source.name} for CSX on this machine (seconds to a minute) ...",
-        file=sys.stderr,
-    )
-    verdict = compile_check.validate(loaded, mode=args.mode, model_dir=model_dir)
+    with show_stages(f"{loaded.source.name} for CSX") as on_stage:
+        verdict = compile_check.validate(
+            loaded, mode=args.mode, model_dir=model_dir, on_stage=on_stage
+        )
     verdict.wall_seconds += before
     found = compile_report.report(loaded, verdict)
     print(compile_report.text(found))

@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
+from mediswift_cs.errors import ConfigError
+from mediswift_cs.params.schema import Params
 from mediswift_cs.run import main
+from mediswift_cs.training.compile_check import graphs_of_mode
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -158,3 +161,46 @@ def test_without_a_cluster_one_sentence_and_nothing_written(
     for way_on in ("run.py CPU", "--validate_only", "--mgmt_address"):
         assert way_on in line
     assert list(tmp_path.iterdir()) == [params]
+
+
+def test_a_file_that_asks_for_it_is_validated_without_the_option(
+    params: Path,
+    toy_raw: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(params.parent)
+    toy_raw["trainer"]["init"]["backend"] |= {"validate_only": True}
+    params.write_text(yaml.safe_dump(toy_raw))
+    # The device that only --validate_only refuses shows which way was taken.
+    assert main(["CPU", "--params", str(params)]) == 2
+    assert "--validate_only compiles for CSX" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("mode", ["eval", "eval_all"])
+def test_evaluation_needs_a_dataloader(mode: Any, toy_raw: dict[str, Any]) -> None:
+    toy = Params.model_validate(toy_raw)
+    assert graphs_of_mode(toy, mode).keys() == {"evaluation"}
+    assert graphs_of_mode(toy, "train").keys() == {"training"}
+    assert graphs_of_mode(toy, "train_and_eval").keys() == {"training", "evaluation"}
+    trainer = toy_raw["trainer"]
+    del trainer["validate"], trainer["validate_all"], trainer["fit"]["val_dataloader"]
+    without = Params.model_validate(toy_raw)
+    with pytest.raises(ConfigError, match=f"--mode {mode} needs data"):
+        graphs_of_mode(without, mode)
+    assert graphs_of_mode(without, "train_and_eval").keys() == {"training"}
+    del trainer["init"]["optimizer"]
+    with pytest.raises(ConfigError, match="--mode train trains"):
+        graphs_of_mode(Params.model_validate(toy_raw), "train")
+
+
+def test_problems_of_file_and_data_are_listed_at_once(
+    params: Path, toy_raw: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    toy_raw["trainer"]["init"]["model"]["num_heads"] = 7
+    toy_raw["trainer"]["fit"]["train_dataloader"]["data_dir"] = "nowhere"
+    params.write_text(yaml.safe_dump(toy_raw))
+    assert main(["--params", str(params), "--engine", "builtin"]) == 2
+    printed = capsys.readouterr().err
+    assert "trainer.init.model.num_heads: got 7" in printed
+    assert "trainer.fit.train_dataloader.data_dir: got 'nowhere'" in printed

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -28,6 +28,7 @@ Mode = Literal["train", "eval", "train_and_eval", "eval_all"]
 TRACE_COMMAND = (sys.executable, "-m", "mediswift_cs.training.compile_trace")
 REQUEST_FILE, RESULT_FILE, LOG_FILE = "request.json", "result.json", "trace.log"
 TRAINING, EVALUATION = "training", "evaluation"
+SECONDS_BETWEEN_LOOKS = 0.1
 
 
 @dataclass(kw_only=True)
@@ -55,8 +56,11 @@ def validate(
     mode: Mode,
     model_dir: Path,
     trace_command: Sequence[str] = TRACE_COMMAND,
+    on_stage: Callable[[str], None] = lambda stage: None,
 ) -> Verdict:
     """Compile the graphs of ``mode`` as far as this machine can.
+
+    ``on_stage`` is told what is being done whenever that changes.
 
     Raises:
         ConfigError, DataError: the params or the data are wrong, which no compiler has to tell.
@@ -78,10 +82,13 @@ def validate(
     verdict = Verdict()
     with PeakMemory() as memory:
         # Source locations make the graphs four times larger, so only a failure pays for them.
-        judge(verdict, run_trace(folder, trace_command, with_locations=False), params, folder)
+        result = run_trace(folder, trace_command, on_stage, with_locations=False)
+        judge(verdict, result, params, folder)
         if verdict.failure and verdict.failure.get("needs_locations"):
             clear_outputs(folder)
-            judge(verdict, run_trace(folder, trace_command, with_locations=True), params, folder)
+            on_stage("compiling again to find the line of the failure")
+            result = run_trace(folder, trace_command, on_stage, with_locations=True)
+            judge(verdict, result, params, folder)
     verdict.peak_bytes = memory.num_bytes
     verdict.wall_seconds = time.monotonic() - started
     return verdict
@@ -137,7 +144,11 @@ def clear_outputs(folder: Path) -> None:
 
 
 def run_trace(
-    folder: Path, trace_command: Sequence[str], *, with_locations: bool
+    folder: Path,
+    trace_command: Sequence[str],
+    on_stage: Callable[[str], None],
+    *,
+    with_locations: bool,
 ) -> dict[str, Any]:
     """Run the tracing process to its end; returns its result and, as ``status``, its exit code."""
     environment = {
@@ -153,14 +164,35 @@ def run_trace(
     unsupported = Path("ltc_unsupported.graph")
     littered = unsupported.exists()
     with (folder / LOG_FILE).open("wb") as log:
-        status = subprocess.run(
-            command, env=environment, stdout=log, stderr=subprocess.STDOUT, check=False
-        ).returncode
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        try:
+            status = follow(process, folder / RESULT_FILE, on_stage)
+        finally:
+            process.kill()
     if unsupported.exists() and not littered:
         shutil.move(unsupported, folder / unsupported)
-    result_file = folder / RESULT_FILE
-    result = json.loads(result_file.read_text()) if result_file.is_file() else {}
-    return {**result, "status": status}
+    return {**read_result(folder / RESULT_FILE), "status": status}
+
+
+def follow(
+    process: subprocess.Popen[bytes], result_file: Path, on_stage: Callable[[str], None]
+) -> int:
+    """Wait for the tracing process and tell its stages; returns its exit code."""
+    stage = None
+    while True:
+        try:
+            return process.wait(timeout=SECONDS_BETWEEN_LOOKS)
+        except subprocess.TimeoutExpired:
+            found = read_result(result_file).get("stage")
+            if found is not None and found != stage:
+                stage = found
+                on_stage(stage)
+
+
+def read_result(result_file: Path) -> dict[str, Any]:
+    """What the tracing process has written so far."""
+    result: dict[str, Any] = json.loads(result_file.read_text()) if result_file.is_file() else {}
+    return result
 
 
 def judge(verdict: Verdict, result: dict[str, Any], params: Params, folder: Path) -> None:

@@ -44,8 +44,10 @@ class Result:
         self.write()
 
     def write(self) -> None:
-        """Replace the file."""
-        self.file.write_text(json.dumps({**self.data, **self.values}))
+        """Replace the file, which is read while this goes on."""
+        partial = self.file.with_suffix(".partial")
+        partial.write_text(json.dumps({**self.data, **self.values}))
+        partial.replace(self.file)
 
 
 def trace(request: dict[str, Any], result: Result, make_session: MakeSession) -> None:
