@@ -5,8 +5,9 @@ from pathlib import Path
 
 HELP = """Pre-train a small sparse model on real PubMed abstracts, on this machine's CPU.
 
-PubMed XML -> documents -> tokenizer -> HDF5 shards -> sparse pre-training -> held-out loss.
-A second call goes on where the first one stopped. About 10 minutes on 2 cores.
+PubMed XML -> documents -> tokenizer -> HDF5 shards -> sparse pre-training -> held-out loss ->
+dense fine-tuning with a soft prompt on yes/no questions -> accuracy -> export for transformers.
+A second call goes on where the first one stopped. At most 15 minutes on 2 cores.
 
 example:
   mediswift demo
@@ -35,6 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-steps", type=int, help="optimizer steps of pre-training (default: the params file's)"
     )
     parser.add_argument(
+        "--finetuning-steps",
+        type=int,
+        help="optimizer steps of fine-tuning (default: the params file's)",
+    )
+    parser.add_argument(
         "--input", type=Path, help="PubMed XML of your own in place of the fetched sample"
     )
 
@@ -48,5 +54,6 @@ def run(args: argparse.Namespace) -> int:
         level=args.level,
         num_records=args.num_records,
         max_steps=args.max_steps,
+        finetuning_steps=args.finetuning_steps,
         source=args.input,
     ).run()

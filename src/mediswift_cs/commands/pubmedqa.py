@@ -5,8 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mediswift_cs.corpora.document import Document
     from mediswift_cs.tasks.prompt_data import Lengths, PromptSettings
-    from mediswift_cs.tokens.shards import Manifest
+    from mediswift_cs.tokens.shards import Manifest, SourceEntry
 
 HELP = """Prepare PubMedQA: prompt shards to train on, JSON lines to evaluate on.
 
@@ -54,6 +57,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="ask half of the titles that allow it for the opposite (answer: no); "
         "not part of PQA-A, whose answers are nearly all yes",
+    )
+    artificial.add_argument(
+        "--matching",
+        action="store_true",
+        help="ask instead whether a title belongs to the text, for a corpus whose titles are no "
+        "statements; a task of this project's own",
     )
     unlabelled = phases.add_parser("unlabelled", help="PQA-U: questions answered by a model")
     _add_documents(unlabelled)
@@ -169,6 +178,8 @@ def _artificial(args: argparse.Namespace) -> int:
     from mediswift_cs.tasks.artificial import write_examples
 
     documents, sources = _read_documents(args)
+    if args.matching:
+        return _matching(args, documents, sources)
     counts = write_examples(
         documents,
         args.tokenizer,
@@ -185,6 +196,32 @@ def _artificial(args: argparse.Namespace) -> int:
         overwrite=args.overwrite,
     )
     print(counts.text())
+    return 0
+
+
+def _matching(
+    args: argparse.Namespace, documents: "Iterable[Document]", sources: "tuple[SourceEntry, ...]"
+) -> int:
+    from collections import Counter
+
+    from mediswift_cs.tasks.artificial import KEPT, LABELS, READ, TASK, write_questions
+    from mediswift_cs.tasks.title_matching import matching_examples
+
+    counts: Counter[str] = Counter({READ: 0, KEPT: 0})
+    result = write_questions(
+        matching_examples(documents, counts, args.limit),
+        counts,
+        args.tokenizer,
+        args.output,
+        prompt_settings(args),
+        val_fraction=args.val_fraction,
+        task=TASK,
+        task_options={"matching": True, "labels": list(LABELS)},
+        labels=LABELS,
+        sources=sources,
+        overwrite=args.overwrite,
+    )
+    print(result.text())
     return 0
 
 

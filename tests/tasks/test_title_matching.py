@@ -1,0 +1,43 @@
+"""Questions that ask whether a title belongs to a text."""
+
+from collections import Counter
+
+from mediswift_cs.corpora.document import Document
+from mediswift_cs.tasks.title_matching import matching_examples
+
+
+def documents(number: int) -> list[Document]:
+    return [
+        Document(id=f"pubmed:{i}", text=f"Title {i}.\nAbstract {i}.", source="test")
+        for i in range(number)
+    ]
+
+
+def test_yes_asks_for_its_own_title_and_no_for_the_one_before() -> None:
+    counts: Counter[str] = Counter()
+    examples = list(matching_examples(documents(400), counts))
+    for example in examples:
+        number = int(example.id.split(":")[1])
+        asked = number if example.labels == ("yes",) else number - 1
+        assert example.head == f"question: is this text about Title {asked}? context:"
+        assert example.context == f" Abstract {number}."
+    labels = Counter(example.labels[0] for example in examples)
+    assert 150 < labels["yes"] < 250
+    assert sum(labels.values()) == counts["kept"]
+
+
+def test_the_counts_add_up() -> None:
+    given = documents(50)
+    given[3] = Document(id="pubmed:3", text="Only a title.", source="test")
+    counts: Counter[str] = Counter()
+    examples = list(matching_examples(given, counts, limit=20))
+    assert len(examples) == 20 == counts["kept"]
+    assert counts["no_abstract"] == 1
+    assert counts.pop("documents_read") == 50 == counts.total()
+
+
+def test_the_same_document_has_the_same_answer_in_any_corpus() -> None:
+    every, odd = documents(60), documents(60)[1::2]
+    first = {e.id: e.labels for e in matching_examples(every, Counter())}
+    second = {e.id: e.labels for e in matching_examples(odd, Counter())}
+    assert all(first[name] == labels for name, labels in second.items() if name in first)
