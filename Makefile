@@ -40,7 +40,7 @@ clean: ## remove the virtual environment (results in demo/ stay)
 $(STAMP): setup.cfg constraints.txt Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || { \
 	  echo "error: Python 3.11 is needed, because cerebras-pytorch has wheels for no other version;" \
-	    "got $$($(PYTHON) --version 2>&1 || echo none). Give its path: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 2; }
+	    "got $$($(PYTHON) --version 2>/dev/null || echo none). Give its path: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@# An environment that is there already only has to be brought up to date.
 	@free=$$(df -Pk . | awk 'NR == 2 {print int($$4 / 1048576)}'); \
 	  if [ ! -x $(BIN)/mediswift ] && [ "$$free" -lt $(NEEDED_GB) ]; then \
