@@ -22,6 +22,7 @@ from mediswift_cs.corpora.ngrams import NGRAM_FUNCTION
 from mediswift_cs.errors import ConfigError, DataError
 from mediswift_cs.prepare import clean, dedup, guard, parse, resolve, tokens
 from mediswift_cs.prepare.config import PrepareSettings
+from mediswift_cs.prepare.dataset_card import CARD, write_card
 from mediswift_cs.prepare.engine import Engine, make_engine
 from mediswift_cs.prepare.parts import Part, find_parts
 from mediswift_cs.prepare.tasks import Result, Task, digest_of
@@ -261,6 +262,7 @@ class Pipeline:
         ]
         results = self._do("guard", tasks)
         self._remove_other_documents()
+        write_card(self.output / "documents")
         if not sum(result["counts"]["kept"] for result in results):
             raise DataError(f"no usable document: {json.dumps(self.counts())}")
 
@@ -273,7 +275,7 @@ class Pipeline:
         expected = {self.documents(part).name.partition(".jsonl")[0] for part in self.parts}
         for path in (self.output / "documents").iterdir():
             name = path.name.removesuffix(".jsonl.zst").removesuffix(".manifest.json")
-            if name not in expected:
+            if name not in expected and path.name != CARD:
                 path.unlink()
 
     def _tokenizer(self) -> None:

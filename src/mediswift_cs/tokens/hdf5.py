@@ -53,6 +53,7 @@ class ShardWriter:
         self._samples_per_shard = samples_per_shard
         self._attributes = attributes
         self._file: Any = None
+        self._dataset: Any = None
         self._shard_max_id = -1
         self._block: Samples = np.empty((self._BLOCK, len(ROWS), self._length), np.int32)
         self._filled = 0
@@ -77,8 +78,9 @@ class ShardWriter:
 
     def _open_shard(self) -> None:
         path = self._folder / f"shard_{len(self.paths):05d}.h5"
-        self._file = h5py.File(path, "x", libver=("v110", "v110"), track_order=False)
-        self._file.create_dataset(
+        self._file = _create_file(path)
+        # Kept open: where HDF5 puts things depends on when a data set is closed.
+        self._dataset = self._file.create_dataset(
             DATASET,
             shape=(0, len(ROWS), self._length),
             maxshape=(None, len(ROWS), self._length),
@@ -99,9 +101,8 @@ class ShardWriter:
             return
         block = self._block[: self._filled]
         start = self.num_samples[-1]
-        dataset = self._file[DATASET]
-        dataset.resize(start + len(block), axis=0)
-        dataset[start:] = block
+        self._dataset.resize(start + len(block), axis=0)
+        self._dataset[start:] = block
         self.num_samples[-1] = start + len(block)
         # The labels hold every id but the first of the stream, the inputs every id but the last.
         self._shard_max_id = max(self._shard_max_id, int(block[:, 0].max()), int(block[:, 2].max()))
@@ -116,8 +117,21 @@ class ShardWriter:
         totals = {"n_examples": self.num_samples[-1], "max_token_id": self._shard_max_id}
         for name, value in sorted({**self._attributes, **totals}.items()):
             self._file.attrs[name] = value
+        self._file.flush()
         self._file.close()
-        self._file = None
+        self._file = self._dataset = None
+
+
+def _create_file(path: Path) -> Any:
+    """A new file whose root group has no time stamps, which h5py.File cannot ask for."""
+    creation = h5py.h5p.create(h5py.h5p.FILE_CREATE)
+    creation.set_obj_track_times(False)
+    access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+    access.set_libver_bounds(h5py.h5f.LIBVER_V110, h5py.h5f.LIBVER_V110)
+    access.set_fclose_degree(h5py.h5f.CLOSE_STRONG)
+    return h5py.File(
+        h5py.h5f.create(bytes(path), h5py.h5f.ACC_EXCL, fcpl=creation, fapl=access)
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,140 @@
+"""A small corpus with everything in it that a stage has to notice."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+RECORD = """<PubmedArticle><MedlineCitation><PMID Version="{version}">{pmid}</PMID><Article>
+<Journal><JournalIssue><PubDate><Year>{year}</Year></PubDate></JournalIssue></Journal>
+<ArticleTitle>{title}</ArticleTitle><Abstract><AbstractText>{abstract}</AbstractText></Abstract>
+<Language>eng</Language><PublicationTypeList><PublicationType>{kind}</PublicationType>
+</PublicationTypeList></Article><MedlineJournalInfo><MedlineTA>J Mice</MedlineTA>
+</MedlineJournalInfo></MedlineCitation></PubmedArticle>"""
+ARTICLE = """<article xmlns:xlink="http://www.w3.org/1999/xlink" article-type="research-article">
+<front><article-meta><article-id pub-id-type="pmid">{pmid}</article-id>
+<article-id pub-id-type="pmc">{pmc}</article-id><title-group><article-title>{title}</article-title>
+</title-group><permissions><license xlink:href="http://creativecommons.org/licenses/{licence}/4.0/"/>
+</permissions><abstract><p>{abstract}</p></abstract></article-meta></front>
+<body><sec><title>Results</title><p>{body}</p></sec></body></article>"""
+
+
+def prose(seed, num_words=80):
+    numbers = np.random.default_rng(seed).integers(0, 400, num_words)
+    return " ".join(f"word{n}" for n in numbers) + "."
+
+
+def record(pmid, *, version=1, title=None, abstract=None, kind="Journal Article", year=2000):
+    return RECORD.format(
+        pmid=pmid,
+        version=version,
+        title=title or f"Title {pmid}.",
+        abstract=abstract or prose(pmid),
+        kind=kind,
+        year=year + pmid % 20,
+    )
+
+
+def article(pmc, pmid, *, licence="by", seed=None):
+    seed = pmid if seed is None else seed
+    return ARTICLE.format(
+        pmc=pmc,
+        pmid=pmid,
+        licence=licence,
+        title=f"Title {pmid}.",
+        abstract=prose(seed),
+        body=prose(seed + 10_000, 300),
+    )
+
+
+def article_set(*records):
+    return f"<PubmedArticleSet>{''.join(records)}</PubmedArticleSet>"
+
+
+def near_copy(pmid):
+    """The abstract of ``pmid`` with one other word."""
+    words = prose(pmid, 200).split()
+    return " ".join(words[:100] + ["other"] + words[101:])
+
+
+# In the shipped list, so it is blocked.
+BENCHMARK_PMID = 7497757
+
+
+def write_inputs(folder):
+    pubmed, pmc = folder / "pubmed", folder / "pmc"
+    pubmed.mkdir(parents=True)
+    pmc.mkdir()
+    first = [record(pmid) for pmid in range(1, 60)]
+    first += [
+        record(100, kind="Retracted Publication"),
+        record(101, kind="Published Erratum"),
+        record(102, title="Same.", abstract=prose(1)),
+        record(103, title="Exact.", abstract=prose(103)),
+        record(104, title="EXACT", abstract=prose(103).upper()),
+        record(105, title="Near.", abstract=prose(105, 200)),
+        record(106, title="Near.", abstract=near_copy(105)),
+        record(BENCHMARK_PMID, title="Blocked.", abstract=prose(107)),
+        record(108, title="Blocked.", abstract=prose(107)),
+        record(109, title="Copy.", abstract=f"Before it. {prose(900)} After it."),
+    ]
+    second = [
+        record(2, title="Revised."),
+        record(3, kind="Retracted Publication"),
+        "<DeleteCitation><PMID Version='1'>4</PMID></DeleteCitation>",
+    ]
+    third = [record(pmid) for pmid in range(200, 260)]
+    for name, records in (("0001", first), ("0002", second), ("0003", third)):
+        (pubmed / f"pubmed20n{name}.xml").write_text(article_set(*records))
+    articles = {
+        "a": article(1, 5),
+        "b": article(2, 6, licence="by-nc"),
+        "c": article(3, 3),
+        "d": article(4, 300),
+        "e": article(5, BENCHMARK_PMID),
+        "f": article(6, 301, seed=300),
+    }
+    for name, text in articles.items():
+        (pmc / f"{name}.nxml").write_text(text)
+    (folder / "bench.jsonl").write_text(json.dumps({"text": prose(900)}) + "\n")
+
+
+@pytest.fixture(scope="session")
+def inputs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("corpus")
+    write_inputs(folder)
+    return folder
+
+
+@pytest.fixture
+def settings_file(inputs, tmp_path):
+    """Writes the settings, with changes by section, and returns their path."""
+
+    def write(**changes):
+        content = {
+            "output": str(tmp_path / "out"),
+            "pubmed": {"inputs": [str(inputs / "pubmed")]},
+            "pmc": {"inputs": [str(inputs / "pmc")], "files_per_part": 4},
+            "guard": {"texts": [str(inputs / "bench.jsonl")]},
+            "tokenizer": {"vocab_size": 500},
+            "hdf5": {"max_sequence_length": 64, "val_fraction": 0.2},
+            "engine": {"workers": 1},
+        }
+        for name, value in changes.items():
+            content[name] = {**content.get(name, {}), **value} if isinstance(value, dict) else value
+        path = tmp_path / "settings.yaml"
+        path.write_text(yaml.safe_dump(content))
+        return path
+
+    return write
+
+
+def contents(output: Path) -> dict[str, bytes]:
+    """Everything in an output folder but the work in progress."""
+    return {
+        path.relative_to(output).as_posix(): path.read_bytes()
+        for path in sorted(output.rglob("*"))
+        if path.is_file() and path.relative_to(output).parts[0] != "work"
+    }
