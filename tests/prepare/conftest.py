@@ -56,7 +56,7 @@ def article_set(*records):
 def near_copy(pmid):
     """The abstract of ``pmid`` with one other word."""
     words = prose(pmid, 200).split()
-    return " ".join(words[:100] + ["other"] + words[101:])
+    return " ".join([*words[:100], "other", *words[101:]])
 
 
 # In the shipped list, so it is blocked.

@@ -270,10 +270,11 @@ def test_policies(settings_file):
 
 def test_stages_alone(settings_file):
     settings = load_settings(settings_file())
-    with pytest.raises(DataError, match="stage parse is not done .*: run it too"):
+    with pytest.raises(DataError, match=r"stage parse is not done .*: run it too"):
         Pipeline(settings, ("clean",)).run()
     for stage in STAGES:
         Pipeline(settings, (stage,)).run()
+        assert Pipeline(settings, (stage,)).counts() == {}
     assert (settings.output / "corpus.html").is_file()
     with pytest.raises(ConfigError, match="no stage 'train', there are: parse, clean"):
         Pipeline(settings, ("train",))
@@ -298,6 +299,7 @@ def test_two_runs_at_once(settings_file):
         ({"pmc": {"licences": ["free"]}}, "pmc.licences.0: Input should be 'commercial'"),
         ({"pubmed": {"inputs": []}, "pmc": {"inputs": []}}, "no input: set pubmed.inputs or"),
         ({"engine": {"scheduler": "tcp://x:1"}}, "engine.scheduler needs engine.name: dask"),
+        ({"fetch": {"pmc": "data/pmc"}}, "fetch.pmc needs fetch.pmc_list"),
         ({"hdf5": {"val_fraction": 1}}, "hdf5.val_fraction: Input should be less than 1, got 1"),
     ],
 )

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-HELP = """Prepare a whole corpus: parse, clean, dedup, guard, tokenizer, tokens, hdf5, report.
+HELP = """Prepare a whole corpus: fetch, parse, clean, dedup, guard, tokenizer, tokens, hdf5, report.
 
 example:
   mediswift prepare --config data_preprocessing/configs/pubmed_pmc.yaml

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from mediswift_cs.corpora.clean_document import Cleaning
 from mediswift_cs.corpora.dedup import NearDuplicates
+from mediswift_cs.corpora.fetch import PMC_ADDRESS, PUBMED_ADDRESS
 from mediswift_cs.corpora.pmc import TextOptions
 from mediswift_cs.corpora.selection import ArticleSelection, Selection
 from mediswift_cs.errors import ConfigError
@@ -131,11 +132,14 @@ class EngineSettings(_Section):
 
 
 class FetchSettings(_Section):
-    """What to fetch beforehand, as the options of ``mediswift fetch``; null: nothing."""
+    """What to fetch beforehand: folders to fetch into; null: nothing."""
 
     pubmed: Path | None = None
+    pubmed_address: str = PUBMED_ADDRESS
     pmc: Path | None = None
-    pmc_list: Path | None = None
+    pmc_address: str = PMC_ADDRESS
+    pmc_list: str | None = None
+    connections: int = Field(default=3, ge=1, le=32)
 
 
 class PrepareSettings(_Section):
@@ -176,6 +180,8 @@ def load_settings(path: Path) -> PrepareSettings:
         raise ConfigError(f"{path}: " + "; ".join(problems)) from error
     if not (settings.pubmed.inputs or settings.pmc.inputs):
         raise ConfigError(f"{path}: no input: set pubmed.inputs or pmc.inputs")
+    if settings.fetch.pmc and not settings.fetch.pmc_list:
+        raise ConfigError(f"{path}: fetch.pmc needs fetch.pmc_list, the articles to fetch")
     if settings.engine.scheduler and settings.engine.name != "dask":
         raise ConfigError(f"{path}: engine.scheduler needs engine.name: dask")
     return settings

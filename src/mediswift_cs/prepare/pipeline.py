@@ -17,6 +17,8 @@ from tqdm import tqdm
 
 from mediswift_cs.corpora.blocklist import SUFFIXES as BENCHMARK_SUFFIXES
 from mediswift_cs.corpora.blocklist import benchmark_pmids, read_pmids
+from mediswift_cs.corpora.download import Downloader
+from mediswift_cs.corpora.fetch import fetch_pmc, fetch_pubmed
 from mediswift_cs.corpora.files import find_files
 from mediswift_cs.corpora.ngrams import NGRAM_FUNCTION
 from mediswift_cs.errors import ConfigError, DataError
@@ -27,7 +29,7 @@ from mediswift_cs.prepare.engine import Engine, make_engine
 from mediswift_cs.prepare.parts import Part, find_parts
 from mediswift_cs.prepare.tasks import Result, Task, digest_of
 
-STAGES = ("parse", "clean", "dedup", "guard", "tokenizer", "tokens", "hdf5", "report")
+STAGES = ("fetch", "parse", "clean", "dedup", "guard", "tokenizer", "tokens", "hdf5", "report")
 
 
 @dataclass
@@ -72,7 +74,7 @@ class Pipeline:
             self._remove_leftovers()
             for stage in STAGES[: last + 1]:
                 getattr(self, f"_{stage}")()
-        return [each for result in self.results["parse"] for each in result["quarantined"]]
+        return [each for result in self.results.get("parse", []) for each in result["quarantined"]]
 
     def _remove_leftovers(self) -> None:
         """What a killed run was writing."""
@@ -132,6 +134,29 @@ class Pipeline:
         assert len(done) == len(tasks)
         self.results[name or stage] = done
         return done
+
+    def _fetch(self) -> None:
+        settings = self.settings.fetch
+        if "fetch" not in self.chosen or not (settings.pubmed or settings.pmc):
+            return
+        downloader = Downloader(num_connections=settings.connections)
+        counts: Counter[str] = Counter()
+        if settings.pubmed:
+            counts += fetch_pubmed(
+                settings.pubmed, address=settings.pubmed_address, downloader=downloader
+            )
+        if settings.pmc and settings.pmc_list:
+            is_address = "://" in settings.pmc_list
+            counts += fetch_pmc(
+                settings.pmc,
+                settings.pmc_list if is_address else Path(settings.pmc_list),
+                address=settings.pmc_address,
+                downloader=downloader,
+            )
+        print(
+            f"fetch: {counts['fetched']} files, {counts['already_there']} were there",
+            file=sys.stderr,
+        )
 
     def _parse(self) -> None:
         settings = self.settings
@@ -339,7 +364,7 @@ class Pipeline:
     def counts(self) -> dict[str, dict[str, int]]:
         """Records and documents of each stage by what became of them, for the stages that ran."""
         sums: dict[str, dict[str, int]] = {}
-        for kind in ("pubmed", "pmc"):
+        for kind in ("pubmed", "pmc") if "parse" in self.results else ():
             sums[f"parse {kind}"] = _sum(
                 [
                     result["counts"]

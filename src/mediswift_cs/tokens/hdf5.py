@@ -129,9 +129,7 @@ def _create_file(path: Path) -> Any:
     access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
     access.set_libver_bounds(h5py.h5f.LIBVER_V110, h5py.h5f.LIBVER_V110)
     access.set_fclose_degree(h5py.h5f.CLOSE_STRONG)
-    return h5py.File(
-        h5py.h5f.create(bytes(path), h5py.h5f.ACC_EXCL, fcpl=creation, fapl=access)
-    )
+    return h5py.File(h5py.h5f.create(bytes(path), h5py.h5f.ACC_EXCL, fcpl=creation, fapl=access))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,70 @@
+"""``mediswift fetch``: PubMed's files, or PMC's articles by a list."""
+
+import argparse
+from pathlib import Path
+
+HELP = """Fetch PubMed's baseline and update files, or PMC's open-access articles.
+
+example:
+  mediswift fetch pubmed --output data/pubmed
+  mediswift fetch pmc --list pmc_keys.txt --output data/pmc
+
+Files that are there with the right checksum are left, files that broke off are resumed, and a file
+gets its name only when it is whole. PMC's list has one key of the bucket a line (or is a CSV file
+with a column Key); it may be an address.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    parser.add_argument("source", choices=("pubmed", "pmc"))
+    parser.add_argument("--output", required=True, type=Path, help="a folder")
+    parser.add_argument("--address", help="of the server (default: NLM's, and PMC's bucket)")
+    parser.add_argument(
+        "--folder",
+        action="append",
+        choices=("baseline", "updatefiles"),
+        help="pubmed: this folder only",
+    )
+    parser.add_argument("--list", metavar="FILE_OR_ADDRESS", help="pmc: which articles")
+    parser.add_argument(
+        "--connections", type=int, default=3, help="files at a time (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--attempts", type=int, default=6, help="of each file (default: %(default)s)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command."""
+    from mediswift_cs.corpora.download import Downloader
+    from mediswift_cs.corpora.fetch import (
+        PMC_ADDRESS,
+        PUBMED_ADDRESS,
+        PUBMED_FOLDERS,
+        fetch_pmc,
+        fetch_pubmed,
+    )
+    from mediswift_cs.errors import ConfigError
+
+    downloader = Downloader(num_connections=args.connections, num_attempts=args.attempts)
+    if args.source == "pubmed":
+        if args.list:
+            raise ConfigError("--list is for pmc: PubMed's folders are listed by the server")
+        counts = fetch_pubmed(
+            args.output,
+            address=args.address or PUBMED_ADDRESS,
+            folders=args.folder or PUBMED_FOLDERS,
+            downloader=downloader,
+        )
+    else:
+        if not args.list or args.folder:
+            raise ConfigError("pmc needs --list FILE_OR_ADDRESS, and has no --folder")
+        listing = args.list if "://" in args.list else Path(args.list)
+        counts = fetch_pmc(
+            args.output, listing, address=args.address or PMC_ADDRESS, downloader=downloader
+        )
+    print(
+        f"{args.output}: {counts['fetched']:,} fetched, {counts['already_there']:,} already there"
+    )
+    return 0

@@ -1,0 +1,207 @@
+"""Files over HTTP: resumed where they broke off, checked, tried again with growing pauses."""
+
+import hashlib
+import http.client
+import re
+import threading
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from tqdm import tqdm
+
+from mediswift_cs import __version__
+from mediswift_cs.errors import ConfigError, DataError
+
+_CHUNK = 1 << 18
+_LONGEST_PAUSE = 60.0
+# Small files that are read as a whole: listings, sums and lists.
+_LARGEST_TEXT = 256 << 20
+_MD5 = re.compile(r"\b[0-9a-f]{32}\b", re.IGNORECASE)
+# Worth another try; any other 4xx is final.
+_PASSING = frozenset((408, 425, 429, 500, 502, 503, 504))
+_RANGE_NOT_SATISFIABLE = 416
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remote:
+    """A file to fetch.
+
+    Attributes:
+        md5_address: of a small file with its md5; None: the server's ETag is taken where it is one.
+    """
+
+    address: str
+    path: Path
+    md5_address: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Downloader:
+    """How files are fetched.
+
+    Attributes:
+        num_connections: files at a time (NLM asks for few).
+        num_attempts: of each file.
+        pause: seconds before the second attempt; twice as long before each further one.
+        timeout: seconds without a byte.
+    """
+
+    num_connections: int = 3
+    num_attempts: int = 6
+    pause: float = 1.0
+    timeout: float = 60.0
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.num_connections <= 32:
+            raise ConfigError(f"connections must be from 1 to 32, got {self.num_connections}")
+        if self.num_attempts < 1:
+            raise ConfigError(f"attempts must be at least 1, got {self.num_attempts}")
+
+    def fetch(self, files: Sequence[Remote]) -> Counter[str]:
+        """Fetch what is not there yet; a file appears only when it is whole and its sum is right.
+
+        Returns:
+            Numbers of files ``fetched`` and ``already_there``.
+
+        Raises:
+            DataError: some could not be had (all others were tried).
+        """
+        counts: Counter[str] = Counter(fetched=0, already_there=0)
+        failed: list[str] = []
+        with ThreadPoolExecutor(self.num_connections) as pool:
+            jobs = [pool.submit(self._fetch_one, file) for file in files]
+            try:
+                for job in tqdm(
+                    as_completed(jobs), total=len(jobs), desc="fetch", unit="file", disable=None
+                ):
+                    try:
+                        counts["fetched" if job.result() else "already_there"] += 1
+                    except DataError as error:
+                        failed.append(str(error))
+            except BaseException:
+                self._stop.set()
+                pool.shutdown(cancel_futures=True)
+                raise
+        if failed:
+            failed.sort()
+            raise DataError(
+                f"{len(failed)} of {len(files)} files could not be fetched, start again to try "
+                f"them: {'; '.join(failed[:3])}"
+            )
+        return counts
+
+    def text(self, address: str) -> str:
+        """A small file as text.
+
+        Raises:
+            ConfigError: not an http or https address.
+            DataError: it cannot be had.
+        """
+        return self._attempts(address, lambda: self._read_text(address))
+
+    def _read_text(self, address: str) -> str:
+        with self._open(address, 0) as response:
+            data: bytes = response.read(_LARGEST_TEXT + 1)
+            if len(data) > _LARGEST_TEXT:
+                raise DataError(f"{address} has more than {_LARGEST_TEXT} bytes")
+            return data.decode("utf-8", errors="replace")
+
+    def _fetch_one(self, file: Remote) -> bool:
+        md5 = None
+        if file.md5_address is not None:
+            match = _MD5.search(self.text(file.md5_address))
+            if match is None:
+                raise DataError(f"{file.md5_address} holds no md5 sum")
+            md5 = match[0].lower()
+        if file.path.is_file() and (md5 is None or _md5_of(file.path) == md5):
+            return False
+        try:
+            file.path.parent.mkdir(parents=True, exist_ok=True)
+            self._attempts(file.address, lambda: self._get(file, md5))
+        except OSError as error:
+            raise DataError(f"cannot write {file.path}: {error.strerror or error}") from error
+        return True
+
+    def _attempts(self, address: str, attempt: Callable[[], Any]) -> Any:
+        pause = self.pause
+        for number in range(1, self.num_attempts + 1):
+            try:
+                return attempt()
+            except urllib.error.HTTPError as error:
+                reason, wait = f"HTTP {error.code} {error.reason}", _retry_after(error)
+                error.close()
+                if error.code not in _PASSING:
+                    raise DataError(f"{address}: {reason}") from error
+            except (urllib.error.URLError, http.client.HTTPException, TimeoutError) as error:
+                reason, wait = str(getattr(error, "reason", "") or error or repr(error)), 0.0
+            except ConnectionError as error:
+                reason, wait = str(error), 0.0
+            except _DamagedError as error:
+                reason, wait = str(error), 0.0
+            if number < self.num_attempts and self._stop.wait(
+                min(max(pause, wait), _LONGEST_PAUSE)
+            ):
+                break
+            pause *= 2
+        raise DataError(f"{address}: {reason}, {self.num_attempts} attempts")
+
+    def _open(self, address: str, start: int) -> Any:
+        if urlsplit(address).scheme not in ("http", "https"):
+            raise ConfigError(f"address {address} must begin with https:// or http://")
+        headers = {"User-Agent": f"mediswift_cs/{__version__}", "Accept-Encoding": "identity"}
+        if start:
+            headers["Range"] = f"bytes={start}-"
+        request = urllib.request.Request(address, headers=headers)
+        return urllib.request.urlopen(request, timeout=self.timeout)
+
+    def _get(self, file: Remote, md5: str | None) -> None:
+        part = file.path.with_name(f"{file.path.name}.part")
+        start = part.stat().st_size if part.is_file() else 0
+        try:
+            response = self._open(file.address, start)
+        except urllib.error.HTTPError as error:
+            if error.code != _RANGE_NOT_SATISFIABLE:
+                raise
+            error.close()
+            # All of it is there already, or it is another file's beginning.
+            part.unlink()
+            raise _DamagedError("the partial file did not fit") from error
+        with response:
+            is_resumed = response.status == http.client.PARTIAL_CONTENT
+            expected = (start if is_resumed else 0) + int(response.headers["Content-Length"] or -1)
+            with part.open("ab" if is_resumed else "wb") as output:
+                while chunk := response.read(_CHUNK):
+                    output.write(chunk)
+                    if self._stop.is_set():
+                        raise DataError("stopped")
+            etag = (response.headers["ETag"] or "").strip('"')
+        num_bytes = part.stat().st_size
+        if num_bytes < expected:
+            raise _DamagedError(f"cut short at {num_bytes} of {expected} bytes")
+        wanted = md5 or (etag.lower() if _MD5.fullmatch(etag) else None)
+        if wanted is not None and (found := _md5_of(part)) != wanted:
+            part.unlink()
+            raise _DamagedError(f"md5 is {found}, expected {wanted}")
+        part.replace(file.path)
+
+
+class _DamagedError(Exception):
+    """What came is not the file; it may be the next time."""
+
+
+def _retry_after(error: urllib.error.HTTPError) -> float:
+    text = error.headers.get("Retry-After") or "" if error.headers else ""
+    return float(text) if text.isascii() and text.isdigit() else 0.0
+
+
+def _md5_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
