@@ -276,7 +276,7 @@ def test_stages_alone(settings_file):
         Pipeline(settings, (stage,)).run()
         assert Pipeline(settings, (stage,)).counts() == {}
     assert (settings.output / "corpus.html").is_file()
-    with pytest.raises(ConfigError, match="no stage 'train', there are: parse, clean"):
+    with pytest.raises(ConfigError, match="no stage 'train', there are: fetch, parse, clean"):
         Pipeline(settings, ("train",))
 
 

@@ -10,8 +10,8 @@ example:
   mediswift documents baseline/ updatefiles/ --output data/docs.jsonl.zst
 
 Left out unless asked for: records without abstract, articles in other languages than English,
-retracted articles and notices about articles; always: deleted records, and of several versions all but the latest. The number
-of each is printed and kept in data/docs.manifest.json.
+retracted articles, notices about articles; always: deleted records, and of several versions all
+but the latest. The number of each is printed and kept in data/docs.manifest.json.
 """
 
 

@@ -3,13 +3,14 @@
 import argparse
 from pathlib import Path
 
-HELP = """Prepare a whole corpus: fetch, parse, clean, dedup, guard, tokenizer, tokens, hdf5, report.
+HELP = """Prepare a whole corpus, from fetching to HDF5 shards and a report.
 
 example:
   mediswift prepare --config data_preprocessing/configs/pubmed_pmc.yaml
   mediswift prepare --config my.yaml --stage parse --stage clean --workers 16
   mediswift prepare --config my.yaml --engine dask --scheduler tcp://10.0.0.1:8786
 
+Stages: fetch, parse, clean, dedup, guard, tokenizer, tokens, hdf5, report.
 What is done already is not done again, so a run that was killed goes on where it was, and a second
 run takes no time. Exit code 1: done, but some input files were quarantined (see manifest.json).
 """

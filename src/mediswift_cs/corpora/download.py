@@ -105,7 +105,8 @@ class Downloader:
             ConfigError: not an http or https address.
             DataError: it cannot be had.
         """
-        return self._attempts(address, lambda: self._read_text(address))
+        text: str = self._attempts(address, lambda: self._read_text(address))
+        return text
 
     def _read_text(self, address: str) -> str:
         with self._open(address, 0) as response:

@@ -130,20 +130,25 @@ def read_pmc(
 def parse_articles(
     chunks: Iterator[bytes], path: PurePath, text_options: TextOptions | None = None
 ) -> Iterator[Article]:
-    """The articles of XML that comes in pieces; ``path`` is its name in errors."""
+    """The articles of XML that comes in pieces; ``path`` is its name in errors.
+
+    Raises:
+        DataError: as :func:`read_pmc`.
+    """
     options = text_options or TextOptions()
-    start = read_start(chunks, path, _ROOTS)
-    parser, size = record_parser(("article",)), RecordSize(path, MAX_RECORD_BYTES)
-    for chunk in chain([start], chunks):
-        parser.feed(chunk)
-        num_articles = 0
+    with xml_errors(path):
+        start = read_start(chunks, path, _ROOTS)
+        parser, size = record_parser(("article",)), RecordSize(path, MAX_RECORD_BYTES)
+        for chunk in chain([start], chunks):
+            parser.feed(chunk)
+            num_articles = 0
+            for element in _elements(parser, path):
+                num_articles += 1
+                yield _article(element, options)
+            size.add(len(chunk), num_articles)
+        parser.close()
         for element in _elements(parser, path):
-            num_articles += 1
             yield _article(element, options)
-        size.add(len(chunk), num_articles)
-    parser.close()
-    for element in _elements(parser, path):
-        yield _article(element, options)
 
 
 def _elements(parser: etree.XMLPullParser, path: PurePath) -> Iterator[etree._Element]:

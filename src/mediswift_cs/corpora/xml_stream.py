@@ -14,8 +14,9 @@ from mediswift_cs.errors import DataError
 
 # A bound on one file's decompressed size. PubMed's files have 0.1 to 0.4 GB, PMC's sets a few.
 MAX_FILE_BYTES = 16 << 30
-# A bound on what has to be held for one record or article: the longest of PMC have some 30 MB.
-MAX_RECORD_BYTES = 64 << 20
+# A bound on one record or article, whose tree takes up to 25 times as much memory. Articles of PMC
+# have 0.1 MB.
+MAX_RECORD_BYTES = 32 << 20
 
 PARSER_OPTIONS: dict[str, Any] = {
     "load_dtd": False,

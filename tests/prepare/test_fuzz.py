@@ -1,0 +1,102 @@
+"""Mutated records and files: no crash, and every record that is read has one outcome."""
+
+import random
+from collections import Counter
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mediswift_cs.corpora.documents_file import DocumentsWriter, read_documents
+from mediswift_cs.prepare.config import PmcSettings, PubmedSettings
+from mediswift_cs.prepare.parse import _PmcPart, _PubmedPart
+
+from .conftest import article, article_set, record
+
+BITS = [b"<", b">", b"</", b"&", b"&amp;", b"&#0;", b"\xff", b"\x00", b"]]>", b"<!--", b"<i>", b'"']
+BITS += [b"PMID", b"<AbstractText>", b"</Article>", b"<DeleteCitation>", b"9" * 30, b"-1", b""]
+BITS += [b"<PubmedArticle/>", b"<article/>", b"<front/>", b"<body>", b"<sup>", b"\xe2\x80\xae"]
+PUBMED = article_set(*(record(n) for n in range(1, 5))).encode()
+PMC = f"<pmc-articleset>{article(1, 1)}{article(2, 2)}</pmc-articleset>".encode()
+
+
+@st.composite
+def mutated(draw, original):
+    """A file with one to five places of it replaced, cut out or doubled."""
+    data = bytearray(original)
+    for _ in range(draw(st.integers(1, 5))):
+        start = draw(st.integers(0, len(data)))
+        length = draw(st.sampled_from((0, 0, 1, 4, 30, 300)))
+        data[start : start + length] = draw(
+            st.one_of(
+                st.sampled_from(BITS),
+                st.binary(max_size=8),
+                st.just(bytes(data[start : start + length]) * 2),
+            )
+        )
+    return bytes(data)
+
+
+def parsed(reader, data, folder):
+    """Read a part of one file; its outcomes, after checking that they add up."""
+    path = folder / "mutated.xml"
+    path.write_bytes(data)
+    with DocumentsWriter(folder / "out.jsonl.zst") as writer:
+        reader.read(path, path.name, writer)
+    documents = list(read_documents(folder / "out.jsonl.zst"))
+    assert len(documents) == reader.counts["kept"] == writer.num_documents
+    assert len(reader.quarantined) <= 1
+    if reader.quarantined:
+        assert not reader.counts
+        assert "\n" not in reader.quarantined[0]["reason"]
+    for document in documents:
+        assert document.text == document.text.strip()
+        assert document.text.encode()
+    return reader.counts
+
+
+OUTCOMES: dict[str, Counter[bool]] = {"pubmed": Counter(), "pmc": Counter()}
+ONE_THOUSAND = settings(
+    max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("fuzz")
+
+
+@ONE_THOUSAND
+@given(data=mutated(PUBMED))
+def test_mutated_pubmed_files(folder, data):
+    reader = _PubmedPart(PubmedSettings())
+    counts = parsed(reader, data, folder)
+    # Records without a PMID and books have no event; all others have one.
+    num_records = sum(1 for event in reader.events if event[2] >= 0)
+    assert counts.total() == num_records + counts["no_pmid"] + counts["book"]
+    OUTCOMES["pubmed"][bool(reader.quarantined)] += 1
+
+
+@ONE_THOUSAND
+@given(data=mutated(PMC))
+def test_mutated_pmc_files(folder, data):
+    reader = _PmcPart(PmcSettings())
+    parsed(reader, data, folder)
+    OUTCOMES["pmc"][bool(reader.quarantined)] += 1
+
+
+def test_control_the_mutations_matter():
+    """Some mutated files are refused and some are read."""
+    if not all(OUTCOMES.values()):
+        pytest.skip("runs after the two tests above")
+    for counts in OUTCOMES.values():
+        assert min(counts[True], counts[False]) > 50, counts
+
+
+def test_cuts_everywhere(folder):
+    random_ = random.Random(0)
+    for _ in range(200):
+        end = random_.randrange(len(PUBMED) - 1)
+        reader = _PubmedPart(PubmedSettings())
+        assert not parsed(reader, PUBMED[:end], folder)
+        assert reader.quarantined

@@ -1,0 +1,206 @@
+"""Inputs that mean harm: named, quarantined, nothing written elsewhere, memory bounded."""
+
+import gzip
+import io
+import json
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from mediswift_cs.cli import main
+from mediswift_cs.corpora.pubmed import read_pubmed
+from mediswift_cs.corpora.tar_archive import read_members
+from mediswift_cs.errors import DataError
+from mediswift_cs.prepare.config import load_settings
+
+from .conftest import article, article_set, record
+
+BOMB = (
+    '<!DOCTYPE article [<!ENTITY a "'
+    + "x" * 1000
+    + '">'
+    + "".join(f'<!ENTITY {chr(98 + n)} "{f"&{chr(97 + n)};" * 100}">' for n in range(8))
+    + "]>"
+)
+
+
+def add(archive, name, data=b"", **changes):
+    member = tarfile.TarInfo(name)
+    member.size = len(data)
+    for key, value in changes.items():
+        setattr(member, key, value)
+    archive.addfile(member, io.BytesIO(data))
+
+
+@pytest.fixture
+def hostile(tmp_path):
+    """Good inputs with hostile ones among them."""
+    pubmed, pmc = tmp_path / "in" / "pubmed", tmp_path / "in" / "pmc"
+    pubmed.mkdir(parents=True)
+    pmc.mkdir()
+    good = article_set(*(record(pmid) for pmid in range(1, 30)))
+    (pubmed / "pubmed20n0001.xml").write_text(good)
+    bomb = good.replace("Title 1.", "&i;")
+    (pubmed / "pubmed20n0002.xml").write_text(
+        BOMB.replace("DOCTYPE article", "DOCTYPE PubmedArticleSet") + bomb
+    )
+    external = '<!DOCTYPE article [<!ENTITY x SYSTEM "file:///etc/passwd">]>'
+    (pmc / "external.nxml").write_text(external + article(1, 401).replace("Title 401.", "&x;"))
+    (pmc / "bomb.nxml").write_text(BOMB + article(2, 402).replace("Title 402.", "&i;"))
+    (pmc / "bad\nutf8 \u202e.nxml").write_bytes(article(3, 403).encode().replace(b"T", b"\xff"))
+    (pmc / "deep.nxml").write_text("<article>" + "<sec>" * 100_000)
+    (pmc / "good.nxml").write_text(article(4, 404))
+    with tarfile.open(pmc / "archive.tar.gz", "w:gz") as archive:
+        add(archive, "ok/PMC5.nxml", article(5, 405).encode())
+        add(archive, "../../escaped.nxml", article(6, 406).encode())
+        add(archive, "/tmp/absolute.nxml", article(7, 407).encode())
+        add(archive, "link.nxml", type=tarfile.SYMTYPE, linkname="/etc/passwd")
+        add(archive, "hard.nxml", type=tarfile.LNKTYPE, linkname="ok/PMC5.nxml")
+        add(archive, "fifo.nxml", type=tarfile.FIFOTYPE)
+        add(archive, "damaged.nxml", b"<article><front>")
+        add(archive, "ok/PMC8.nxml", article(8, 408).encode())
+        add(archive, "ok/figure.jpg", b"\xff\xd8")
+    (pmc / "cut.tar.gz").write_bytes((pmc / "archive.tar.gz").read_bytes()[:-200])
+    return tmp_path
+
+
+def test_all_of_it_is_quarantined_by_name(hostile):
+    settings = {
+        "output": str(hostile / "out"),
+        "pubmed": {"inputs": [str(hostile / "in" / "pubmed")]},
+        "pmc": {"inputs": [str(hostile / "in" / "pmc")]},
+        "tokenizer": {"vocab_size": 300},
+        "hdf5": {"max_sequence_length": 64, "val_fraction": 0},
+        "engine": {"workers": 1},
+    }
+    path = hostile / "settings.yaml"
+    path.write_text(json.dumps(settings))
+    outside = {p for p in hostile.rglob("*") if "out" not in p.relative_to(hostile).parts}
+    assert main(["prepare", "--config", str(path)]) == 1
+    after = {p for p in hostile.rglob("*") if "out" not in p.relative_to(hostile).parts}
+    assert after == outside
+    assert not Path("/tmp/absolute.nxml").exists()
+    output = load_settings(path).output
+    manifest = json.loads((output / "manifest.json").read_text())
+    reasons = {each["file"]: each["reason"] for each in manifest["quarantined"]}
+    expected = {
+        "pubmed20n0002.xml": "entit",
+        "external.nxml": "entit",
+        "bomb.nxml": "entit",
+        "bad\nutf8 \u202e.nxml": "Invalid bytes",
+        "deep.nxml": "Excessive depth",
+        "archive.tar.gz:../../escaped.nxml": "not below the archive's root",
+        "archive.tar.gz:/tmp/absolute.nxml": "not below the archive's root",
+        "archive.tar.gz:link.nxml": "a link or device",
+        "archive.tar.gz:hard.nxml": "a link or device",
+        "archive.tar.gz:fifo.nxml": "a link or device",
+        "archive.tar.gz:damaged.nxml": "not well-formed",
+        "cut.tar.gz": "cut short",
+    }
+    for name, reason in expected.items():
+        assert reason in reasons[name], name
+    kept = {name for name in reasons if not name.startswith("cut.tar.gz")}
+    assert kept == {name for name in expected if name != "cut.tar.gz"}
+    counts = manifest["counts"]
+    assert counts["parse pubmed"]["kept"] == 29
+    # good.nxml, two of the archive, and what of the cut one came before the cut.
+    assert counts["parse pmc"]["kept"] >= 3
+    assert counts["dedup"]["kept"] == 29 + 3
+    # File names of the outside do not become ours.
+    names = {p.name for p in output.rglob("*")}
+    assert all(name.isascii() and name.isprintable() for name in names)
+
+
+MEASURE = """
+import resource, sys
+from pathlib import Path
+sys.path[:0] = sys.argv[2:]
+from mediswift_cs.errors import DataError
+from mediswift_cs.corpora.{module} import {function} as read
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    for item in read(Path(sys.argv[1])):
+        pass
+    print("no error")
+except DataError as error:
+    print(error)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+def measured(path, module, function):
+    """What reading says, and by how many MB the memory grew, in a process of its own."""
+    code = MEASURE.format(module=module, function=function)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
+    )
+    message, megabytes = done.stdout.splitlines()
+    return message, int(megabytes)
+
+
+@pytest.mark.parametrize(
+    ("start", "unit", "message"),
+    [
+        ("<article><body>", "<p><i>x</i></p>", "a record of more than the 33554432 bytes allowed"),
+        ("<article><body>", "<p>", "Excessive depth"),
+        ("<article><body><p>", "x" * 64, "Text node too long"),
+        ('<article><body><p a="', "x" * 64, "a record of more than"),
+    ],
+)
+def test_a_gigabyte_of_xml_in_a_small_gzip(tmp_path, start, unit, message):
+    path = tmp_path / "a.nxml"
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        file.write(start.encode())
+        block = unit.encode() * (8_000_000 // len(unit))
+        for _ in range(1_000_000_000 // len(block)):
+            file.write(block)
+    assert path.stat().st_size < 20_000_000
+    said, megabytes = measured(path, "pmc", "read_pmc")
+    assert message in said
+    assert megabytes < 900
+
+
+def test_a_gzip_bomb_has_a_limit(tmp_path):
+    path = tmp_path / "pubmed20n0001.xml.gz"
+    path.write_bytes(gzip.compress(b"<PubmedArticleSet>" + b"<DeleteCitation/>" * 2_000_000))
+    assert path.stat().st_size < 200_000
+    with pytest.raises(DataError, match="more than the 1000000 bytes allowed, decompressed"):
+        list(read_pubmed(path, max_bytes=1_000_000))
+    path = tmp_path / "a.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        add(archive, "PMC1.nxml", bytes(5_000_000))
+    assert path.stat().st_size < 10_000
+    with pytest.raises(DataError, match="more than the 1000000 bytes allowed, decompressed"):
+        list(read_members(path, max_bytes=1_000_000))
+
+
+def test_a_large_member_is_passed_over(tmp_path):
+    path = tmp_path / "a.tar"
+    with tarfile.open(path, "w") as archive:
+        add(archive, "large.nxml", b"x" * 5000)
+        add(archive, "small.nxml", b"y")
+    found = dict(read_members(path, max_bytes=1 << 20, max_member_bytes=1000))
+    assert "of 5000 bytes, allowed are 1000" in str(found["large.nxml"])
+    assert found["small.nxml"] == b"y"
+
+
+def test_a_link_is_no_way_out(tmp_path):
+    """A link where an output is to be is replaced, not followed."""
+    path = tmp_path / "settings.yaml"
+    (tmp_path / "pubmed.xml").write_text(article_set(*(record(n) for n in range(1, 9))))
+    settings = {
+        "output": str(tmp_path / "out"),
+        "pubmed": {"inputs": [str(tmp_path / "pubmed.xml")]},
+        "tokenizer": {"vocab_size": 300},
+        "hdf5": {"max_sequence_length": 16, "val_fraction": 0},
+        "engine": {"workers": 1},
+    }
+    path.write_text(json.dumps(settings))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "victim").write_text("mine")
+    (tmp_path / "out" / "manifest.json").symlink_to(tmp_path / "victim")
+    assert main(["prepare", "--config", str(path)]) == 0
+    assert (tmp_path / "victim").read_text() == "mine"
