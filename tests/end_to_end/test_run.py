@@ -180,9 +180,11 @@ def test_bad_checkpoints_are_named(run: Run, tmp_path: Path, toy_raw: dict[str, 
     assert code == 2
     assert "has shape [64, 32], the model has [64, 64]" in output
     dense = ("--set", "trainer.init.sparsity=null")
-    code, output = run("--model_dir", "dense", "--checkpoint_path", str(good), *dense)
-    assert code == 2
-    assert "_mask" in output
+    code, output = run("--model_dir", "dense", *dense)
+    assert code == 0, output
+    code, output = run("--model_dir", "sparse", "--checkpoint_path", "dense/checkpoint_12.mdl")
+    assert code == 2, output
+    assert "missing model.transformer_decoder.layers.0" in output
     assert "one is sparse and the other dense" in output
 
 
