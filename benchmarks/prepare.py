@@ -143,6 +143,76 @@ def shards_datasets(folder: Path, tokenizer: Path, **_: Any) -> dict[str, float]
     }
 
 
+def bare_tokenizers(folder: Path, tokenizer: Path, **_: Any) -> dict[str, float]:
+    """What no preparation can be faster than: the tokenizer alone, on texts in memory."""
+    from mediswift_cs.corpora.documents_file import read_documents
+    from mediswift_cs.tokens.tokenizer import load_tokenizer
+
+    texts = [document.text for document in read_documents(folder / "docs.jsonl.zst")]
+    loaded = load_tokenizer(tokenizer)
+    num_tokens = 0
+    start = time.process_time()
+    for first in range(0, len(texts), 1024):
+        batch = loaded.encode_batch_fast(texts[first : first + 1024], add_special_tokens=False)
+        num_tokens += sum(len(encoding.ids) + 1 for encoding in batch)
+    seconds = time.process_time() - start
+    return {"documents": len(texts), "tokens": num_tokens, "seconds": seconds}
+
+
+def pipeline_settings(paths: list[Path], output: Path, tokenizer: Path, workers: int) -> Any:
+    from mediswift_cs.prepare.config import PrepareSettings
+
+    return PrepareSettings.model_validate(
+        {
+            "output": output,
+            "pubmed": {"inputs": paths},
+            "tokenizer": {"path": tokenizer},
+            "hdf5": {"max_sequence_length": LENGTH, "val_fraction": 0},
+            "engine": {"workers": workers},
+        }
+    )
+
+
+def pipeline(paths: list[Path], folder: Path, tokenizer: Path, **_: Any) -> dict[str, float]:
+    """`mediswift prepare` with one worker: CPU seconds of each stage."""
+    from mediswift_cs.prepare.pipeline import STAGES as PIPELINE_STAGES
+    from mediswift_cs.prepare.pipeline import Pipeline
+
+    settings = pipeline_settings(paths, folder / "corpus", tokenizer, 1)
+    result: dict[str, float] = {}
+    for name in PIPELINE_STAGES:
+        start = time.process_time()
+        run = Pipeline(settings, (name,))
+        run.run()
+        result[name] = time.process_time() - start
+    manifest = json.loads((folder / "corpus" / "manifest.json").read_text())
+    result["records"] = sum(manifest["counts"]["parse pubmed"].values())
+    result["documents"] = manifest["counts"]["guard"]["kept"]
+    result["num_tokens"] = manifest["splits"]["train"]["num_tokens"]
+    work = [path for path in (folder / "corpus" / "work").rglob("*") if path.is_file()]
+    result["work_mb"] = sum(path.stat().st_size for path in work) / 1e6
+    result["seconds"] = sum(result[name] for name in PIPELINE_STAGES)
+    return result
+
+
+def scaling(paths: list[Path], folder: Path, tokenizer: Path, **_: Any) -> dict[str, float]:
+    """Wall seconds of parse, clean and tokens over four copies of a file, by 1 and by 2 workers."""
+    import shutil
+
+    from mediswift_cs.prepare.pipeline import Pipeline
+
+    copies = [folder / f"pubmed20n{number:04}.xml.gz" for number in range(1, 5)]
+    for copy in copies:
+        shutil.copyfile(paths[0], copy)
+    result: dict[str, float] = {"seconds": 0.0}
+    for workers in (1, 2):
+        settings = pipeline_settings(copies, folder / f"workers{workers}", tokenizer, workers)
+        start = time.monotonic()
+        Pipeline(settings).run()
+        result[f"workers{workers}"] = time.monotonic() - start
+    return result
+
+
 STAGES: dict[str, Callable[..., dict[str, float]]] = {
     "parse_ours": parse_ours,
     "parse_elementtree": parse_elementtree,
@@ -150,6 +220,9 @@ STAGES: dict[str, Callable[..., dict[str, float]]] = {
     "train": train,
     "shards_ours": shards_ours,
     "shards_datasets": shards_datasets,
+    "bare_tokenizers": bare_tokenizers,
+    "pipeline": pipeline,
+    "scaling": scaling,
 }
 
 
@@ -205,6 +278,26 @@ def compare(paths: list[Path], folder: Path, given: Path | None) -> None:
     same(ours, peer, "documents", "tokens")
     report("tokenize, group: datasets.map (peer)", peer, "tokens", None)
     report("tokenize, pack, write HDF5: mediswift_cs", ours, "tokens", peer)
+    bare = run("bare_tokenizers")
+    same(ours, bare, "documents", "tokens")
+    report("tokenizers alone", bare, "tokens", None)
+    print(f"HDF5 / tokenizers alone: {bare['seconds'] / ours['seconds']:.2f}")
+    whole = run("pipeline")
+    print(f"mediswift prepare, CPU seconds, {whole['records']:,.0f} records:")
+    for name in ("parse", "clean", "dedup", "guard", "tokens", "hdf5"):
+        print(
+            f"  {name:<10}{whole[name]:>8.2f} s{whole['records'] / whole[name]:>12,.0f} records/s"
+        )
+    report("prepare, all stages", whole, "records", None)
+    print(f"  {whole['num_tokens']:,.0f} tokens, {whole['work_mb']:,.0f} MB of work files")
+
+
+def compare_workers(paths: list[Path], folder: Path, given: Path | None) -> None:
+    """Wall time, which means something only on a machine with two idle cores."""
+    load = os.getloadavg()[0]
+    result = run_stage("scaling", paths[:1], folder, given or folder / "tokenizer.json")
+    ratio = result["workers1"] / result["workers2"]
+    print(f"2 workers are {ratio:.2f}x as fast as 1 (load before it: {load:.1f})")
 
 
 def main() -> None:
@@ -213,6 +306,7 @@ def main() -> None:
     )
     parser.add_argument("paths", nargs="*", type=Path, help="PubMed files (default: the sample)")
     parser.add_argument("--tokenizer", type=Path, help="default: trains one of 8,192 tokens")
+    parser.add_argument("--workers", action="store_true", help="also compare 2 workers with 1")
     parser.add_argument("--stage", choices=STAGES, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -226,6 +320,8 @@ def main() -> None:
         args.paths = [download_sample()]
     with tempfile.TemporaryDirectory() as folder:
         compare(args.paths, Path(folder), args.tokenizer)
+        if args.workers:
+            compare_workers(args.paths, Path(folder), args.tokenizer)
 
 
 if __name__ == "__main__":
