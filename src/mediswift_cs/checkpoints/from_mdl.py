@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from mediswift_cs.checkpoints import number_formats
+from mediswift_cs.checkpoints import lz4_chunks, number_formats
 from mediswift_cs.checkpoints.mdl import StoredTensor, open_numbers, reopen
 from mediswift_cs.checkpoints.place import BLOCK_BYTES, PartReport, Place, write_at
 from mediswift_cs.errors import CheckpointError
@@ -154,13 +154,17 @@ class _PartReader:
         """``source[selection]``, in memory that the next call of this name uses again."""
         if not isinstance(source, h5py.Dataset) or not self.part.shape:
             return np.asarray(source[selection])
-        shape = _selected_shape(self.part.shape, selection)
+        shape = [s.stop - s.start for s in _slices(self.part.shape, selection)]
         size = math.prod(shape)
         buffer = self._buffers.get(buffer_name)
         if buffer is None or buffer.size < size:
             buffer = self._buffers[buffer_name] = np.empty(size, source.dtype)
         block = buffer[:size].reshape(shape)
-        source.read_direct(block, selection)
+        if lz4_chunks.is_lz4_matrix(source):
+            rows, columns = _slices(self.part.shape, selection)
+            lz4_chunks.read_block(source, rows, columns, block)
+        else:
+            source.read_direct(block, selection)
         return block
 
     def _apply_mask(
@@ -225,10 +229,11 @@ class CompareMdl:
         return []
 
 
-def _selected_shape(shape: tuple[int, ...], selection: Any) -> tuple[int, ...]:
-    slices = selection if isinstance(selection, tuple) else (selection,)
-    lengths = [len(range(*s.indices(n))) for s, n in zip(slices, shape, strict=False)]
-    return (*lengths, *shape[len(lengths) :])
+def _slices(shape: tuple[int, ...], selection: Any) -> list[slice]:
+    """The selection as one plain slice a dimension."""
+    given = selection if isinstance(selection, tuple) else (selection,)
+    given = (*given, *[slice(None)] * (len(shape) - len(given)))
+    return [slice(*s.indices(length)) for s, length in zip(given, shape, strict=True)]
 
 
 def _same_bits(one: NDArray[Any], other: NDArray[Any]) -> bool:

@@ -1,0 +1,72 @@
+"""The fast way through LZ4 chunks, against HDF5's own."""
+
+from pathlib import Path
+
+import h5py
+import hdf5plugin
+import numpy as np
+import pytest
+
+from mediswift_cs.checkpoints import lz4_chunks
+from mediswift_cs.errors import CheckpointError
+
+GENERATOR = np.random.default_rng(0)
+SPARSE = GENERATOR.normal(size=(150, 90)).astype(np.float32) * (GENERATOR.random((150, 90)) < 0.25)
+
+
+def stored(path: Path, numbers: np.ndarray, **options: object) -> h5py.Dataset:
+    file = h5py.File(path, "w")
+    return file.create_dataset(
+        "w", data=numbers, chunks=(64, 32), **{**hdf5plugin.LZ4(), **options}
+    )
+
+
+@pytest.mark.parametrize("block_size", [0, 1000, 4096])
+@pytest.mark.parametrize(
+    "numbers",
+    [SPARSE, SPARSE != 0, GENERATOR.normal(size=(150, 90)), np.zeros((150, 90), np.int16)],
+    ids=["sparse", "mask", "incompressible", "zeros"],
+)
+def test_blocks_are_those_of_hdf5(tmp_path: Path, numbers: np.ndarray, block_size: int) -> None:
+    """Chunks that stick out over both edges, several LZ4 blocks a chunk, blocks stored raw."""
+    dataset = stored(tmp_path / "a.h5", numbers, **hdf5plugin.LZ4(nbytes=block_size))
+    assert lz4_chunks.is_lz4_matrix(dataset)
+    for rows, columns in (
+        (slice(0, 150), slice(0, 90)),
+        (slice(64, 150), slice(32, 64)),
+        (slice(0, 64), slice(64, 90)),
+        (slice(0, 100), slice(0, 40)),
+    ):
+        expected = dataset[rows, columns]
+        block = np.full_like(expected, 7)
+        lz4_chunks.read_block(dataset, rows, columns, block)
+        assert block.tobytes() == expected.tobytes()
+
+
+def test_other_storage_is_left_to_hdf5(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        assert not lz4_chunks.is_lz4_matrix(file.create_dataset("plain", data=SPARSE))
+        gzip = file.create_dataset("gzip", data=SPARSE, compression="gzip")
+        assert not lz4_chunks.is_lz4_matrix(gzip)
+        vector = file.create_dataset("vector", data=SPARSE[0], **hdf5plugin.LZ4())
+        assert not lz4_chunks.is_lz4_matrix(vector)
+        both = file.create_dataset("both", data=SPARSE, shuffle=True, **hdf5plugin.LZ4())
+        assert not lz4_chunks.is_lz4_matrix(both)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda raw: raw[:7],
+        lambda raw: raw[:40],
+        lambda raw: b"\xff" * 12 + raw[12:],
+        lambda raw: raw[:12] + b"\x7f\xff\xff\xff" + raw[16:],
+        lambda raw: raw[:16] + b"\xff" * (len(raw) - 16),
+    ],
+)
+def test_damaged_chunks(tmp_path: Path, damage: object) -> None:
+    dataset = stored(tmp_path / "a.h5", SPARSE)
+    _, raw = dataset.id.read_direct_chunk((64, 32))
+    dataset.id.write_direct_chunk((64, 32), damage(raw))
+    with pytest.raises(CheckpointError, match=r"w in .*a\.h5 is damaged"):
+        lz4_chunks.read_block(dataset, slice(0, 150), slice(0, 90), np.empty_like(SPARSE))
