@@ -1,11 +1,13 @@
 """What ModelZoo's registry gets to know of us, and that the configurations are ours."""
 
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
+import mediswift_cs
 from mediswift_cs.errors import ConfigError
 from mediswift_cs.modelzoo import hook, register, registration
 from mediswift_cs.params.schema import DataLoaderParams, ModelParams
@@ -56,9 +58,11 @@ def test_without_modelzoo_the_sentence_says_how_to_get_it(monkeypatch: pytest.Mo
 
 
 def test_the_hook_imports_nothing_at_the_start_of_a_process(tmp_path: Any) -> None:
+    # Without site-packages' .pth files, so that nothing but the hook itself shows.
+    source = str(Path(mediswift_cs.__file__).parents[1])
     code = f"""
 import sys
-sys.path[:] = {sys.path!r}
+sys.path[:] = {[source, *sys.path]!r}
 before = set(sys.modules)
 import mediswift_cs.modelzoo.hook
 mediswift_cs.modelzoo.hook.install()
