@@ -7,11 +7,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
 from mediswift_cs.errors import ConfigError
 from mediswift_cs.modelzoo.registration import require_modelzoo
+from mediswift_cs.tokens.hdf5 import ShardWriter
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DRIVER = Path(__file__).parent / "drive_modelzoo.py"
@@ -56,6 +58,45 @@ def drive(jobs: list[dict[str, Any]], folder: Path) -> list[Any]:
     file.write_text(json.dumps(jobs))
     run_python(str(DRIVER), str(file), cwd=folder)
     return list(json.loads(file.with_suffix(".results.json").read_text()))
+
+
+def finetuning_params(raw: dict[str, Any], root: Path) -> dict[str, Any]:
+    """``raw`` as dense fine-tuning with a soft prompt between source and answer."""
+    trainer = raw["trainer"]
+    num_virtual_tokens, vocab_size = 3, trainer["init"]["model"]["vocab_size"]
+    trainer["init"]["callbacks"] = [{"LoadCheckpointStates": {"load_checkpoint_states": "model"}}]
+    trainer["init"]["model"] |= {
+        "name": "mediswift_finetuning",
+        "soft_prompt": {"num_virtual_tokens": num_virtual_tokens, "position": "infix"},
+    }
+    rng = np.random.default_rng(0)
+    for split in ("train", "val"):
+        samples = rng.integers(0, vocab_size, size=(40, 3, 16), dtype=np.int32)
+        samples[:, 0, 6:9] = vocab_size + np.arange(num_virtual_tokens)
+        samples[:, 1] = np.arange(16) >= 9
+        (root / "prompts" / split).mkdir(parents=True)
+        writer = ShardWriter(
+            root / "prompts" / split,
+            max_sequence_length=16,
+            samples_per_shard=40,
+            attributes={
+                "tokenizer_sha256": "a" * 64,
+                "vocab_size": vocab_size,
+                "num_virtual_tokens": num_virtual_tokens,
+                "soft_prompt_position": "infix",
+            },
+        )
+        writer.write(samples)
+        writer.close()
+    for key, loader in (
+        ("train", trainer["fit"]["train_dataloader"]),
+        ("val", trainer["fit"]["val_dataloader"]),
+        ("val", trainer["validate"]["val_dataloader"]),
+        ("val", trainer["validate_all"]["val_dataloaders"]),
+    ):
+        loader["data_processor"] = "MediSwiftPromptDataProcessor"
+        loader["data_dir"] = str(root / "prompts" / key)
+    return raw
 
 
 def run_builtin(

@@ -1,7 +1,10 @@
 """Run jobs in one ModelZoo process: ``drive_modelzoo.py JOBS.json`` -> JOBS.results.json.
 
-A job is {"fit": PARAMS}, whose result is the loss of each step, or {"cszoo": ARGUMENTS}, whose
-result is what the command prints. PARAMS may be preceded by "seed" to train with another one.
+A job is one of
+    {"fit": PARAMS}: the loss of each step;
+    {"fit_and_answer": [PARAMS, PROMPTS]}: what the trained model says to each prompt, see Answer;
+    {"validate_and_answer": [PARAMS, PROMPTS]}: the same of the model that was loaded;
+    {"cszoo": ARGUMENTS}: what the command prints.
 """
 
 import contextlib
@@ -9,9 +12,13 @@ import io
 import json
 import logging
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from mediswift_cs.evaluation.generate import generate
 from mediswift_cs.modelzoo import register
 from mediswift_cs.modelzoo.entry import hand_over
 
@@ -44,6 +51,51 @@ class RecordLosses(Callback):
         pass
 
 
+class Answer(Callback):
+    """Has the Trainer's own model answer prompts of ids when a run or an evaluation ends.
+
+    Attributes:
+        ids: for each prompt, what greedy decoding adds.
+        logits: for each prompt, those after its last id.
+    """
+
+    def __init__(self, prompts: list[list[int]]) -> None:
+        self.prompts = prompts
+        self.ids: list[list[int]] = []
+        self.logits: list[list[float]] = []
+
+    def on_fit_end(self, trainer: Any, loop: Any) -> None:
+        self.answer(trainer.model)
+
+    def on_validate_end(self, trainer: Any, model: Any, loop: Any) -> None:
+        self.answer(trainer.model)
+
+    def answer(self, model: Any) -> None:
+        was_training = model.training
+        model.eval()
+        with torch.no_grad():
+            self.ids = generate(model.model, self.prompts, eos_id=-1, max_new_tokens=6)
+            self.logits = [
+                model.model(torch.tensor([prompt], dtype=torch.int32))[0, -1].tolist()
+                for prompt in self.prompts
+            ]
+        model.train(was_training)
+
+    def on_save_trainer_state(self, trainer: Any, state_dict: dict[str, Any]) -> None:
+        pass
+
+    def on_load_trainer_state(self, trainer: Any, state_dict: dict[str, Any]) -> None:
+        pass
+
+
+def run_and_answer(
+    mode: str, params: dict[str, Any], prompts: list[list[int]]
+) -> dict[str, list[Any]]:
+    with Answer(prompts) as answer:
+        run_trainer(mode, params)
+    return {"ids": answer.ids, "logits": answer.logits}
+
+
 def fit(params: dict[str, Any]) -> list[float]:
     with RecordLosses() as recorder:
         run_trainer("train_and_eval", params)
@@ -57,12 +109,20 @@ def cszoo(arguments: list[str]) -> str:
     return output.getvalue()
 
 
+JOBS: dict[str, Callable[[Any], Any]] = {
+    "fit": fit,
+    "fit_and_answer": lambda argument: run_and_answer("train_and_eval", *argument),
+    "validate_and_answer": lambda argument: run_and_answer("eval", *argument),
+    "cszoo": cszoo,
+}
+
+
 def main() -> None:
     path = Path(sys.argv[1])
     results = []
     for job in json.loads(path.read_text()):
         ((kind, argument),) = job.items()
-        results.append(fit(argument) if kind == "fit" else cszoo(argument))
+        results.append(JOBS[kind](argument))
         logging.getLogger().handlers.clear()
     path.with_suffix(".results.json").write_text(json.dumps(results))
 

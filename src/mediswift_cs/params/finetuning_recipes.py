@@ -9,10 +9,10 @@ from mediswift_cs.params.recipes import (
     marked,
     model_params,
     scalar,
+    shared_blocks,
     template_values,
 )
 from mediswift_cs.params.soft_prompt import SoftPromptParams
-from mediswift_cs.params.template import PRECISION
 from mediswift_cs.params.weights import num_parameters
 from mediswift_cs.sizes import FINETUNING, SIZES, TINY_SOURCE, FineTuning, ModelSize
 
@@ -42,8 +42,17 @@ def render_finetuning(size: ModelSize, task: FineTuning) -> str:
     values = {**template_values(size), **marked(task, sources)}
     prompt = SoftPromptParams(num_virtual_tokens=task.num_virtual_tokens)
     config = model_params(size).model_copy(update={"soft_prompt": prompt})
+    blocks = shared_blocks(
+        values,
+        size.backend_type,
+        model_name="mediswift_finetuning",
+        data_processor="MediSwiftPromptDataProcessor",
+        folder=task.task,
+        sample_length=values["max_sequence_length"],
+    )
     return Template(TEMPLATE).substitute(
         values,
+        **blocks,
         title=TITLES[size.name],
         task_title=task.title,
         task=task.task,
@@ -54,5 +63,4 @@ def render_finetuning(size: ModelSize, task: FineTuning) -> str:
         num_parameters=f"{num_parameters(config):,}",
         # The rate is continuous where the warm-up ends.
         scale=f"{scalar(math.sqrt(task.warmup_steps))}  # the square root of warmup_steps",
-        precision=Template(PRECISION[size.backend_type]).substitute(values),
     )

@@ -1,15 +1,6 @@
 """The text of the fine-tuning params files; $names are filled in by finetuning_recipes.py."""
 
-from mediswift_cs.params.template import PRETRAINING
-
-_MODEL_START, _MODEL_END = "    model:\n", "    optimizer:\n"
-
-# The decoder is the pre-training file's, word for word, so that its checkpoints fit.
-_MODEL = PRETRAINING[PRETRAINING.index(_MODEL_START) : PRETRAINING.index(_MODEL_END)].replace(
-    "name: mediswift\n", "name: mediswift_finetuning\n"
-)
-
-_HEAD = """\
+FINETUNING = """\
 # MediSwift-$title: fine-tuning on $task_title,
 # dense, with a soft prompt. $num_parameters parameters.
 #
@@ -30,23 +21,14 @@ trainer:
     # Checkpoints and logs; the newest checkpoint in it is loaded. One folder for each run.
     model_dir: ./model_dir
     seed: $seed
-"""
-
-_TAIL = """\
+$model\
       # Fine-tuning
       soft_prompt:
         num_virtual_tokens: $num_virtual_tokens
         position: $position
         init: $init
       trainable: all  # Q; soft_prompt freezes everything else
-    optimizer:
-      AdamW:
-        betas:
-        - $adam_beta1
-        - $adam_beta2
-        eps: $adam_eps
-        weight_decay: $weight_decay
-        correct_bias: true
+$optimizer\
     # Linear warm-up, then the rate falls with 1 / sqrt(steps since then), at most the peak.
     schedulers:
     - SequentialLR:
@@ -74,34 +56,4 @@ $precision    loop:
         load_checkpoint_states: model
     - KeepNCheckpoints:
         n: $num_kept_checkpoints
-  fit:
-    train_dataloader:
-      data_processor: MediSwiftPromptDataProcessor
-      data_dir: ./data/$task/train
-      max_sequence_length: $max_sequence_length
-      tokenizer_sha256: $tokenizer_sha256
-      batch_size: $batch_size
-      shuffle: true
-      shuffle_seed: $shuffle_seed
-      drop_last: true
-      num_workers: $num_workers
-      prefetch_factor: $prefetch_factor
-      persistent_workers: true
-    val_dataloader: &val_dataloader
-      data_processor: MediSwiftPromptDataProcessor
-      data_dir: ./data/$task/val
-      max_sequence_length: $max_sequence_length
-      tokenizer_sha256: $tokenizer_sha256
-      batch_size: $batch_size
-      shuffle: false
-      drop_last: false
-      num_workers: $num_workers
-      prefetch_factor: $prefetch_factor
-      persistent_workers: true
-  validate:
-    val_dataloader: *val_dataloader
-  validate_all:
-    val_dataloaders: *val_dataloader
-"""
-
-FINETUNING = _HEAD + _MODEL + _TAIL
+$dataloaders"""

@@ -4,7 +4,8 @@ from dataclasses import fields
 from string import Template
 
 from mediswift_cs.params.decoder import ModelParams
-from mediswift_cs.params.template import PRECISION, PRETRAINING, SPARSITY
+from mediswift_cs.params.shared_template import DATALOADERS, MODEL, OPTIMIZER, PRECISION
+from mediswift_cs.params.template import PRETRAINING, SPARSITY
 from mediswift_cs.params.weights import num_parameters
 from mediswift_cs.sizes import (
     RECIPE,
@@ -40,16 +41,43 @@ def render_all() -> dict[str, str]:
 def render(size: ModelSize, level: str) -> str:
     """The text of one file; a sparse one has one block more than its dense sibling."""
     values = template_values(size)
-    precision = Template(PRECISION[size.backend_type]).substitute(values)
+    blocks = shared_blocks(
+        values,
+        size.backend_type,
+        model_name="mediswift",
+        data_processor="MediSwiftPretrainingDataProcessor",
+        folder="pubmed",
+        sample_length=values["max_position_embeddings"],
+    )
     return Template(PRETRAINING).substitute(
         values,
+        **blocks,
         title=TITLES[size.name],
         num_parameters=f"{num_parameters(model_params(size)):,}",
         num_tokens=f"{size.num_tokens:,}",
         sparsity_title=_sparsity_title(level),
-        precision=precision,
         sparsity=_sparsity_block(level),
     )
+
+
+def shared_blocks(
+    values: dict[str, str],
+    backend_type: str,
+    *,
+    model_name: str,
+    data_processor: str,
+    folder: str,
+    sample_length: str,
+) -> dict[str, str]:
+    """The blocks of shared_template.py by the names that both templates give them."""
+    return {
+        "model": Template(MODEL).substitute(values, model_name=model_name),
+        "optimizer": Template(OPTIMIZER).substitute(values),
+        "precision": Template(PRECISION[backend_type]).substitute(values),
+        "dataloaders": Template(DATALOADERS).substitute(
+            values, data_processor=data_processor, folder=folder, sample_length=sample_length
+        ),
+    }
 
 
 def model_params(size: ModelSize) -> ModelParams:
