@@ -15,11 +15,13 @@ import argparse
 import gzip
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -143,6 +145,52 @@ def shards_datasets(folder: Path, tokenizer: Path, **_: Any) -> dict[str, float]
     }
 
 
+def shards_modelzoo(folder: Path, tokenizer: Path, **_: Any) -> dict[str, float]:
+    """What `cszoo data_preprocess run` calls, with the settings of its own example files."""
+    from cerebras.modelzoo.data_preparation.data_preprocessing.preprocess_data import (
+        preprocess_data,
+    )
+    from transformers import PreTrainedTokenizerFast
+
+    from mediswift_cs.corpora.documents_file import read_documents
+    from mediswift_cs.tokens.tokenizer import EOS, load_tokenizer, save_tokenizer
+
+    (folder / "modelzoo_in").mkdir()
+    documents = folder / "docs.jsonl.zst"
+    shutil.copyfile(documents, folder / "modelzoo_in" / documents.name)
+    num_documents = sum(1 for _document in read_documents(documents))
+    save_tokenizer(load_tokenizer(tokenizer), folder / "peer.json")
+    fast = PreTrainedTokenizerFast(
+        tokenizer_file=str(folder / "peer.json"), eos_token=EOS, pad_token=EOS
+    )
+    fast.save_pretrained(folder / "peer")
+    params = {
+        "setup": {
+            "data": {"source": str(folder / "modelzoo_in"), "type": "local"},
+            "output_dir": str(folder / "modelzoo_out"),
+            "processes": 1,
+            "mode": "pretraining",
+        },
+        "processing": {
+            "huggingface_tokenizer": str(folder / "peer"),
+            "max_seq_length": LENGTH,
+            "write_in_batch": True,
+            "read_hook": "cerebras.modelzoo.data_preparation.data_preprocessing.hooks:"
+            "text_read_hook",
+            "read_hook_kwargs": {"text_key": "text"},
+            "shuffle": False,
+            "use_ftfy": False,
+        },
+        "dataset": {"pack_sequences": True},
+    }
+    start = time.process_time()
+    preprocess_data(params)
+    seconds = time.process_time() - start
+    report = json.loads((folder / "modelzoo_out" / "data_params.json").read_text())
+    num_tokens = report["post-process"]["num_tokens"]
+    return {"documents": num_documents, "tokens": num_tokens, "seconds": seconds}
+
+
 def bare_tokenizers(folder: Path, tokenizer: Path, **_: Any) -> dict[str, float]:
     """What no preparation can be faster than: the tokenizer alone, on texts in memory."""
     from mediswift_cs.corpora.documents_file import read_documents
@@ -197,8 +245,6 @@ def pipeline(paths: list[Path], folder: Path, tokenizer: Path, **_: Any) -> dict
 
 def scaling(paths: list[Path], folder: Path, tokenizer: Path, **_: Any) -> dict[str, float]:
     """Wall seconds of parse, clean and tokens over four copies of a file, by 1 and by 2 workers."""
-    import shutil
-
     from mediswift_cs.prepare.pipeline import Pipeline
 
     copies = [folder / f"pubmed20n{number:04}.xml.gz" for number in range(1, 5)]
@@ -220,6 +266,7 @@ STAGES: dict[str, Callable[..., dict[str, float]]] = {
     "train": train,
     "shards_ours": shards_ours,
     "shards_datasets": shards_datasets,
+    "shards_modelzoo": shards_modelzoo,
     "bare_tokenizers": bare_tokenizers,
     "pipeline": pipeline,
     "scaling": scaling,
@@ -278,6 +325,13 @@ def compare(paths: list[Path], folder: Path, given: Path | None) -> None:
     same(ours, peer, "documents", "tokens")
     report("tokenize, group: datasets.map (peer)", peer, "tokens", None)
     report("tokenize, pack, write HDF5: mediswift_cs", ours, "tokens", peer)
+    if find_spec("cerebras.modelzoo") is None:
+        print("cerebras.modelzoo cannot be imported: put its src on PYTHONPATH for its row")
+    else:
+        peer = run("shards_modelzoo")
+        report("tokenize, pack, HDF5: cszoo data_preprocess", peer, "tokens", None)
+        ratio = (ours["tokens"] / ours["seconds"]) / (peer["tokens"] / peer["seconds"])
+        print(f"mediswift_cs / cszoo data_preprocess, tokens/s: {ratio:.2f}")
     bare = run("bare_tokenizers")
     same(ours, bare, "documents", "tokens")
     report("tokenizers alone", bare, "tokens", None)

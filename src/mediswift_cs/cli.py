@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from mediswift_cs import __version__, commands
-from mediswift_cs.errors import MediSwiftError
+from mediswift_cs.errors import exit_code_of
 
 
 def command_names() -> list[str]:
@@ -41,10 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run ``mediswift argv``; returns 0, 1 (the job failed) or 2 (wrong input)."""
     args = build_parser().parse_args(argv)
     try:
-        return int(args.run(args))
-    except MediSwiftError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return exit_code_of(lambda: int(args.run(args)))
     except BrokenPipeError:
         # The reader of our output, such as `head`, has what it wanted.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -4,6 +4,11 @@ A message says what is wrong, what was found, what is allowed, and where. Mistak
 package's own are assertions, never one of these.
 """
 
+import sys
+from collections.abc import Callable
+
+USER_ERROR_EXIT_CODE = 2
+
 
 class MediSwiftError(Exception):
     """Base of everything that a user can mend."""
@@ -19,3 +24,12 @@ class DataError(MediSwiftError):
 
 class CheckpointError(MediSwiftError):
     """A checkpoint is unreadable or does not fit the model."""
+
+
+def exit_code_of(job: Callable[[], int]) -> int:
+    """The exit code of a command; a MediSwiftError is one line on standard error, and 2."""
+    try:
+        return job()
+    except MediSwiftError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return USER_ERROR_EXIT_CODE

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mediswift_cs.errors import ConfigError, MediSwiftError
+from mediswift_cs.errors import ConfigError, exit_code_of
 
 if TYPE_CHECKING:
     from mediswift_cs.params.data_rules import CheckData
@@ -253,8 +253,4 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     add_arguments(parser)
     args = parser.parse_args(argv)
-    try:
-        return run(args)
-    except MediSwiftError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return exit_code_of(lambda: run(args))

@@ -53,6 +53,71 @@ def test_the_parts_of_an_article(read):
     assert (document.pmid, document.licence_class) == (123, "other")
 
 
+# The same article as each version of the DTD writes it; what changed is where the journal's title,
+# the licence, the floating figures and the dates are.
+OLD_JOURNAL = "<journal-title>J Mice</journal-title>"
+NEW_JOURNAL = f"<journal-title-group>{OLD_JOURNAL}</journal-title-group>"
+BY = 'xlink:href="http://creativecommons.org/licenses/by/2.0"'
+OLD_LICENCE = f"<license {BY}><p>Open access.</p></license>"
+NEW_LICENCE = f"<license {BY}><license-p>Open access.</license-p></license>"
+REF = '<ali:license_ref xmlns:ali="http://www.niso.org/schemas/ali/1.0/">{}</ali:license_ref>'
+CC_BY_2 = REF.format("https://creativecommons.org/licenses/by/2.0/")
+OLD_DATE = '<pub-date pub-type="epub"><year>2010</year></pub-date>'
+NEW_DATE = '<pub-date date-type="pub" publication-format="electronic"><year>2010</year></pub-date>'
+FIGURE = "<fig><label>Figure 1</label><caption><p>A cell.</p></caption></fig>"
+VERSIONS = {
+    "NLM 2.0": (OLD_JOURNAL, OLD_DATE + OLD_LICENCE, f"<back><sec>{FIGURE}</sec></back>"),
+    "NLM 2.3": (
+        OLD_JOURNAL,
+        f"{OLD_DATE}<permissions>{OLD_LICENCE}</permissions>",
+        f"<floats-wrap>{FIGURE}</floats-wrap>",
+    ),
+    "NLM 3.0": (
+        NEW_JOURNAL,
+        f"{OLD_DATE}<permissions>{NEW_LICENCE}</permissions>",
+        f"<floats-group>{FIGURE}</floats-group>",
+    ),
+    "JATS 1.0": (
+        NEW_JOURNAL,
+        f"{NEW_DATE}<permissions>{NEW_LICENCE}</permissions>",
+        f"<floats-group>{FIGURE}</floats-group>",
+    ),
+    "JATS 1.1": (
+        NEW_JOURNAL,
+        f"{NEW_DATE}<permissions><license>{CC_BY_2}</license></permissions>",
+        f"<floats-group>{FIGURE}</floats-group>",
+    ),
+    "JATS 1.2": (
+        NEW_JOURNAL,
+        f"{NEW_DATE}<permissions><license>{CC_BY_2}<license-p>Open.</license-p></license>"
+        "</permissions><abstract><p/></abstract>",
+        f"<floats-group>{FIGURE}</floats-group>",
+    ),
+    "JATS 1.3": (
+        NEW_JOURNAL,
+        "<pub-history><event><p>Preprint.</p><date><year>2008</year></date></event></pub-history>"
+        f"{NEW_DATE}<permissions><license>{CC_BY_2}</license></permissions>",
+        f"<floats-group><fig-group>{FIGURE}</fig-group></floats-group>",
+    ),
+}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_versions_of_the_dtd(read, version):
+    journal, meta, floats = VERSIONS[version]
+    title = "<title-group><article-title>On mice</article-title></title-group>"
+    before = "<processing-meta><p>x</p></processing-meta>" if version == "JATS 1.3" else ""
+    (found,) = read(
+        f'<article {ATTRIBUTES} dtd-version="{version[-3:]}">{before}<front><journal-meta>{journal}'
+        f'</journal-meta><article-meta><article-id pub-id-type="pmc">77</article-id>{title}{meta}'
+        f"</article-meta></front><body><p>Text.</p></body>{floats}</article>"
+    )
+    assert (found.id, found.title, found.abstract) == ("pmc:PMC77", "On mice", "")
+    assert found.body.split("\n") == ["Text.", "Figure 1 A cell."]
+    assert (found.journal, found.year) == ("J Mice", 2010)
+    assert (found.licence.licence_class, found.licence.name) == ("commercial", "CC BY 2.0")
+
+
 @pytest.mark.parametrize(
     ("ids", "expected"),
     [

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from mediswift_cs.errors import ConfigError, MediSwiftError
+from mediswift_cs.errors import ConfigError, exit_code_of
 
 HELP = """Convert a checkpoint: .mdl to a Hugging Face folder, or back.
 
@@ -134,8 +134,4 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     add_arguments(parser)
     args = parser.parse_args(argv)
-    try:
-        return run(args)
-    except MediSwiftError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return exit_code_of(lambda: run(args))

@@ -8,7 +8,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from mediswift_cs.errors import MediSwiftError
+from mediswift_cs.errors import exit_code_of
 from mediswift_cs.modelzoo import hook
 from mediswift_cs.modelzoo.registration import require_modelzoo
 
@@ -35,17 +35,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         "arguments", nargs=argparse.REMAINDER, help="handed over to ModelZoo unchanged"
     )
     args = parser.parse_args(argv)
-    try:
-        require_modelzoo()
-        hand_over(args.command, args.arguments)
-    except MediSwiftError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_code_of(lambda: hand_over(args.command, args.arguments))
 
 
-def hand_over(command: str, arguments: Sequence[str]) -> None:
-    """Call ModelZoo's entry point; it reads its arguments from ``sys.argv``."""
+def hand_over(command: str, arguments: Sequence[str]) -> int:
+    """Call ModelZoo's entry point, which reads its arguments from ``sys.argv``; returns 0.
+
+    Raises:
+        ConfigError: ModelZoo cannot be used.
+    """
+    require_modelzoo()
     if command == "cszoo":
         from cerebras.modelzoo.cli.main import main as cszoo
 
@@ -56,6 +55,7 @@ def hand_over(command: str, arguments: Sequence[str]) -> None:
 
         sys.argv = ["run.py", *arguments]
         run()
+    return 0
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mediswift_cs.errors import MediSwiftError
+from mediswift_cs.errors import exit_code_of
 from mediswift_cs.params.shipped import check_or_write
 
 
@@ -24,11 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     action.add_argument("--write", action="store_true", help="render the files anew")
     parser.add_argument("--root", type=Path, help="the checkout (default: this package's own)")
     args = parser.parse_args(argv)
-    try:
-        return check_or_write(write_files=args.write, root=args.root)
-    except MediSwiftError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return exit_code_of(lambda: check_or_write(write_files=args.write, root=args.root))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Stage ``parse``: a part's files -> its documents, with the outcome of every record."""
 
 import tempfile
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
@@ -70,7 +71,7 @@ class _Pending:
         self._spool.close()
 
 
-class _Reader:
+class _Reader(ABC):
     """What both kinds of part have: sums, the list of files, and the quarantine."""
 
     def __init__(self) -> None:
@@ -94,9 +95,9 @@ class _Reader:
         reason = str(error).replace(str(path), path.name)
         self.quarantined.append({"file": name, "reason": reason})
 
+    @abstractmethod
     def read(self, path: Path, name: str, writer: DocumentsWriter) -> None:
         """Add one file."""
-        raise NotImplementedError
 
 
 class _PubmedPart(_Reader):
