@@ -18,10 +18,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -99,8 +99,27 @@ def write_data(folder: Path, num_steps: int) -> None:
     writer.close()
 
 
-def our_steps(variant: Variant, folder: Path, num_steps: int) -> Iterator[float]:
-    """Steps of this package's own session; yields the loss after each."""
+class Meter:
+    """Takes the time of steps: one for each line on standard input, its answer on ``answers``."""
+
+    def __init__(self, answers: IO[str]) -> None:
+        self._answers, self._start = answers, 0.0
+
+    def start(self) -> None:
+        """Wait for the next line."""
+        if not sys.stdin.readline():
+            sys.exit(0)
+        self._start = time.perf_counter()
+
+    def stop(self, loss: float) -> None:
+        """Answer with the seconds since start, the peak memory in GiB and the loss."""
+        seconds = time.perf_counter() - self._start
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        print(json.dumps([seconds, peak, loss]), file=self._answers, flush=True)
+
+
+def our_steps(variant: Variant, folder: Path, num_steps: int, meter: Meter) -> None:
+    """Steps of this package's own session."""
     import cerebras.pytorch as cstorch
 
     from mediswift_cs.params.schema import Params
@@ -114,10 +133,11 @@ def our_steps(variant: Variant, folder: Path, num_steps: int) -> Iterator[float]
     assert checked.trainer.fit is not None
     dataloader = make_dataloader(checked.trainer.fit.train_dataloader)
     for batch in cstorch.utils.data.DataExecutor(dataloader, num_steps=num_steps):
-        yield float(session.training_step(batch))
+        meter.start()
+        meter.stop(float(session.training_step(batch)))
 
 
-def huggingface_steps(variant: Variant, folder: Path, num_steps: int) -> Iterator[float]:
+def huggingface_steps(variant: Variant, folder: Path, num_steps: int, meter: Meter) -> None:
     """Steps as a user of transformers writes them: sdpa, torch's AdamW, clipping."""
     import torch
     from transformers import GPT2Config, GPT2LMHeadModel
@@ -138,16 +158,17 @@ def huggingface_steps(variant: Variant, folder: Path, num_steps: int) -> Iterato
     )
     numbers = np.random.default_rng(0).integers(0, VOCAB, (num_steps, BATCH, LENGTH))
     for ids in torch.from_numpy(numbers):
+        meter.start()
         with torch.autocast("cpu", torch.bfloat16, enabled=variant.precision == "bfloat16"):
             loss = model(ids, labels=ids).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
-        yield float(loss.detach())
+        meter.stop(float(loss.detach()))
 
 
-def modelzoo_steps(variant: Variant, folder: Path, num_steps: int) -> Iterator[float]:
+def modelzoo_steps(variant: Variant, folder: Path, num_steps: int, meter: Meter) -> None:
     """Steps of ModelZoo's own Trainer and GPT-3, as its users start them."""
     from mediswift_cs.modelzoo import register
 
@@ -163,20 +184,23 @@ def modelzoo_steps(variant: Variant, folder: Path, num_steps: int) -> Iterator[f
         "embedding_dropout_rate": 0.0,
     }
     raw["fit"]["train_dataloader"]["data_processor"] = "GptHDF5MapDataProcessor"
-    import cerebras.pytorch as cstorch
-    from cerebras.modelzoo.trainer.utils import configure_trainer_from_config
-    from cerebras.modelzoo.trainer.validate import validate_trainer_params
+    from cerebras.modelzoo.trainer.callbacks import Callback
+    from cerebras.modelzoo.trainer.utils import run_trainer
 
-    (config,) = validate_trainer_params({"trainer": raw})
-    trainer = configure_trainer_from_config(config, mode="train")
-    loader = cstorch.utils.data.DataLoader(
-        lambda: config.fit.train_dataloader().create_dataloader()
-    )
-    for batch in cstorch.utils.data.DataExecutor(loader, num_steps=num_steps):
-        yield float(trainer.training_step(batch)["loss"].detach())
+    class Steps(Callback):
+        def on_train_batch_start(self, trainer: Any, model: Any, batch: Any, batch_idx: int) -> Any:
+            meter.start()
+
+        def on_train_batch_end(
+            self, trainer: Any, model: Any, outputs: Any, batch: Any, batch_idx: int
+        ) -> None:
+            meter.stop(float(outputs["loss"].detach()))
+
+    with Steps():
+        run_trainer("train", {"trainer": raw})
 
 
-HOSTS: dict[str, Callable[[Variant, Path, int], Iterator[float]]] = {
+HOSTS: dict[str, Callable[[Variant, Path, int, Meter], None]] = {
     "ours": our_steps,
     "HF": huggingface_steps,
     "ModelZoo": modelzoo_steps,
@@ -184,19 +208,13 @@ HOSTS: dict[str, Callable[[Variant, Path, int], Iterator[float]]] = {
 
 
 def work(variant: Variant, num_steps: int) -> None:
-    """Take one step for each line on standard input; answer with its seconds and the memory."""
+    """Take the steps of one variant as standard input asks for them."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_data(folder, num_steps)
-        steps = HOSTS[variant.host](variant, folder, num_steps)
-        for _line in sys.stdin:
-            start = time.perf_counter()
-            loss = next(steps)
-            seconds = time.perf_counter() - start
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-            print(json.dumps([seconds, peak, loss]), file=answers, flush=True)
+        HOSTS[variant.host](variant, folder, num_steps, Meter(answers))
 
 
 class Worker:

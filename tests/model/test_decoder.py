@@ -9,7 +9,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from mediswift_cs.model import attention
 from mediswift_cs.model.decoder import DecoderLanguageModel
-from mediswift_cs.model.loss import language_model_loss, mean_loss_per_token
+from mediswift_cs.model.loss import language_model_loss, mean_loss_per_token, token_cross_entropy
 from mediswift_cs.model.pretraining import MediSwiftModel
 from mediswift_cs.params.schema import ModelParams
 from mediswift_cs.params.weights import num_parameters, weights
@@ -228,6 +228,28 @@ def test_state_has_the_names_of_modelzoo() -> None:
         "model.lm_head.weight",
     }
     assert names == expected
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_loss_in_place_has_the_bits_of_torchs(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    logits = (5 * torch.randn(40, 1003)).to(dtype)
+    labels, weights = torch.randint(0, 1003, (40,)), torch.rand(40)
+    ours, theirs = logits.clone().requires_grad_(), logits.clone().requires_grad_()
+    losses = token_cross_entropy(ours, labels)
+    with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+        expected = nn.functional.cross_entropy(theirs, labels, reduction="none")
+    assert torch.equal(losses, expected)
+    (losses * weights).sum().backward()
+    (expected * weights).sum().backward()
+    assert ours.grad is not None
+    assert ours.grad.dtype == dtype
+    assert torch.equal(ours.grad, theirs.grad)
+    assert not torch.equal(ours.grad, logits), "control"
+    again = token_cross_entropy(ours, labels).sum()
+    again.backward(retain_graph=True)
+    with pytest.raises(AssertionError, match="can be used once"):
+        again.backward()
 
 
 def test_loss_counts_only_masked_in_tokens() -> None:

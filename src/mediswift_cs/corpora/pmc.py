@@ -145,7 +145,7 @@ def parse_articles(
             for element in _elements(parser, path):
                 num_articles += 1
                 yield _article(element, options)
-            size.add(len(chunk), num_articles)
+            size.add(chunk, num_articles)
         parser.close()
         for element in _elements(parser, path):
             yield _article(element, options)

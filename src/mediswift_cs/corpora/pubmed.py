@@ -130,7 +130,7 @@ def _parse(chunks: Iterator[bytes], path: Path) -> Iterator[Record | Deletion]:
         for element in _elements(parser, path):
             num_records += 1
             yield from _read_element(element, path)
-        size.add(len(chunk), num_records)
+        size.add(chunk, num_records)
     root = parser.close()
     for element in _elements(parser, path):
         yield from _read_element(element, path)

@@ -14,9 +14,10 @@ from mediswift_cs.errors import DataError
 
 # A bound on one file's decompressed size. PubMed's files have 0.1 to 0.4 GB, PMC's sets a few.
 MAX_FILE_BYTES = 16 << 30
-# A bound on one record or article, whose tree takes up to 25 times as much memory. Articles of PMC
-# have 0.1 MB.
+# Bounds on one record or article: of its text, and of its elements and attributes, which take more
+# memory than text, up to 300 bytes each. Articles of PMC have 0.1 MB and 10,000 of them.
 MAX_RECORD_BYTES = 32 << 20
+MAX_RECORD_MARKUP = 1 << 20
 
 PARSER_OPTIONS: dict[str, Any] = {
     "load_dtd": False,
@@ -117,12 +118,23 @@ class RecordSize:
     """Refuses a record that grows beyond what may be held."""
 
     def __init__(self, path: PurePath, max_bytes: int) -> None:
-        self._path, self._max_bytes, self._num_bytes = path, max_bytes, 0
+        self._path, self._max_bytes = path, max_bytes
+        self._num_bytes = self._num_markup = 0
 
-    def add(self, num_bytes: int, num_records: int) -> None:
+    def add(self, chunk: bytes, num_records: int) -> None:
         """Note a chunk in which ``num_records`` records ended."""
-        self._num_bytes = 0 if num_records else self._num_bytes + num_bytes
+        if num_records:
+            self._num_bytes = self._num_markup = 0
+            return
+        self._num_bytes += len(chunk)
+        # One < a tag and one = an attribute, whatever else they stand for.
+        self._num_markup += chunk.count(b"<") + chunk.count(b"=")
         if self._num_bytes > self._max_bytes:
             raise DataError(
                 f"{self._path} has a record of more than the {self._max_bytes} bytes allowed"
+            )
+        if self._num_markup > MAX_RECORD_MARKUP:
+            raise DataError(
+                f"{self._path} has a record of more than the {MAX_RECORD_MARKUP} tags and "
+                f"attributes allowed"
             )

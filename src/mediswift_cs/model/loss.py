@@ -1,10 +1,61 @@
 """Cross entropy over the tokens that the loss mask counts."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
+
+# Elements of the gradient computed at a time: small beside the logits.
+_CHUNK = 1 << 22
+
+
+class TokenCrossEntropy(torch.autograd.Function):
+    """``cross_entropy(..., reduction="none")`` with one buffer of the logits' size, not three.
+
+    The gradient takes the place of the log-probabilities, chunk by chunk, by torch's own kernel, so
+    that values and gradients have the same bits as without this class. Its graph can be used once.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, labels: Tensor) -> Tensor:
+        """Nats, float32 [tokens], of logits [tokens, vocab_size] and labels int64 [tokens]."""
+        log_probabilities = torch.log_softmax(logits.float(), dim=-1)
+        # Not saved for backward in autograd's way, since it is overwritten there.
+        ctx.log_probabilities, ctx.dtype = log_probabilities, logits.dtype
+        ctx.save_for_backward(labels)
+        return -log_probabilities.gather(1, labels[:, None]).squeeze(1)
+
+    @staticmethod
+    @once_differentiable  # type: ignore[misc,no-untyped-call]
+    def backward(ctx: Any, weights: Tensor) -> tuple[Tensor, None]:
+        """The gradient of the logits; ``weights`` [tokens] is that of the losses."""
+        gradient, ctx.log_probabilities = ctx.log_probabilities, None
+        assert gradient is not None, "the graph of the loss can be used once"
+        (labels,) = ctx.saved_tensors
+        num_rows = max(1, _CHUNK // gradient.shape[1])
+        for rows, row_labels, row_weights in zip(
+            gradient.split(num_rows), labels.split(num_rows), weights.split(num_rows), strict=True
+        ):
+            of_log_probabilities = torch.zeros_like(rows).scatter_(
+                1, row_labels[:, None], -row_weights[:, None]
+            )
+            rows.copy_(
+                torch.ops.aten._log_softmax_backward_data(
+                    of_log_probabilities, rows, 1, torch.float32
+                )
+            )
+        return gradient.to(ctx.dtype), None
+
+
+def token_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Nats, [tokens], of logits [tokens, vocab_size] and labels int64 [tokens]."""
+    # While a CSX graph is traced, tensors live on neither of these devices.
+    if logits.device.type in ("cpu", "cuda") and logits.requires_grad:
+        losses: Tensor = TokenCrossEntropy.apply(logits, labels)  # type: ignore[no-untyped-call]
+        return losses
+    return functional.cross_entropy(logits, labels, reduction="none")
 
 
 def language_model_loss(
@@ -20,9 +71,7 @@ def language_model_loss(
     ``num_tokens`` divides the sum by the number of counted tokens; ``batch_size`` divides it by
     the number of sequences and multiplies by ``loss_weight`` (ModelZoo's two scalings).
     """
-    per_token = functional.cross_entropy(
-        logits.flatten(0, 1), labels.flatten().long(), reduction="none"
-    )
+    per_token = token_cross_entropy(logits.flatten(0, 1), labels.flatten().long())
     # Zeros and ones are exact in every number format, their sum is not.
     mask = loss_mask.to(logits.dtype)
     total = (per_token * mask.flatten()).sum()
