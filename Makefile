@@ -16,7 +16,7 @@ NEEDED_GB := 7
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
 
-demo: $(STAMP) ## pre-train a small sparse model on real PubMed abstracts, on this CPU
+demo: $(STAMP) ## pre-train a small sparse model on real PubMed abstracts, fine-tune, score and export it
 	@$(BIN)/mediswift demo $(DEMO)
 
 test: $(STAMP) ## install what is missing and run the whole test suite

@@ -185,6 +185,18 @@ def test_source_on_a_read_only_folder(sparse: Path, tmp_path: Path) -> None:
     assert before == (source.stat().st_mtime_ns, folder.stat().st_mtime_ns, digest(source))
 
 
+def test_source_on_a_read_only_disk(sparse: Path, tmp_path: Path) -> None:
+    """Where not even root may write."""
+    with small_disk(tmp_path / "disk", 2 * sparse.stat().st_size + 1_000_000) as disk:
+        source = disk / "a.mdl"
+        source.write_bytes(sparse.read_bytes())
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        convert(source, tmp_path / "export", IN_PROCESS)
+        result = run(source, disk / "export", "--no-tokenizer", "--no-verify")
+        fails_cleanly(result, disk, "Read-only file system")
+        assert [path.name for path in disk.iterdir()] == ["a.mdl"]
+
+
 def test_truncated_files(sparse: Path, tmp_path: Path) -> None:
     convert(sparse, tmp_path / "hf", IN_PROCESS)
     cut = tmp_path / "cut.mdl"

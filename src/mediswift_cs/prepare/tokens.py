@@ -1,6 +1,7 @@
 """Stages ``tokenizer``, ``tokens`` and ``hdf5``: documents -> one folder of shards."""
 
 import os
+import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -189,7 +190,7 @@ def _link(source: Path, target: Path) -> None:
         os.link(source, target)
     except OSError:
         # Another file system, or one without links.
-        target.write_bytes(source.read_bytes())
+        shutil.copyfile(source, target)
 
 
 def _manifest(task: Task, splits: dict[str, SplitEntry]) -> Manifest:

@@ -41,8 +41,8 @@ class Journal:
     """The records of one run in its model_dir; a context manager.
 
     ``metrics.jsonl`` has one object a line, always with ``step``: training lines hold loss (nats
-    per token), learning_rate and tokens_per_second; evaluation lines hold val_loss,
-    val_perplexity, val_accuracy and val_tokens.
+    per token), learning_rate and tokens_per_second, with dynamic loss scaling also loss_scale;
+    evaluation lines hold val_loss, val_perplexity, val_accuracy and val_tokens.
     """
 
     def __init__(self, model_dir: Path, *, first_step: int, last_step: int, log_steps: int) -> None:
@@ -106,7 +106,14 @@ class Journal:
         for name, value in values.items():
             self.tensorboard.add_scalar(name, value, step)
 
-    def train_step(self, step: int, loss: float, learning_rate: float, num_tokens: int) -> None:
+    def train_step(
+        self,
+        step: int,
+        loss: float,
+        learning_rate: float,
+        num_tokens: int,
+        loss_scale: float | None = None,
+    ) -> None:
         """Take in a finished step; every ``log_steps`` it is written down."""
         self._tokens_since_log += num_tokens
         self.bar.update()
@@ -116,6 +123,8 @@ class Journal:
         rate = self._tokens_since_log / (now - self._time_of_log)
         self._tokens_since_log, self._time_of_log = 0, now
         values = {"loss": loss, "learning_rate": learning_rate, "tokens_per_second": rate}
+        if loss_scale is not None:
+            values["loss_scale"] = loss_scale
         self.write(step, values)
         self.bar.set_postfix_str(f"loss {loss:.4f}, {rate:,.0f} tokens/s")
         LOGGER.info(
@@ -153,7 +162,14 @@ class SilentJournal(Journal):
     def write(self, step: int, values: dict[str, float]) -> None:
         """Nothing."""
 
-    def train_step(self, step: int, loss: float, learning_rate: float, num_tokens: int) -> None:
+    def train_step(
+        self,
+        step: int,
+        loss: float,
+        learning_rate: float,
+        num_tokens: int,
+        loss_scale: float | None = None,
+    ) -> None:
         """Nothing."""
 
     def evaluation(self, step: int, values: dict[str, float], number: int | None) -> None:

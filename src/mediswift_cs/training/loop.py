@@ -272,7 +272,13 @@ class Trainer:
 
         @cstorch.step_closure
         def report(loss: Tensor, learning_rate: Tensor) -> None:
-            journal.train_step(self.step, float(loss), float(learning_rate), self.tokens_per_step)
+            journal.train_step(
+                self.step,
+                float(loss),
+                float(learning_rate),
+                self.tokens_per_step,
+                session.precision.logged_loss_scale,
+            )
 
         @cstorch.checkpoint_closure
         def save() -> None:

@@ -21,8 +21,7 @@ class Precision:
         self.params = params
         self.backend = cstorch.backend()
         self.scaler: Any = None
-        self.loss_scale: float | None = None
-        """The dynamic loss scale of the last step that was reported; None where there is none."""
+        self._loss_scale: float | None = None
         if self.backend.is_csx:
             self._configure_csx()
         else:
@@ -73,6 +72,11 @@ class Precision:
             self.scaler.step(optimizer)
             self.scaler.update()
 
+    @property
+    def logged_loss_scale(self) -> float | None:
+        """The dynamic loss scale of the last reported step, where there is one to be logged."""
+        return self._loss_scale if self.params.log_loss_scale else None
+
     def watch_loss_scale(self) -> None:
         """Follow the dynamic loss scale, and stop a run that it can no longer save."""
         if self.scaler is not None and self.params.loss_scaling_factor == "dynamic":
@@ -80,10 +84,10 @@ class Precision:
 
     @cstorch.step_closure
     def _record_loss_scale(self, loss_scale: Tensor, non_clamped_scale: Tensor) -> None:
-        self.loss_scale = float(loss_scale)
-        if float(non_clamped_scale) < self.loss_scale:
+        self._loss_scale = float(loss_scale)
+        if float(non_clamped_scale) < self._loss_scale:
             raise FloatingPointError(
-                f"gradients are still not finite at the smallest loss scale, {self.loss_scale:g}: "
+                f"gradients are still not finite at the smallest loss scale, {self._loss_scale:g}: "
                 f"training makes no progress; look at the learning rate and the data"
             )
 

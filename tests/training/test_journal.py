@@ -1,0 +1,47 @@
+"""What a run writes down of its steps."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from mediswift_cs.params.schema import Params
+from mediswift_cs.training.journal import Journal
+from mediswift_cs.training.loop import Trainer
+
+
+def lines_of(model_dir: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (model_dir / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_steps_between_two_lines_are_not_written(tmp_path: Path) -> None:
+    with Journal(tmp_path, first_step=0, last_step=5, log_steps=2) as journal:
+        for step in range(1, 6):
+            journal.train_step(step, 1.0 / step, 0.1, 100)
+    assert [line["step"] for line in lines_of(tmp_path)] == [2, 4, 5]
+    assert all("loss_scale" not in line for line in lines_of(tmp_path))
+
+
+@pytest.mark.parametrize("log_loss_scale", [True, False])
+def test_the_loss_scale_is_logged_where_the_params_ask_for_it(
+    toy_raw: dict[str, Any], tmp_path: Path, cpu_backend: Any, log_loss_scale: bool
+) -> None:
+    toy_raw["trainer"]["init"]["precision"] |= {"log_loss_scale": log_loss_scale}
+    trainer = Trainer(Params(**toy_raw), tmp_path, toy_raw)
+    # Stands for the scale that only a CSX has.
+    trainer.session.precision._record_loss_scale(torch.tensor(1024.0), torch.tensor(1024.0))
+    trainer.fit([])
+    found = [line["loss_scale"] for line in lines_of(tmp_path) if "loss_scale" in line]
+    assert found == ([1024.0] * 4 if log_loss_scale else [])
+
+
+def test_a_run_whose_scale_cannot_fall_further_stops(
+    toy_raw: dict[str, Any], tmp_path: Path, cpu_backend: Any
+) -> None:
+    trainer = Trainer(Params(**toy_raw), tmp_path, toy_raw)
+    # Taken in with the first step, as all that a step reports.
+    trainer.session.precision._record_loss_scale(torch.tensor(2.0), torch.tensor(1.0))
+    with pytest.raises(FloatingPointError, match="smallest loss scale, 2"):
+        trainer.fit([])
