@@ -73,8 +73,10 @@ class Demo:
 
     @property
     def export(self) -> Path:
-        """The Hugging Face folder."""
-        return self.output / f"huggingface_{self.level}"
+        """The Hugging Face folder of the newest fine-tuned checkpoint."""
+        return (
+            self.output / f"huggingface_{self.level}_{newest_checkpoint(self.finetuning_dir).stem}"
+        )
 
     @property
     def params(self) -> str:
