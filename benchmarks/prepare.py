@@ -243,18 +243,37 @@ def pipeline(paths: list[Path], folder: Path, tokenizer: Path, **_: Any) -> dict
     return result
 
 
+def cut(paths: list[Path], folder: Path, num_pieces: int) -> list[Path]:
+    """The records of PubMed files in ``num_pieces`` files, so that each worker has work."""
+    end = b"</PubmedArticle>"
+    pieces = []
+    for path in paths:
+        content = path.read_bytes()
+        content = gzip.decompress(content) if path.suffix == ".gz" else content
+        start, first, rest = content.partition(b"<PubmedArticle>")
+        *records, _rest = (first + rest).split(end)
+        size = -(-len(records) // (num_pieces // len(paths)))
+        for number in range(0, len(records), size):
+            piece = folder / f"pubmed20n{len(pieces) + 1:04}.xml.gz"
+            with gzip.open(piece, "wb", compresslevel=6) as file:
+                file.write(start)
+                file.writelines(record + end for record in records[number : number + size])
+                file.write(b"</PubmedArticleSet>")
+            pieces.append(piece)
+    return pieces
+
+
 def scaling(paths: list[Path], folder: Path, tokenizer: Path, **_: Any) -> dict[str, float]:
-    """Wall seconds of parse, clean and tokens over four copies of a file, by 1 and by 2 workers."""
+    """Wall seconds of the whole pipeline with a given tokenizer, by 1 and by 2 workers."""
     from mediswift_cs.prepare.pipeline import Pipeline
 
-    copies = [folder / f"pubmed20n{number:04}.xml.gz" for number in range(1, 5)]
-    for copy in copies:
-        shutil.copyfile(paths[0], copy)
+    pieces = cut(paths, folder, 8)
     result: dict[str, float] = {"seconds": 0.0}
     for workers in (1, 2):
-        settings = pipeline_settings(copies, folder / f"workers{workers}", tokenizer, workers)
+        settings = pipeline_settings(pieces, folder / f"workers{workers}", tokenizer, workers)
+        run = Pipeline(settings)
         start = time.monotonic()
-        Pipeline(settings).run()
+        run.run()
         result[f"workers{workers}"] = time.monotonic() - start
     return result
 
@@ -349,9 +368,12 @@ def compare(paths: list[Path], folder: Path, given: Path | None) -> None:
 def compare_workers(paths: list[Path], folder: Path, given: Path | None) -> None:
     """Wall time, which means something only on a machine with two idle cores."""
     load = os.getloadavg()[0]
-    result = run_stage("scaling", paths[:1], folder, given or folder / "tokenizer.json")
+    result = run_stage("scaling", paths, folder, given or folder / "tokenizer.json")
     ratio = result["workers1"] / result["workers2"]
-    print(f"2 workers are {ratio:.2f}x as fast as 1 (load before it: {load:.1f})")
+    print(
+        f"mediswift prepare, 8 parts: 1 worker {result['workers1']:.1f} s, 2 workers "
+        f"{result['workers2']:.1f} s, {ratio:.2f}x as fast (load before it: {load:.1f})"
+    )
 
 
 def main() -> None:
