@@ -28,7 +28,7 @@ class TokenCrossEntropy(torch.autograd.Function):
         return -log_probabilities.gather(1, labels[:, None]).squeeze(1)
 
     @staticmethod
-    @once_differentiable  # type: ignore[misc,no-untyped-call]
+    @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, weights: Tensor) -> tuple[Tensor, None]:
         """The gradient of the logits; ``weights`` [tokens] is that of the losses."""
         gradient, ctx.log_probabilities = ctx.log_probabilities, None
@@ -36,15 +36,13 @@ class TokenCrossEntropy(torch.autograd.Function):
         (labels,) = ctx.saved_tensors
         num_rows = max(1, _CHUNK // gradient.shape[1])
         for rows, row_labels, row_weights in zip(
-            gradient.split(num_rows), labels.split(num_rows), weights.split(num_rows), strict=True
+            *(torch.split(each, num_rows) for each in (gradient, labels, weights)), strict=True
         ):
             of_log_probabilities = torch.zeros_like(rows).scatter_(
                 1, row_labels[:, None], -row_weights[:, None]
             )
             rows.copy_(
-                torch.ops.aten._log_softmax_backward_data(
-                    of_log_probabilities, rows, 1, torch.float32
-                )
+                torch._log_softmax_backward_data(of_log_probabilities, rows, 1, torch.float32)
             )
         return gradient.to(ctx.dtype), None
 
