@@ -74,7 +74,7 @@ class Answer(Callback):
         was_training = model.training
         model.eval()
         with torch.no_grad():
-            self.ids = generate(model.model, self.prompts, eos_id=-1, max_new_tokens=6)
+            self.ids = generate(model.model, self.prompts, eos_id=0, max_new_tokens=6)
             self.logits = [
                 model.model(torch.tensor([prompt], dtype=torch.int32))[0, -1].tolist()
                 for prompt in self.prompts

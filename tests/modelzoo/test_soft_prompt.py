@@ -44,7 +44,7 @@ def our_answers(checkpoint: Path) -> dict[str, list[Any]]:
     decoder = load_model(checkpoint).model.model
     with torch.no_grad():
         return {
-            "ids": generate(decoder, PROMPTS, eos_id=-1, max_new_tokens=6),
+            "ids": generate(decoder, PROMPTS, eos_id=0, max_new_tokens=6),
             "logits": [
                 decoder(torch.tensor([p], dtype=torch.int32))[0, -1].tolist() for p in PROMPTS
             ],
@@ -69,7 +69,7 @@ def test_saved_and_reloaded_in_either_host_it_generates_the_same(
         ],
         tmp_path,
     )
-    assert [len(ids) for ids in trained["ids"]] == [6, 6]
+    assert all(trained["ids"])
     assert reloaded == trained
     assert our_answers(theirs) == trained
     assert reloaded_ours == our_answers(ours)

@@ -14,6 +14,7 @@ from mediswift_cs.errors import DataError
 SUFFIXES = (".jsonl.zst", ".jsonl")
 
 _FIELDS = frozenset(field.name for field in fields(Document))
+_TUPLES = frozenset(("language", "publication_types"))
 _LEVEL = 3
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _CHUNK = 1 << 17
@@ -114,7 +115,7 @@ def parse_document(line: bytes, number: int, path: Path) -> Document:
         DataError: the line is not a document.
     """
     try:
-        content = json.loads(line)
+        content = json.loads(line.decode("utf-8"))
     except ValueError as error:
         raise DataError(f"line {number} of {path} is not JSON: {error}") from error
     return _document(content, number, path)
@@ -129,12 +130,13 @@ def _document(content: Any, number: int, path: Path) -> Document:
                 f"line {number} of {path} has no string {name!r}: for files that `mediswift "
                 "documents` did not write, use --dataset with --text-column"
             )
-    known: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in content.items()
-        if name in _FIELDS
-    }
-    return Document(**{"source": path.name, **known})
+    known: dict[str, Any] = {"source": path.name}
+    for name in _FIELDS & content.keys():
+        known[name] = content[name]
+    for name in _TUPLES & known.keys():
+        if isinstance(known[name], list):
+            known[name] = tuple(known[name])
+    return Document(**known)
 
 
 def manifest_path(documents: Path) -> Path:
