@@ -1,6 +1,7 @@
 """ModelZoo's own commands, through our entry."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import yaml
 
 from mediswift_cs.params.schema import ModelParams
 
-from .conftest import drive, run_builtin, run_python
+from .conftest import REPOSITORY, drive, run_builtin, run_python
 
 ENTRY = ("-m", "mediswift_cs.modelzoo")
 
@@ -72,6 +73,41 @@ def assert_same_logits(checkpoint: Path, folder: Path) -> None:
         expected = model.model(ids.int())
         torch.testing.assert_close(converted(ids).logits, expected, atol=1e-5, rtol=0)
     assert expected.std() > 0.1
+
+
+@pytest.mark.modelzoo
+def test_validate_all_scores_every_checkpoint_as_we_did(
+    make_toy_raw: Callable[[], dict[str, Any]], tmp_path: Path
+) -> None:
+    model_dir = tmp_path / "run"
+    run_builtin(make_toy_raw(), model_dir)
+    lines = [json.loads(line) for line in (model_dir / "metrics.jsonl").read_text().splitlines()]
+    ours = [line["val_perplexity"] for line in lines if "val_perplexity" in line]
+    command = [str(REPOSITORY / "run.py"), "CPU", "--engine", "modelzoo", "--mode", "eval_all"]
+    command += ["--params", str(tmp_path / "run.yaml"), "--model_dir", str(model_dir)]
+    done = run_python(*command, cwd=tmp_path)
+    found = re.findall(r"eval/lm_perplexity = ([0-9.]+)", done.stdout + done.stderr)
+    assert [float(value) for value in found] == pytest.approx(ours, rel=1e-5)
+    assert len(ours) == 2
+    assert ours[0] > 1.01 * ours[1], "control: the two checkpoints differ"
+
+
+@pytest.mark.modelzoo
+def test_modelzoo_goes_on_in_the_folder_of_our_run(
+    make_toy_raw: Callable[[], dict[str, Any]], tmp_path: Path
+) -> None:
+    model_dir, raw = tmp_path / "run", make_toy_raw()
+    raw["trainer"]["init"]["logging"]["log_steps"] = 1
+    losses = run_builtin(raw, model_dir)
+    (model_dir / "checkpoint_12.mdl").unlink()
+    command = [str(REPOSITORY / "run.py"), "CPU", "--engine", "modelzoo", "--mode", "train"]
+    command += ["--params", str(tmp_path / "run.yaml"), "--model_dir", str(model_dir)]
+    done = run_python(*command, cwd=tmp_path)
+    found = re.findall(r"Train Device=cpu, Step=(\d+), Loss=([0-9.]+)", done.stdout + done.stderr)
+    assert [int(step) for step, _ in found] == list(range(7, 13))
+    assert float(found[-1][1]) == pytest.approx(losses[-1], abs=1e-5)
+    assert abs(losses[-1] - losses[5]) > 1e-3, "control"
+    assert (model_dir / "checkpoint_12.mdl").is_file()
 
 
 @pytest.mark.modelzoo

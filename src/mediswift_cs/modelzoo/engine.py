@@ -20,6 +20,7 @@ Engine = Literal["auto", "builtin", "modelzoo"]
 Mode = Literal["train", "eval", "train_and_eval", "eval_all"]
 
 RESOLVED_FILE = "modelzoo_params.yaml"
+INDEX_FILE = "checkpoints_index.yaml"
 
 COMMANDS = {
     "train": "fit",
@@ -91,6 +92,27 @@ def write_resolved(params: dict[str, Any], model_dir: Path) -> Path:
     return path
 
 
+def index_checkpoints(model_dir: Path) -> None:
+    """Tell ModelZoo of the checkpoints of ``model_dir`` that the built-in loop has written.
+
+    ModelZoo 2.10 resumes from, and evaluates, what its own index lists. Where there is none, it
+    means to list the files of the folder and finds none (trainer/callbacks/checkpoint.py).
+    """
+    from mediswift_cs.training.checkpoint import list_checkpoints
+
+    path = model_dir / INDEX_FILE
+    try:
+        listed = (yaml.safe_load(path.read_text(encoding="utf-8")) or []) if path.exists() else []
+        known = {Path(name).resolve() for name in listed}
+    except (yaml.YAMLError, TypeError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path} is no list of checkpoints: {error}") from error
+    missing = [file for file in list_checkpoints(model_dir) if file.resolve() not in known]
+    if missing:
+        partial = path.with_suffix(".partial")
+        partial.write_text(yaml.safe_dump([*listed, *map(str, missing)]), encoding="utf-8")
+        partial.replace(path)
+
+
 def hand_over(
     loaded: LoadedParams, *, device: str, mode: Mode, model_dir: Path, checkpoint_path: Path | None
 ) -> int:
@@ -98,6 +120,7 @@ def hand_over(
 
     Raises:
         ConfigError: there is no such device here, or model_dir is not writable.
+        CheckpointError: no checkpoint_path, or ModelZoo's index in model_dir is damaged.
     """
     params = resolve(
         loaded.raw, device=device, mode=mode, model_dir=model_dir, checkpoint_path=checkpoint_path
@@ -110,6 +133,7 @@ def hand_over(
     for note in loaded.notes:
         print(note, file=sys.stderr)
     path = write_resolved(params, model_dir)
+    index_checkpoints(model_dir)
     command = ["-m", "mediswift_cs.modelzoo", "cszoo", COMMANDS[mode], str(path)]
     print(
         f"engine: ModelZoo (python {' '.join(command)}); --engine builtin takes the package's "
