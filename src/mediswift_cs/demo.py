@@ -16,6 +16,9 @@ from mediswift_cs.errors import MediSwiftError
 from mediswift_cs.params.load import load_params
 from mediswift_cs.tokens.shards import read_manifest
 
+# Also where ModelZoo is importable: its Trainer keeps its records in other files.
+RUN = ("run", "CPU", "--engine", "builtin")
+
 TIMES_FILE = "times.json"
 FINETUNING_PARAMS = "finetuning/mediswift_tiny_artificial.yaml"
 
@@ -104,7 +107,7 @@ class Demo:
             *("--max-sequence-length", str(model.max_position_embeddings)),
             *("--output", str(self.shards)),
         )
-        self.step(f"pretraining_{self.level}", "run", "CPU", *self.pretraining_options())
+        self.step(f"pretraining_{self.level}", *RUN, *self.pretraining_options())
         self.finetune(model.max_position_embeddings)
         print("\n" + self.summary())
         return 0
@@ -119,7 +122,7 @@ class Demo:
                 *("--max-sequence-length", str(max_sequence_length)),
                 *("--output", str(self.questions)),
             )
-        self.step(f"finetuning_{self.level}", "run", "CPU", *self.finetuning_options())
+        self.step(f"finetuning_{self.level}", *RUN, *self.finetuning_options())
         tuned = newest_checkpoint(self.finetuning_dir)
         self.step(
             f"scores_{self.level}",

@@ -11,6 +11,8 @@ import pytest
 import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+# Also where ModelZoo is importable; its engine has its own tests.
+RUN = (sys.executable, str(REPOSITORY / "run.py"), "--engine", "builtin")
 
 
 @pytest.fixture
@@ -26,11 +28,11 @@ StartRun = Callable[..., "subprocess.Popen[str]"]
 
 @pytest.fixture
 def start_run(toy_params: Path, tmp_path: Path) -> StartRun:
-    """Start ``run.py --params toy.yaml ARGUMENTS`` in an empty folder; returns the process."""
+    """Start ``run.py --engine builtin --params toy.yaml ARGUMENTS`` in an empty folder; returns the process."""
 
     def start(*arguments: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
-            [sys.executable, str(REPOSITORY / "run.py"), "--params", str(toy_params), *arguments],
+            [*RUN, "--params", str(toy_params), *arguments],
             cwd=tmp_path,
             env=dict(os.environ),
             stdout=subprocess.PIPE,
