@@ -28,7 +28,7 @@ StartRun = Callable[..., "subprocess.Popen[str]"]
 
 @pytest.fixture
 def start_run(toy_params: Path, tmp_path: Path) -> StartRun:
-    """Start ``run.py --engine builtin --params toy.yaml ARGUMENTS`` in an empty folder; returns the process."""
+    """Start ``run.py ARGUMENTS`` on the toy params in an empty folder; returns the process."""
 
     def start(*arguments: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from mediswift_cs.data.processors import make_processor
 from mediswift_cs.errors import ConfigError
 from mediswift_cs.params.schema import BackendParams, DataLoaderParams, PrecisionParams
 from mediswift_cs.training import device, ranks
+from mediswift_cs.training.loop import stop_on_signal
 from mediswift_cs.training.precision import Precision
 
 FAKE_GPU = Path(__file__).parent / "fake_gpu.py"
@@ -111,9 +114,7 @@ def test_the_shares_make_up_the_batches(cpu_backend: Any, toy_raw: dict[str, Any
     assert num_batches == (100 - 24) // 8
 
 
-def run(
-    raw: dict[str, Any], model_dir: Path, *, num_ranks: int, without: str = ""
-) -> "subprocess.CompletedProcess[str]":
+def command(raw: dict[str, Any], model_dir: Path, num_ranks: int, *options: str) -> tuple[str, ...]:
     """fake_gpu.py in one process, or in several under torchrun."""
     raw["trainer"]["init"]["backend"] = {
         "backend_type": "GPU",
@@ -122,13 +123,22 @@ def run(
     }
     params = model_dir.with_suffix(".yaml")
     params.write_text(yaml.safe_dump(raw))
-    command = [sys.executable]
-    if num_ranks > 1:
-        # A free port of torchrun's own choice, and no other machine.
-        command += ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={num_ranks}"]
-    command += [str(FAKE_GPU), "--params", str(params), "--model_dir", str(model_dir)]
+    # A free port of torchrun's own choice, and no other machine.
+    launcher = ("-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={num_ranks}")
+    return (
+        sys.executable,
+        *(launcher if num_ranks > 1 else ()),
+        *(str(FAKE_GPU), "--params", str(params), "--model_dir", str(model_dir)),
+        *("--engine", "builtin", *options),
+    )
+
+
+def run(
+    raw: dict[str, Any], model_dir: Path, *options: str, num_ranks: int, without: str = ""
+) -> "subprocess.CompletedProcess[str]":
+    """Run :func:`command` to its end."""
     return subprocess.run(
-        [*command, "--engine", "builtin"],
+        command(raw, model_dir, num_ranks, *options),
         env={**os.environ, "FAKE_GPU_WITHOUT": without},
         cwd=model_dir.parent,
         capture_output=True,
@@ -163,6 +173,64 @@ def test_two_processes_train_as_one(toy_raw: dict[str, Any], tmp_path: Path) -> 
     folder = tmp_path / "apart"
     apart = losses(run(toy_raw, folder, num_ranks=2, without="average_gradients"), folder)
     assert abs(apart[-2]["loss"] - alone[-2]["loss"]) > 1e-3
+
+
+def test_a_signal_that_torchrun_hands_on_is_no_second_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    set_ranks(monkeypatch, 0, 2)
+    with stop_on_signal() as stop:
+        assert stop.signal_name is None
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        assert stop.signal_name == "SIGINT"
+        # Later it is somebody who does not want to wait.
+        monkeypatch.setattr(time, "monotonic", lambda: float("inf"))
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    monkeypatch.undo()
+    set_ranks(monkeypatch, 0, 1)
+    with stop_on_signal():
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.slow
+def test_ctrl_c_under_torchrun_saves_and_goes_on(toy_raw: dict[str, Any], tmp_path: Path) -> None:
+    """Each process gets the terminal's signal and then torchrun's own."""
+    model_dir, metrics = tmp_path / "out", tmp_path / "out" / "metrics.jsonl"
+    toy_raw["trainer"]["init"]["logging"]["log_steps"] = 1
+    # No checkpoint is due before the end.
+    toy_raw["trainer"]["init"]["checkpoint"]["steps"] = 2000
+    long = ("--mode", "train", "--set", "trainer.init.loop.max_steps=2000")
+
+    def last_step() -> int:
+        lines = metrics.read_text().splitlines() if metrics.exists() else []
+        return max((json.loads(line)["step"] for line in lines if line.endswith("}")), default=0)
+
+    process = subprocess.Popen(
+        command(toy_raw, model_dir, 2, *long),
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    while process.poll() is None and last_step() < 10:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert "Give the same command again to go on" in output, output[-3000:]
+    (saved,) = model_dir.glob("checkpoint_*.mdl")
+    step = last_step()
+    assert saved.name == f"checkpoint_{step}.mdl"
+    short = ("--mode", "train", "--set", f"trainer.init.loop.max_steps={step + 5}")
+    result = run(toy_raw, model_dir, *short, num_ranks=2)
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert f"step {step + 1}/{step + 5} loss" in result.stderr
+    assert f"step {step}/{step + 5} loss" not in result.stderr
 
 
 def test_torchrun_without_cuda_is_one_sentence_a_process(

@@ -3,10 +3,12 @@
 import json
 import logging
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import cerebras.pytorch as cstorch
@@ -34,6 +36,8 @@ LOGGER = logging.getLogger("mediswift_cs")
 
 ORIGIN_FILE = "origin.json"
 
+FORWARDED_SIGNAL_SECONDS = 2.0
+
 
 @dataclass
 class StopRequest:
@@ -46,10 +50,15 @@ class StopRequest:
 def stop_on_signal() -> Iterator[StopRequest]:
     """Turn the first SIGINT or SIGTERM into a request; a second one ends the process at once."""
     request = StopRequest()
+    # A terminal's Ctrl-C reaches each rank twice: torchrun hands its own on at once.
+    ignored_seconds = FORWARDED_SIGNAL_SECONDS if ranks.num_ranks() > 1 else 0.0
+    first_time: dict[int, float] = {}
 
-    def handle(number: int, _frame: object) -> None:
+    def handle(number: int, frame: FrameType | None) -> None:
         request.signal_name = signal.Signals(number).name
-        signal.signal(number, signal.default_int_handler)
+        now = time.monotonic()
+        if now - first_time.setdefault(number, now) > ignored_seconds:
+            signal.default_int_handler(number, frame)
 
     previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
