@@ -12,7 +12,7 @@ import h5py
 import hdf5plugin  # noqa: F401 (registers the filters of compressed checkpoints)
 import numpy as np
 
-from mediswift_cs.errors import MediSwiftError
+from mediswift_cs.errors import ConfigError, MediSwiftError
 from mediswift_cs.params.load import load_params
 from mediswift_cs.tokens.shards import read_manifest
 
@@ -88,7 +88,12 @@ class Demo:
 
     def run(self) -> int:
         """Run every step and print the summary; returns the exit code."""
-        self.output.mkdir(parents=True, exist_ok=True)
+        if self.num_records < 1:
+            raise ConfigError(f"--num-records: got {self.num_records}, allowed: 1 or more")
+        try:
+            self.output.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"--output: cannot make {self.output}: {error.strerror}") from error
         times_file = self.output / TIMES_FILE
         if times_file.exists():
             self.times = json.loads(times_file.read_text())

@@ -169,6 +169,8 @@ def load_settings(path: Path) -> PrepareSettings:
         ConfigError: unreadable, or with one sentence for each wrong setting.
     """
     document = read_yaml(path)
+    if not isinstance(document, dict):
+        raise ConfigError(f"{path}: got {document!r:.80}, allowed: a YAML mapping of settings")
     try:
         settings = PrepareSettings.model_validate(document)
         settings.dedup.near_duplicates()
