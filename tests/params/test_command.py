@@ -32,7 +32,8 @@ def test_user_errors_exit_with_2(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_check_and_write(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert params_main(["--check"]) == 0
+    checkout = Path(__file__).resolve().parents[2]
+    assert params_main(["--check", "--root", str(checkout)]) == 0
     assert "0 of 22 files differ" in capsys.readouterr().out
     assert params_main(["--check", "--root", str(tmp_path)]) == 2
     assert "allowed: a checkout" in capsys.readouterr().err
