@@ -56,6 +56,28 @@ def test_datasets_reads_the_file(path, tmp_path):
     assert read["id"][-1] == "pubmed:1999"
 
 
+def test_datasets_reads_a_file_whose_first_licence_comes_late(tmp_path):
+    """It takes the types from the first 10 MB, in which null would have no type."""
+    path, other = tmp_path / "late.jsonl.zst", tmp_path / "with_null.jsonl"
+    documents = [Document(id=f"pubmed:{n}", text="x" * 1000, source="a.xml") for n in range(12000)]
+    documents.append(Document(id="pubmed:12000", text="y", source="a.xml", licence="mine"))
+    with DocumentsWriter(path) as writer:
+        for document in documents:
+            writer.write(document)
+
+    def load(file):
+        return datasets.load_dataset(
+            "json", data_files=str(file), split="train", cache_dir=str(tmp_path / "cache")
+        )
+
+    assert load(path)["licence"][-2:] == ["", "mine"]
+    assert list(read_documents(path)) == documents
+    other.write_bytes(b"".join(read_lines(path)).replace(b'"licence":""', b'"licence":null'))
+    with pytest.raises(datasets.exceptions.DatasetGenerationError):
+        load(other)
+    assert list(read_documents(other)) == documents
+
+
 def test_plain_lines_and_several_frames_are_read(path, tmp_path):
     plain = tmp_path / "docs.jsonl"
     plain.write_bytes(b"".join(read_lines(path)))

@@ -14,6 +14,7 @@ from mediswift_cs.errors import DataError
 SUFFIXES = (".jsonl.zst", ".jsonl")
 
 _FIELDS = frozenset(field.name for field in fields(Document))
+_TEXTS = frozenset(("licence", "licence_class", "journal"))
 _TUPLES = frozenset(("language", "publication_types"))
 _LEVEL = 3
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
@@ -22,7 +23,12 @@ _CHUNK = 1 << 17
 
 def document_line(document: Document) -> bytes:
     """A document as a line of JSON, with its line end."""
-    line = json.dumps(asdict(document), ensure_ascii=False, separators=(",", ":"))
+    content = asdict(document)
+    for name in _TEXTS:
+        # Empty rather than null: `datasets` takes the type of a column from the first megabytes,
+        # and PubMed's old records state no licence.
+        content[name] = content[name] or ""
+    line = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
     return line.encode("utf-8") + b"\n"
 
 
@@ -136,6 +142,8 @@ def _document(content: Any, number: int, path: Path) -> Document:
     for name in _TUPLES & known.keys():
         if isinstance(known[name], list):
             known[name] = tuple(known[name])
+    for name in _TEXTS & known.keys():
+        known[name] = known[name] or None
     return Document(**known)
 
 
