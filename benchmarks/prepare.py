@@ -243,41 +243,6 @@ def pipeline(paths: list[Path], folder: Path, tokenizer: Path, **_: Any) -> dict
     return result
 
 
-def cut(paths: list[Path], folder: Path, num_pieces: int) -> list[Path]:
-    """The records of PubMed files in ``num_pieces`` files, so that each worker has work."""
-    end = b"</PubmedArticle>"
-    pieces = []
-    for path in paths:
-        content = path.read_bytes()
-        content = gzip.decompress(content) if path.suffix == ".gz" else content
-        start, first, rest = content.partition(b"<PubmedArticle>")
-        *records, _rest = (first + rest).split(end)
-        size = -(-len(records) // (num_pieces // len(paths)))
-        for number in range(0, len(records), size):
-            piece = folder / f"pubmed20n{len(pieces) + 1:04}.xml.gz"
-            with gzip.open(piece, "wb", compresslevel=6) as file:
-                file.write(start)
-                file.writelines(record + end for record in records[number : number + size])
-                file.write(b"</PubmedArticleSet>")
-            pieces.append(piece)
-    return pieces
-
-
-def scaling(paths: list[Path], folder: Path, tokenizer: Path, **_: Any) -> dict[str, float]:
-    """Wall seconds of the whole pipeline with a given tokenizer, by 1 and by 2 workers."""
-    from mediswift_cs.prepare.pipeline import Pipeline
-
-    pieces = cut(paths, folder, 8)
-    result: dict[str, float] = {"seconds": 0.0}
-    for workers in (1, 2):
-        settings = pipeline_settings(pieces, folder / f"workers{workers}", tokenizer, workers)
-        run = Pipeline(settings)
-        start = time.monotonic()
-        run.run()
-        result[f"workers{workers}"] = time.monotonic() - start
-    return result
-
-
 STAGES: dict[str, Callable[..., dict[str, float]]] = {
     "parse_ours": parse_ours,
     "parse_elementtree": parse_elementtree,
@@ -288,7 +253,6 @@ STAGES: dict[str, Callable[..., dict[str, float]]] = {
     "shards_modelzoo": shards_modelzoo,
     "bare_tokenizers": bare_tokenizers,
     "pipeline": pipeline,
-    "scaling": scaling,
 }
 
 
@@ -365,24 +329,12 @@ def compare(paths: list[Path], folder: Path, given: Path | None) -> None:
     print(f"  {whole['num_tokens']:,.0f} tokens, {whole['work_mb']:,.0f} MB of work files")
 
 
-def compare_workers(paths: list[Path], folder: Path, given: Path | None) -> None:
-    """Wall time, which means something only on a machine with two idle cores."""
-    load = os.getloadavg()[0]
-    result = run_stage("scaling", paths, folder, given or folder / "tokenizer.json")
-    ratio = result["workers1"] / result["workers2"]
-    print(
-        f"mediswift prepare, 8 parts: 1 worker {result['workers1']:.1f} s, 2 workers "
-        f"{result['workers2']:.1f} s, {ratio:.2f}x as fast (load before it: {load:.1f})"
-    )
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("paths", nargs="*", type=Path, help="PubMed files (default: the sample)")
     parser.add_argument("--tokenizer", type=Path, help="default: trains one of 8,192 tokens")
-    parser.add_argument("--workers", action="store_true", help="also compare 2 workers with 1")
     parser.add_argument("--stage", choices=STAGES, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -396,8 +348,6 @@ def main() -> None:
         args.paths = [download_sample()]
     with tempfile.TemporaryDirectory() as folder:
         compare(args.paths, Path(folder), args.tokenizer)
-        if args.workers:
-            compare_workers(args.paths, Path(folder), args.tokenizer)
 
 
 if __name__ == "__main__":

@@ -108,20 +108,25 @@ def inputs(tmp_path_factory):
     return folder
 
 
+def corpus_settings(inputs, output):
+    """Settings of a run over what write_inputs wrote."""
+    return {
+        "output": str(output),
+        "pubmed": {"inputs": [str(inputs / "pubmed")]},
+        "pmc": {"inputs": [str(inputs / "pmc")], "files_per_part": 4},
+        "guard": {"texts": [str(inputs / "bench.jsonl")]},
+        "tokenizer": {"vocab_size": 500},
+        "hdf5": {"max_sequence_length": 64, "val_fraction": 0.2},
+        "engine": {"workers": 1},
+    }
+
+
 @pytest.fixture
 def settings_file(inputs, tmp_path):
     """Writes the settings, with changes by section, and returns their path."""
 
     def write(**changes):
-        content = {
-            "output": str(tmp_path / "out"),
-            "pubmed": {"inputs": [str(inputs / "pubmed")]},
-            "pmc": {"inputs": [str(inputs / "pmc")], "files_per_part": 4},
-            "guard": {"texts": [str(inputs / "bench.jsonl")]},
-            "tokenizer": {"vocab_size": 500},
-            "hdf5": {"max_sequence_length": 64, "val_fraction": 0.2},
-            "engine": {"workers": 1},
-        }
+        content = corpus_settings(inputs, tmp_path / "out")
         for name, value in changes.items():
             content[name] = {**content.get(name, {}), **value} if isinstance(value, dict) else value
         path = tmp_path / "settings.yaml"

@@ -19,7 +19,7 @@ from mediswift_cs.prepare.config import load_settings
 from mediswift_cs.prepare.pipeline import STAGES, Pipeline
 from mediswift_cs.tokens.shards import read_manifest
 
-from .conftest import BENCHMARK_PMID, contents
+from .conftest import BENCHMARK_PMID, contents, corpus_settings
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -44,15 +44,7 @@ def nonzero(counts):
 def expected(inputs, tmp_path_factory):
     """The output of an uninterrupted run of one worker."""
     folder = tmp_path_factory.mktemp("expected")
-    settings = {
-        "output": str(folder / "out"),
-        "pubmed": {"inputs": [str(inputs / "pubmed")]},
-        "pmc": {"inputs": [str(inputs / "pmc")], "files_per_part": 4},
-        "guard": {"texts": [str(inputs / "bench.jsonl")]},
-        "tokenizer": {"vocab_size": 500},
-        "hdf5": {"max_sequence_length": 64, "val_fraction": 0.2},
-        "engine": {"workers": 1},
-    }
+    settings = corpus_settings(inputs, folder / "out")
     (folder / "settings.yaml").write_text(json.dumps(settings))
     assert prepare(folder / "settings.yaml") == 0
     return folder / "out"

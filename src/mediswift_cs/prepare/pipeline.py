@@ -1,13 +1,11 @@
 """The stages in their order, each on the parts that are not done yet."""
 
-import fcntl
 import hashlib
 import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +24,7 @@ from mediswift_cs.prepare import clean, dedup, guard, parse, resolve, tokens
 from mediswift_cs.prepare.config import PrepareSettings
 from mediswift_cs.prepare.dataset_card import CARD, write_card
 from mediswift_cs.prepare.engine import Engine, make_engine
+from mediswift_cs.prepare.lock import only_run
 from mediswift_cs.prepare.parts import Part, find_parts
 from mediswift_cs.prepare.tasks import Result, Task, digest_of
 
@@ -70,7 +69,7 @@ class Pipeline:
                 or a stage is needed that is neither chosen nor done.
         """
         last = max((STAGES.index(name) for name in self.chosen), default=-1)
-        with _only_run(self.output), make_engine(self.settings.engine) as self._engine:
+        with only_run(self.output), make_engine(self.settings.engine) as self._engine:
             self._remove_leftovers()
             for stage in STAGES[: last + 1]:
                 getattr(self, f"_{stage}")()
@@ -394,19 +393,3 @@ def _md5s(path: Path) -> list[str]:
     if not files:
         raise DataError(f"tokenizer {path} does not exist: give a tokenizer.json or its folder")
     return [hashlib.md5(f.read_bytes(), usedforsecurity=False).hexdigest() for f in files]
-
-
-@contextmanager
-def _only_run(output: Path) -> Iterator[None]:
-    """Two runs in one folder would remove each other's files."""
-    try:
-        (output / "work").mkdir(parents=True, exist_ok=True)
-        lock = (output / "work" / "lock").open("w")
-    except OSError as error:
-        raise DataError(f"cannot write {output}: {error.strerror or error}") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise DataError(f"another run is at work in {output}") from error
-        yield

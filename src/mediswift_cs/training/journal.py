@@ -159,20 +159,13 @@ class SilentJournal(Journal):
     def __exit__(self, *_error: object) -> None:
         pass
 
-    def write(self, step: int, values: dict[str, float]) -> None:
+    def write(self, *_values: object) -> None:
         """Nothing."""
 
-    def train_step(
-        self,
-        step: int,
-        loss: float,
-        learning_rate: float,
-        num_tokens: int,
-        loss_scale: float | None = None,
-    ) -> None:
+    def train_step(self, *_values: object, **_named: object) -> None:
         """Nothing."""
 
-    def evaluation(self, step: int, values: dict[str, float], number: int | None) -> None:
+    def evaluation(self, *_values: object) -> None:
         """Nothing."""
 
 
