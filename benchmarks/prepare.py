@@ -8,7 +8,7 @@ Without files it takes the 30,000 records of the sample (fetched once). Each sta
 of its own, with one thread, one after the other. Rates are per second of CPU time, without imports:
 what one core does, also on a busy machine. MB is the peak of that process (VmHWM). The peers do the
 same work on the same input in the same run, and their numbers of records, abstracts and tokens have
-to be the same, or the benchmark fails.
+to be the same, or the benchmark fails. The last lines are wall times: 2 workers beside 1.
 """
 
 import argparse
@@ -26,7 +26,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-LENGTH = 2048
+import prepare_workers
+from prepare_workers import LENGTH, pipeline_settings
 
 
 def parse_ours(paths: list[Path], **_: Any) -> dict[str, float]:
@@ -207,20 +208,6 @@ def bare_tokenizers(folder: Path, tokenizer: Path, **_: Any) -> dict[str, float]
     return {"documents": len(texts), "tokens": num_tokens, "seconds": seconds}
 
 
-def pipeline_settings(paths: list[Path], output: Path, tokenizer: Path, workers: int) -> Any:
-    from mediswift_cs.prepare.config import PrepareSettings
-
-    return PrepareSettings.model_validate(
-        {
-            "output": output,
-            "pubmed": {"inputs": paths},
-            "tokenizer": {"path": tokenizer},
-            "hdf5": {"max_sequence_length": LENGTH, "val_fraction": 0},
-            "engine": {"workers": workers},
-        }
-    )
-
-
 def pipeline(paths: list[Path], folder: Path, tokenizer: Path, **_: Any) -> dict[str, float]:
     """`mediswift prepare` with one worker: CPU seconds of each stage."""
     from mediswift_cs.prepare.pipeline import STAGES as PIPELINE_STAGES
@@ -287,7 +274,7 @@ def same(ours: dict[str, float], peer: dict[str, float], *units: str) -> None:
             sys.exit(f"not the same work: {unit} {ours[unit]} here and {peer[unit]} in the peer")
 
 
-def compare(paths: list[Path], folder: Path, given: Path | None) -> None:
+def compare(paths: list[Path], folder: Path, given: Path | None, rounds: int) -> None:
     tokenizer = given or folder / "tokenizer.json"
 
     def run(name: str) -> dict[str, float]:
@@ -327,6 +314,8 @@ def compare(paths: list[Path], folder: Path, given: Path | None) -> None:
         )
     report("prepare, all stages", whole, "records", None)
     print(f"  {whole['num_tokens']:,.0f} tokens, {whole['work_mb']:,.0f} MB of work files")
+    print("mediswift prepare, wall time on two cores:")
+    prepare_workers.compare(paths, folder, tokenizer, rounds)
 
 
 def main() -> None:
@@ -335,6 +324,9 @@ def main() -> None:
     )
     parser.add_argument("paths", nargs="*", type=Path, help="PubMed files (default: the sample)")
     parser.add_argument("--tokenizer", type=Path, help="default: trains one of 8,192 tokens")
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="runs with 1 and 2 workers (default: %(default)s)"
+    )
     parser.add_argument("--stage", choices=STAGES, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -347,7 +339,7 @@ def main() -> None:
 
         args.paths = [download_sample()]
     with tempfile.TemporaryDirectory() as folder:
-        compare(args.paths, Path(folder), args.tokenizer)
+        compare(args.paths, Path(folder), args.tokenizer, args.rounds)
 
 
 if __name__ == "__main__":

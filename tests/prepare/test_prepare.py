@@ -170,6 +170,28 @@ def test_workers_and_engines_give_the_same_bytes(settings_file, expected, engine
     assert contents(load_settings(path).output) == contents(expected)
 
 
+def test_the_largest_parts_begin_first(expected, inputs):
+    parts = Pipeline(load_settings(expected.parent / "settings.yaml")).parts
+    for stage in ("parse", "clean", "guard", "tokens"):
+        done = {p: (expected / "work" / stage / f"{p.name}.json").stat().st_mtime_ns for p in parts}
+        sizes = [part.num_bytes for part in sorted(parts, key=lambda part: done[part])]
+        assert sizes == sorted(sizes, reverse=True), stage
+    files = [path for folder in ("pubmed", "pmc") for path in (inputs / folder).iterdir()]
+    assert sum(part.num_bytes for part in parts) == sum(path.stat().st_size for path in files)
+    # The parts are not in that order by themselves, so the order above is a choice.
+    own_order = [part.num_bytes for part in parts]
+    assert own_order != sorted(own_order, reverse=True)
+
+
+def test_another_tokenizer_in_the_same_process(settings_file, expected):
+    path = settings_file(tokenizer={"vocab_size": 400})
+    assert prepare(path) == 0
+    output = load_settings(path).output
+    assert contents(output)["hdf5/tokenizer.json"] != contents(expected)["hdf5/tokenizer.json"]
+    assert prepare(settings_file()) == 0
+    assert contents(output) == contents(expected)
+
+
 def test_a_scheduler_that_runs_already(settings_file, expected):
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(

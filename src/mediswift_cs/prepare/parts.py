@@ -24,11 +24,13 @@ class Part:
     Attributes:
         name: for its files; the same for the same inputs, whatever other parts there are.
         files: (path, name to record) in reading order.
+        num_bytes: of the files, as they are: how long the part takes beside others.
     """
 
     name: str
     kind: Literal["pubmed", "pmc"]
     files: tuple[tuple[Path, str], ...]
+    num_bytes: int
 
     def state(self) -> list[list[object]]:
         """Name, size and time of change of each file: whether it has to be read again.
@@ -52,24 +54,27 @@ def find_parts(
     """PubMed's files in the order in which they apply, then PMC's in the order of their names.
 
     Raises:
-        DataError: an input does not exist, or a folder has no file of its kind.
+        DataError: an input does not exist or has gone, or a folder has no file of its kind.
     """
     parts = [
-        _part("pubmed", [file])
+        _part("pubmed", [file], _size(file[0]))
         for file in (find_files(pubmed_inputs, pubmed.SUFFIXES) if pubmed_inputs else [])
     ]
     suffixes = (*pmc.SUFFIXES, *TAR_SUFFIXES)
     group: list[tuple[Path, str]] = []
+    group_size = 0
     for file in find_files(pmc_inputs, suffixes) if pmc_inputs else []:
-        if file[0].name.endswith(TAR_SUFFIXES) or file[0].stat().st_size > _LARGE_FILE:
-            parts.append(_part("pmc", [file]))
+        size = _size(file[0])
+        if file[0].name.endswith(TAR_SUFFIXES) or size > _LARGE_FILE:
+            parts.append(_part("pmc", [file], size))
             continue
         group.append(file)
+        group_size += size
         if len(group) == files_per_part:
-            parts.append(_part("pmc", group))
-            group = []
+            parts.append(_part("pmc", group, group_size))
+            group, group_size = [], 0
     if group:
-        parts.append(_part("pmc", group))
+        parts.append(_part("pmc", group, group_size))
     names = [part.name for part in parts]
     if len(set(names)) != len(names):
         twice = next(part for part in parts if names.count(part.name) > 1)
@@ -77,9 +82,17 @@ def find_parts(
     return parts
 
 
-def _part(kind: Literal["pubmed", "pmc"], files: list[tuple[Path, str]]) -> Part:
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _part(kind: Literal["pubmed", "pmc"], files: list[tuple[Path, str]], num_bytes: int) -> Part:
     all_names = "\0".join(name for _, name in files)
     digest = hashlib.blake2b(all_names.encode("utf-8", "surrogateescape"), digest_size=4)
     # File names are the outside's: only harmless characters of them are used.
     stem = _ODD.sub("_", files[0][0].name.partition(".")[0])[:40]
-    return Part(name=f"{kind}-{stem}-{digest.hexdigest()}", kind=kind, files=tuple(files))
+    name = f"{kind}-{stem}-{digest.hexdigest()}"
+    return Part(name=name, kind=kind, files=tuple(files), num_bytes=num_bytes)

@@ -100,6 +100,7 @@ class Pipeline:
             name=name,
             key=digest_of(stage, name, depends_on),
             marker=self._work(stage, unit, ".json"),
+            num_bytes=0 if isinstance(unit, str) else unit.num_bytes,
             outputs=tuple(outputs),
             settings=settings,
         )
@@ -108,6 +109,7 @@ class Pipeline:
         """Run the tasks that are not done, and note the results of all of them."""
         results = [task.result_if_done() for task in tasks]
         todo = [number for number, result in enumerate(results) if result is None]
+        todo.sort(key=lambda number: -tasks[number].num_bytes)
         if todo and stage not in self.chosen:
             raise DataError(
                 f"stage {stage} is not done ({len(todo)} parts are missing): run it too"

@@ -33,6 +33,8 @@ class Task:
         run: a module's function (so that it can be sent); makes the outputs, returns a Result whose
             "content" identifies what it made.
         marker: path of the marker, ``FOLDER/NAME.json``.
+        num_bytes: of the input it comes from; the largest tasks begin first, so that no worker is
+            left with one of them when the others are done.
         outputs: paths that have to be there if the marker is.
         settings: arguments of ``run``, beside the task.
     """
@@ -41,6 +43,7 @@ class Task:
     name: str
     key: str
     marker: Path
+    num_bytes: int = 0
     outputs: tuple[Path, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
 

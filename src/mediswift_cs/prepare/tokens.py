@@ -5,10 +5,12 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tokenizers import Tokenizer
 
 from mediswift_cs import __version__
 from mediswift_cs.corpora.documents_file import read_documents
@@ -91,8 +93,8 @@ def tokenize_part(task: Task) -> Result:
     (output,) = task.outputs
     settings: Hdf5Settings = task.settings["hdf5"]
     documents: Path = task.settings["documents"]
-    tokenizer = load_tokenizer(task.settings["tokenizer"])
     entry = tokenizer_entry(task.settings["tokenizer_result"])
+    tokenizer = _tokenizer_of_process(task.settings["tokenizer"], entry.sha256)
 
     def read() -> Iterator[Text]:
         return (Text(document.id, document.text) for document in read_documents(documents))
@@ -115,6 +117,12 @@ def tokenize_part(task: Task) -> Result:
         "splits": {name: _split_as_dict(split) for name, split in splits.items()},
         "content": digest_of(task.key),
     }
+
+
+@lru_cache(maxsize=1)
+def _tokenizer_of_process(path: Path, sha256: str) -> Tokenizer:
+    """Loaded once by a worker for all its parts; another ``sha256`` is another tokenizer."""
+    return load_tokenizer(path)
 
 
 def tokenizer_entry(result: Result) -> TokenizerEntry:
