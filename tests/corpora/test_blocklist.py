@@ -71,7 +71,7 @@ def test_own_texts(tmp_path):
     (tmp_path / "b.jsonl").write_text('{"text": "third"}\n')
     assert benchmark_texts(tmp_path) == ["one text", "another text", "third"]
     (tmp_path / "c.jsonl").write_text('{"question": 1}\n')
-    with pytest.raises(DataError, match=r"c\.jsonl is no benchmark file: expected records with"):
+    with pytest.raises(DataError, match=r"c\.jsonl is no benchmark file: expected an obj"):
         benchmark_texts(tmp_path)
 
 

@@ -2,6 +2,7 @@ import gzip
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -320,6 +321,30 @@ def test_two_runs_at_once(settings_file):
 def test_wrong_settings(settings_file, changes, message):
     with pytest.raises(ConfigError, match=message):
         load_settings(settings_file(**changes))
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "content", "message"),
+    [
+        ("guard", "texts", "[1]", r"bad\.json is no benchmark file: expected an object of records"),
+        ("guard", "texts", "{", r"bad\.json is no benchmark file \(Expecting property name"),
+        ("guard", "pmid_files", "PMC12", r"line 1 of .*bad\.json is 'PMC12', expected a PMID"),
+        ("tokenizer", "path", "{}", r"bad\.json is not a tokenizer\.json"),
+        ("tokenizer", "path", None, r"tokenizer .*bad\.json does not exist"),
+    ],
+)
+def test_files_of_late_stages_are_read_first(
+    settings_file, tmp_path, capsys, section, name, content, message
+):
+    bad = tmp_path / "bad.json"
+    if content is not None:
+        bad.write_text(content)
+    path = settings_file(**{section: {name: str(bad) if name == "path" else [str(bad)]}})
+    assert prepare(path) == 2
+    err = capsys.readouterr().err
+    assert re.search(message, err)
+    assert "parse:" not in err
+    assert prepare(path, "--stage", "parse") == 0
 
 
 def test_the_shipped_settings_are_valid():

@@ -21,7 +21,13 @@ NGRAM = 13
 OVERLAP = 0.5
 
 _PMIDS_FILE = "benchmark_pmids.txt"
-SUFFIXES = (".json", ".jsonl", ".txt")
+# What a benchmark's file holds, by its suffix.
+_FORMS = {
+    ".json": "an object of records by PMID, each with CONTEXTS, sentences or text",
+    ".jsonl": "an object a line, with CONTEXTS, sentences or text",
+    ".txt": "a text a line",
+}
+SUFFIXES = tuple(_FORMS)
 
 
 def benchmark_pmids() -> frozenset[int]:
@@ -78,9 +84,10 @@ def benchmark_texts(path: Path) -> list[str]:
             else:
                 texts += content.splitlines()
         except (ValueError, KeyError, TypeError, AttributeError) as error:
+            # Python's own words help only where JSON's reader names the place.
+            place = f" ({error})" if isinstance(error, ValueError) else ""
             raise DataError(
-                f"{file} is no benchmark file: expected records with CONTEXTS, text or sentences "
-                f"({error!r})"
+                f"{file} is no benchmark file{place}: expected {_FORMS[file.suffix]}"
             ) from error
     texts = [text for text in texts if text.strip()]
     if not texts:

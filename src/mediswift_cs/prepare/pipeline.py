@@ -1,6 +1,5 @@
 """The stages in their order, each on the parts that are not done yet."""
 
-import hashlib
 import json
 import sys
 import time
@@ -13,17 +12,20 @@ from typing import Any
 
 from tqdm import tqdm
 
-from mediswift_cs.corpora.blocklist import SUFFIXES as BENCHMARK_SUFFIXES
-from mediswift_cs.corpora.blocklist import benchmark_pmids, read_pmids
 from mediswift_cs.corpora.download import Downloader
 from mediswift_cs.corpora.fetch import fetch_pmc, fetch_pubmed
-from mediswift_cs.corpora.files import find_files
 from mediswift_cs.corpora.ngrams import NGRAM_FUNCTION
 from mediswift_cs.errors import ConfigError, DataError
 from mediswift_cs.prepare import clean, dedup, guard, parse, resolve, tokens
 from mediswift_cs.prepare.config import PrepareSettings
 from mediswift_cs.prepare.dataset_card import CARD, write_card
 from mediswift_cs.prepare.engine import Engine, make_engine
+from mediswift_cs.prepare.given_files import (
+    benchmark_md5s,
+    blocked_pmids,
+    check_given_files,
+    tokenizer_md5s,
+)
 from mediswift_cs.prepare.lock import only_run
 from mediswift_cs.prepare.parts import Part, find_parts
 from mediswift_cs.prepare.tasks import Result, Task, digest_of
@@ -65,12 +67,13 @@ class Pipeline:
 
         Raises:
             ConfigError: a setting is wrong.
-            DataError: no usable document, an output cannot be written, another run is under way,
-                or a stage is needed that is neither chosen nor done.
+            DataError: no usable document, an output cannot be written, another run is under way, a
+                later stage's file is wrong, or a stage is needed that is neither chosen nor done.
         """
         last = max((STAGES.index(name) for name in self.chosen), default=-1)
         with only_run(self.output), make_engine(self.settings.engine) as self._engine:
             self._remove_leftovers()
+            check_given_files(self.settings, STAGES[: last + 1])
             for stage in STAGES[: last + 1]:
                 getattr(self, f"_{stage}")()
         return [each for result in self.results.get("parse", []) for each in result["quarantined"]]
@@ -237,7 +240,7 @@ class Pipeline:
             for band in range(num_bands)
         ]
         pairs = self._do("dedup", tasks, "near duplicates") if tasks else []
-        blocked = sorted(self._blocked_pmids())
+        blocked = sorted(blocked_pmids(self.settings.guard))
         task = self._task(
             *("dedup", "decided", dedup.decide),
             [self._work("dedup", part, ".npy") for part in self.parts],
@@ -257,19 +260,9 @@ class Pipeline:
         )
         self._do("dedup", [task])
 
-    def _blocked_pmids(self) -> frozenset[int]:
-        settings = self.settings.guard
-        blocked = benchmark_pmids() if settings.pmids else frozenset()
-        for path in settings.pmid_files:
-            blocked |= read_pmids(path)
-        return blocked
-
     def _guard(self) -> None:
         settings = self.settings.guard
-        files = [
-            file for path in settings.texts for file, _ in find_files([path], BENCHMARK_SUFFIXES)
-        ]
-        md5s = [hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest() for file in files]
+        md5s = benchmark_md5s(settings)
         options = settings.model_dump(include={"ngram", "overlap", "near_copies"})
         decided = self.results["dedup"][0]["content"]
         tasks = [
@@ -310,7 +303,7 @@ class Pipeline:
         entries = [
             {**result["entry"], "num_documents": result["counts"]["kept"]} for result in guarded
         ]
-        given = None if settings.path is None else _md5s(settings.path)
+        given = None if settings.path is None else tokenizer_md5s(settings.path)
         depends_on: list[object] = [settings.model_dump(exclude={"path"}), given]
         if settings.path is None:
             depends_on.append([entry["md5"] for entry in entries])
@@ -388,10 +381,3 @@ def _sum(counts: Sequence[dict[str, int]]) -> dict[str, int]:
     for each in counts:
         total.update(each)
     return dict(sorted(total.items()))
-
-
-def _md5s(path: Path) -> list[str]:
-    files = [path] if path.is_file() else sorted(p for p in path.glob("*") if p.is_file())
-    if not files:
-        raise DataError(f"tokenizer {path} does not exist: give a tokenizer.json or its folder")
-    return [hashlib.md5(f.read_bytes(), usedforsecurity=False).hexdigest() for f in files]

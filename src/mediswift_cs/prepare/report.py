@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mediswift_cs import __version__
 from mediswift_cs.corpora.outputs import atomic_file
+from mediswift_cs.prepare.given_files import blocked_pmids
 from mediswift_cs.prepare.statistics import Statistics
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def _manifest(pipeline: "Pipeline") -> dict[str, Any]:
         "deletions": results["resolve"][0]["deletions"],
         "cleaning": _total(result["changes"] for result in results["clean"]),
         "guard": {
-            "num_blocked_pmids": len(pipeline._blocked_pmids()),
+            "num_blocked_pmids": len(blocked_pmids(pipeline.settings.guard)),
             "num_texts_files": len(pipeline.settings.guard.texts),
             "near_copies_found": sorted(copies),
         },
