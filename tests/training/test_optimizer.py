@@ -10,11 +10,7 @@ from torch import nn
 
 from mediswift_cs.model.pretraining import MediSwiftModel
 from mediswift_cs.params.schema import Params
-from mediswift_cs.training.optimizer import (
-    FusedAdamW,
-    parameter_groups,
-    steps_from_beta_power,
-)
+from mediswift_cs.training.optimizer import FusedAdamW, parameter_groups
 
 # A large epsilon, so that adding it on the wrong side of the bias correction would show.
 SETTINGS: dict[str, Any] = {"lr": 1e-2, "betas": (0.9, 0.95), "eps": 1e-3, "weight_decay": 0.1}
@@ -65,13 +61,25 @@ def test_state_of_either_continues_in_the_other(model: nn.Module) -> None:
     assert largest_difference(train(model, fused, 20), train(twin, plain, 20)) < 2e-6
 
 
-@pytest.mark.parametrize("beta", [0.9, 0.95, 0.999])
-def test_the_step_is_read_off_the_power_of_beta(beta: float) -> None:
-    power = torch.tensor(beta)
-    for step in range(1, 600):
-        assert steps_from_beta_power(float(power), beta) == step
-        power *= beta
-    assert steps_from_beta_power(0.0, beta) >= 1e5
+@pytest.mark.parametrize("betas", [(0.9, 0.999), (0.9, 0.95), (0.0, 0.99), (0.9, 0.9999)])
+@pytest.mark.parametrize("num_steps", [0, 100, 655, 656, 2_000, 20_000])
+def test_the_bias_correction_of_any_step(
+    model: nn.Module, betas: tuple[float, float], num_steps: int
+) -> None:
+    """Also where one power has left float32's range and the other still corrects."""
+    settings = {**SETTINGS, "betas": betas, "eps": 1e-8}
+    twin = copy.deepcopy(model)
+    fused = FusedAdamW(parameter_groups(model, 0.1), **settings)
+    plain = cstorch.optim.AdamW(parameter_groups(twin, 0.1), **settings)
+    for optimizer in (fused, plain):
+        for state in optimizer.state.values():
+            for name, beta in zip(("beta1_power", "beta2_power"), betas, strict=True):
+                state[name].fill_(beta ** (num_steps + 1))
+            state["exp_avg_sq"].fill_(1e-3)
+    before = [p.detach().clone() for p in model.parameters()]
+    expected = train(twin, plain, 3)
+    assert largest_difference(train(model, fused, 3), expected) < 5e-7
+    assert largest_difference(before, expected) > 1e-3
 
 
 def test_biases_and_norms_do_not_decay(toy_raw: dict[str, Any], cpu_backend: Any) -> None:

@@ -35,9 +35,9 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
 class FusedAdamW(cstorch.optim.AdamW):
     """cerebras-pytorch's AdamW, computed by torch's fused kernel in one pass over memory.
 
-    The state and the mathematics are those of the parent class, which keeps a power of each beta
-    for every parameter and adds epsilon before the bias correction: the kernel counts steps and
-    adds epsilon after it, so both are translated.
+    The state and the mathematics are those of the parent class. It keeps a power of each beta for
+    every parameter and adds epsilon before the bias correction; the kernel counts steps and adds
+    epsilon after it. So the correction is part of the learning rate that the kernel is given.
     """
 
     @torch.no_grad()
@@ -52,12 +52,13 @@ class FusedAdamW(cstorch.optim.AdamW):
     def _step_group(self, group: dict[str, Any], parameters: list[Tensor]) -> None:
         beta1, beta2 = group["betas"]
         states = [self.state[p] for p in parameters]
-        num_steps, bias_correction2 = 1.0e9, 1.0
+        correction = 1.0
         if group["correct_bias"]:
-            num_steps = steps_from_beta_power(float(states[0]["beta1_power"]), beta1)
-            bias_correction2 = 1.0 - beta2**num_steps
-        device = parameters[0].device
-        count = torch.tensor(num_steps, dtype=torch.float32, device=device)
+            correction1 = 1.0 - float(states[0]["beta1_power"])
+            correction2 = 1.0 - float(states[0]["beta2_power"])
+            correction = math.sqrt(correction2) / correction1
+        # After infinitely many steps the kernel's own correction is 1.
+        count = torch.tensor(math.inf, dtype=torch.float32, device=parameters[0].device)
         torch._fused_adamw_(
             parameters,
             [p.grad for p in parameters if p.grad is not None],
@@ -65,27 +66,18 @@ class FusedAdamW(cstorch.optim.AdamW):
             [s["exp_avg_sq"] for s in states],
             [],
             [count.clone() for _ in parameters],
-            lr=float(group["lr"]),
+            lr=float(group["lr"]) * correction,
             beta1=beta1,
             beta2=beta2,
-            weight_decay=group["weight_decay"],
-            eps=group["eps"] / math.sqrt(bias_correction2),
+            # The kernel multiplies it with the learning rate, of which decay takes no correction.
+            weight_decay=group["weight_decay"] / correction,
+            eps=group["eps"],
             amsgrad=False,
             maximize=False,
         )
         if group["correct_bias"]:
             torch._foreach_mul_([s["beta1_power"] for s in states], beta1)
             torch._foreach_mul_([s["beta2_power"] for s in states], beta2)
-
-
-def steps_from_beta_power(power: float, beta: float) -> float:
-    """The whole number t with beta**t nearest to ``power``.
-
-    Once the power has left float32's range the correction is 1 for any t, so a large t stands in.
-    """
-    if beta == 0.0 or power < 1.0e-30:
-        return 1.0e5
-    return float(max(1, round(math.log(power) / math.log(beta))))
 
 
 def configure_optimizer(model: nn.Module, params: OptimizerParams) -> cstorch.optim.Optimizer:
