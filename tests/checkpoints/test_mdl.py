@@ -1,5 +1,7 @@
 """Reading and writing .mdl, with cerebras-pytorch as the other side."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import cerebras.pytorch as cstorch
@@ -8,10 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from mediswift_cs.checkpoints import mdl, mdl_writer
+from mediswift_cs.checkpoints import command_line, mdl, mdl_writer
+from mediswift_cs.checkpoints.mdl import StoredTensor
 from mediswift_cs.checkpoints.mdl_writer import NewTensor
 from mediswift_cs.checkpoints.place import write_at
 from mediswift_cs.errors import CheckpointError
+
+from .small_checkpoints import build_decoder, save, state_of
 
 TENSORS = {
     "a.float32": torch.randn(5, 7),
@@ -126,14 +131,63 @@ def test_old_format_is_refused(tmp_path: Path) -> None:
         mdl.check_file(edited(tmp_path / "a.mdl", "__version__", 0.4))
 
 
-def test_other_files_are_never_followed(tmp_path: Path) -> None:
+def external_storage(file: h5py.File, name: str, shape: tuple[int, ...]) -> None:
+    file.create_dataset(name, shape, "<f4", external=[("secret", 0, 4 * int(np.prod(shape)))])
+
+
+def external_link(file: h5py.File, name: str, shape: tuple[int, ...]) -> None:
+    file[name] = h5py.ExternalLink("secret", "numbers")
+
+
+def soft_link(file: h5py.File, name: str, shape: tuple[int, ...]) -> None:
+    file["other"] = h5py.ExternalLink("secret", "numbers")
+    file[name] = h5py.SoftLink("/other")
+
+
+def virtual_dataset(file: h5py.File, name: str, shape: tuple[int, ...]) -> None:
+    layout = h5py.VirtualLayout(shape, "<f4")
+    layout[...] = h5py.VirtualSource("secret", "numbers", shape)
+    file.create_virtual_dataset(name, layout)
+
+
+FAKES = (external_storage, external_link, soft_link, virtual_dataset)
+Fake = Callable[[h5py.File, str, tuple[int, ...]], None]
+
+
+@pytest.mark.parametrize("fake", FAKES)
+def test_other_files_are_never_followed(tmp_path: Path, fake: Fake) -> None:
+    """Their bytes would end up in what is shared: an export."""
+    path = save(tmp_path / "a.mdl", state_of(build_decoder()))
+    name, shape = "model.model.ln_f.weight", (32,)
+    with h5py.File(path, "r+") as file:
+        del file[name]
+        fake(file, name, shape)
+    for read in (mdl.MdlFile, mdl.check_file):
+        with pytest.raises(CheckpointError, match="link to another file") as caught:
+            read(path)
+        assert "\n" not in str(caught.value)
+    assert command_line.main([str(path), str(tmp_path / "export"), "--no-tokenizer"]) == 2
+    # A file may be exchanged after it was looked at.
+    tensor = StoredTensor(key=name, shape=shape, dtype="float32")
+    with (
+        mdl.reopen(path) as file,
+        pytest.raises(CheckpointError, match=r"ln_f\.weight in .* is a link to another file"),
+    ):
+        mdl.open_numbers(file, tensor)
+
+
+def test_groups_do_not_lead_to_other_files(tmp_path: Path) -> None:
+    secret = written(tmp_path / "secret.mdl")
     path = tmp_path / "a.mdl"
     cstorch.save({"model": {"w": torch.ones(2)}}, str(path))
+    tensor = StoredTensor(key="group/model.int64", shape=(3,), dtype="int64")
     with h5py.File(path, "r+") as file:
-        del file["model.w"]
-        file["model.w"] = h5py.ExternalLink("other.mdl", "model.w")
-    with pytest.raises(CheckpointError, match="link to another file"):
-        mdl.check_file(path)
+        file["group"] = h5py.ExternalLink(secret.name, "/")
+        assert file[tensor.key].shape == (3,)
+        with pytest.raises(CheckpointError, match="has no data for group/"):
+            mdl.open_numbers(file, tensor)
+    with pytest.raises(CheckpointError, match=r"group in .* is a link to another file"):
+        mdl.MdlFile(path)
 
 
 def test_groups_cannot_hide_datasets(tmp_path: Path) -> None:
@@ -158,6 +212,57 @@ def test_damaged_files_are_one_sentence(tmp_path: Path) -> None:
         with pytest.raises(CheckpointError, match=message) as caught:
             mdl.MdlFile(path)
         assert "\n" not in str(caught.value)
+
+
+def tensor_of(dtypes: object, shapes: object) -> dict[str, object]:
+    return {"__TYPE__": "TorchTensorSerializer", "dtypes": dtypes, "shapes": shapes}
+
+
+def filled_with(value: object) -> dict[str, object]:
+    kind = "DeferredFullTensor"
+    return {"__TYPE__": kind, "dtype": "float32", "shape": [2], "fill_value": value}
+
+
+DAMAGED_LEAVES: list[object] = [
+    {},
+    [],
+    tensor_of([], [[2]]),
+    tensor_of([3], [[2]]),
+    tensor_of(["float32"], []),
+    tensor_of(["float32"], [2]),
+    tensor_of(["float32"], [["x"]]),
+    tensor_of(["float32"], [[-2]]),
+    filled_with("x"),
+    filled_with([1]),
+    filled_with(10**400),
+]
+DAMAGED_ATTRIBUTES: list[tuple[str, object]] = [
+    ("n.__metadata__", "[]"),
+    ("n.__metadata__", "3"),
+    ("n.__metadata__", np.arange(3)),
+    ("__spec__", "[]"),
+    ("__spec__", '[null, "[1, 2]"]'),
+    ("__spec__", r'[null, "[1, {\"type\": null}]"]'),
+    ("__spec__", "[" * 5000),
+    ("__version__", "half"),
+    ("__SUCCESS__", np.arange(3)),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("n.__metadata__", json.dumps({"n.__metadata__": leaf})) for leaf in DAMAGED_LEAVES]
+    + DAMAGED_ATTRIBUTES,
+)
+def test_damaged_metadata_is_one_sentence(tmp_path: Path, name: str, value: object) -> None:
+    with pytest.raises(CheckpointError, match=r"the checkpoint .*a\.mdl is damaged, ") as caught:
+        mdl.MdlFile(edited(tmp_path / "a.mdl", name, value))
+    assert "\n" not in str(caught.value)
+
+
+def test_damaged_metadata_is_one_sentence_before_training(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="is damaged"):
+        mdl.check_file(edited(tmp_path / "a.mdl", "n.__metadata__", "[" * 5000))
 
 
 def test_link_to_itself_ends(tmp_path: Path) -> None:

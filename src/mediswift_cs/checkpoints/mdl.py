@@ -35,6 +35,18 @@ PLAIN_TYPES = frozenset(
     }
 )
 
+# What reading damaged metadata raises, the errors of h5py (OSError, RuntimeError) included.
+_DAMAGE = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+_LINK = "link to another file"
+
 
 @dataclass(frozen=True, kw_only=True)
 class StoredTensor:
@@ -77,19 +89,25 @@ class MdlFile:
     """
 
     def __init__(self, path: Path) -> None:
-        """Raises CheckpointError for a file that is absent, cut short or of another format."""
+        """Raises CheckpointError for a file that is absent, cut short, of another format or not
+        complete in itself: one that takes numbers from other files.
+        """
         self.path = path
         self._file = open_complete(path)
         # Each use of File.attrs looks the root group up again.
         self._attributes = self._file.attrs
         try:
             self.state = self._read_state()
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            if not isinstance(self.state, dict) or not isinstance(self.state.get("model"), dict):
+                raise CheckpointError(f"a checkpoint must hold the key 'model', got none in {path}")
+            for name in self._file:
+                _refuse_link(self._file, name)
+        except _DAMAGE as error:
             self._file.close()
-            raise CheckpointError(f"the checkpoint {path} is damaged: {error}") from error
-        if not isinstance(self.state, dict) or not isinstance(self.state.get("model"), dict):
+            raise _damaged(path, error) from error
+        except BaseException:
             self._file.close()
-            raise CheckpointError(f"a checkpoint must hold the key 'model', got none in {path}")
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -133,16 +151,29 @@ class MdlFile:
             return self._leaf(target)
         if kind == "TorchTensorSerializer":
             dtype = content["dtypes"][0].removeprefix("torch.")
-            return StoredTensor(key=key, shape=tuple(content["shapes"][0]), dtype=dtype)
+            return StoredTensor(key=key, shape=_shape(content["shapes"][0]), dtype=dtype)
         if kind == "DeferredFullTensor":
             dtype = content["dtype"].removeprefix("torch.")
-            fill = content["fill_value"]
+            fill = float(content["fill_value"] or 0.0)
             return StoredTensor(
-                key=key, shape=tuple(content["shape"]), dtype=dtype, fill_value=fill or 0.0
+                key=key, shape=_shape(content["shape"]), dtype=dtype, fill_value=fill
             )
         if kind in ("ScalarSerializer", "StringSerializer"):
             return content["scalar_value" if kind == "ScalarSerializer" else "string_value"]
         return None if kind == "NoneSerializer" else OpaqueObject(kind)
+
+
+def _shape(sizes: Any) -> tuple[int, ...]:
+    if not isinstance(sizes, list) or not all(type(n) is int and n >= 0 for n in sizes):
+        raise ValueError(f"the shape of a tensor is {sizes!r}, allowed: a list of whole numbers")
+    return tuple(sizes)
+
+
+def _damaged(path: Path, error: Exception) -> CheckpointError:
+    # A KeyError's own text is the key alone.
+    reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+    reason = " ".join(reason.split())
+    return CheckpointError(f"the checkpoint {path} is damaged, in its metadata: {reason}")
 
 
 def open_complete(path: Path) -> h5py.File:
@@ -167,6 +198,9 @@ def open_complete(path: Path) -> h5py.File:
             )
         if not file.attrs.get("__SUCCESS__", False):
             raise CheckpointError(f"the checkpoint {path} was not written to its end")
+    except _DAMAGE as error:
+        file.close()
+        raise _damaged(path, error) from error
     except BaseException:
         file.close()
         raise
@@ -186,7 +220,12 @@ def open_numbers(file: h5py.File, tensor: StoredTensor) -> h5py.Dataset | NDArra
     if tensor.fill_value is not None:
         filled = number_formats.encode(np.array(tensor.fill_value, np.float32), tensor.dtype)
         return np.broadcast_to(filled, tensor.shape)
-    dataset = file.get(tensor.key)
+    dataset = None
+    # A name with a slash would be looked up in groups, which may be links themselves.
+    if "/" not in tensor.key:
+        # MdlFile has asked, but each process that reads from the file opens it anew.
+        _refuse_link(file, tensor.key)
+        dataset = file.get(tensor.key)
     if not isinstance(dataset, h5py.Dataset):
         raise CheckpointError(f"the checkpoint {file.filename} has no data for {tensor.key}")
     if dataset.shape != tensor.shape or dataset.dtype.itemsize != storage.itemsize:
@@ -205,8 +244,8 @@ def check_file(path: Path) -> None:
     with open_complete(path) as file:
         try:
             refused = sorted(set(stored_types(file)) - PLAIN_TYPES)
-        except ValueError as error:
-            raise CheckpointError(f"the checkpoint {path} is damaged: {error}") from error
+        except _DAMAGE as error:
+            raise _damaged(path, error) from error
     if refused:
         raise CheckpointError(
             f"the checkpoint {path} holds objects that are not plain data, got {refused[0]}, "
@@ -220,16 +259,28 @@ def stored_types(file: h5py.File) -> Iterator[str]:
         if isinstance(value, str | bytes):
             yield from _types_in(value)
     for name in file:
-        if file.get(name, getlink=True).__class__ is not h5py.HardLink:
-            yield "link to another file"
-            continue
-        dataset = file[name]
-        if not isinstance(dataset, h5py.Dataset):
+        if is_link(file, name):
+            yield _LINK
+        elif not isinstance(file[name], h5py.Dataset):
             yield "group"
-        elif dataset.is_virtual or dataset.external:
-            yield "link to another file"
-        elif "__TYPE__" in dataset.attrs:
-            yield str(dataset.attrs["__TYPE__"])
+        elif "__TYPE__" in file[name].attrs:
+            yield str(file[name].attrs["__TYPE__"])
+
+
+def is_link(file: h5py.File, name: str) -> bool:
+    """Whether the numbers of ``name`` may come from elsewhere: any file that the user may read."""
+    link = file.get(name, getlink=True)
+    if not isinstance(link, h5py.HardLink):
+        return link is not None
+    entry = file[name]
+    return isinstance(entry, h5py.Dataset) and bool(entry.is_virtual or entry.external)
+
+
+def _refuse_link(file: h5py.File, name: str) -> None:
+    if is_link(file, name):
+        raise CheckpointError(
+            f"{name} in {file.filename} is a {_LINK}, allowed: numbers in the checkpoint itself"
+        )
 
 
 def _types_in(text: str | bytes) -> list[str]:
