@@ -79,6 +79,18 @@ def test_left_over_and_missing_are_named() -> None:
         ("scale_attn_by_inverse_layer_idx", True),
         ("activation_function", "swish"),
         ("n_head", 5),
+        ("n_embd", None),
+        ("n_embd", "wide"),
+        ("n_layer", 2.5),
+        ("n_layer", True),
+        ("n_head", 0),
+        ("vocab_size", float("inf")),
+        ("n_inner", [4]),
+        ("n_positions", "x"),
+        ("attn_pdrop", None),
+        ("resid_pdrop", "x"),
+        ("layer_norm_epsilon", float("nan")),
+        pytest.param("initializer_range", 10**400, id="huge"),
     ],
 )
 def test_other_models_are_refused_by_key(key: str, value: object) -> None:

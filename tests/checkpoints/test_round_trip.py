@@ -1,6 +1,7 @@
 """There and back, in both directions, bit for bit."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import GPT2Config, GPT2LMHeadModel, GPT2Model
 
+from mediswift_cs.checkpoints import command_line
 from mediswift_cs.checkpoints.convert import convert
 from mediswift_cs.errors import CheckpointError
 from mediswift_cs.model.pretraining import MediSwiftModel
@@ -143,6 +145,47 @@ def test_left_over_tensors_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"no tensor transformer.h.2.ln_1.bias"):
         convert(tmp_path / "theirs", tmp_path / "a.mdl", IN_PROCESS)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["theirs"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("n_embd", None, "n_embd in .*config.json: got None, allowed: a whole number"),
+        ("mediswift_cs", {"model": None}, r"mediswift_cs\.model in .*: got None, allowed: a map"),
+        ("mediswift_cs", {"soft_prompt": {"length": 3}}, "got .*length.*, allowed: .*num_virtual"),
+        ("mediswift_cs", {"soft_prompt": [3]}, "soft_prompt in .*got .3., allowed: a mapping"),
+        (
+            "mediswift_cs",
+            {"soft_prompt": {"num_virtual_tokens": "x", "position": "infix"}},
+            "num_virtual_tokens of .*: got 'x', allowed: a whole number",
+        ),
+        (
+            "mediswift_cs",
+            {"soft_prompt": {"num_virtual_tokens": 3, "position": "suffix"}},
+            "position of .*: got 'suffix', allowed: prefix, infix",
+        ),
+    ],
+)
+def test_damaged_config_is_one_sentence(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    key: str,
+    value: object,
+    message: str,
+) -> None:
+    folder = tmp_path / "theirs"
+    foreign().save_pretrained(folder)
+    file = folder / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), key: value}))
+    assert command_line.main([str(folder), str(tmp_path / "a.mdl"), "--no-tokenizer"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.search(message, line)
+
+
+def test_deeply_nested_config_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("[" * 5000)
+    with pytest.raises(CheckpointError, match="not a readable JSON file"):
+        convert(tmp_path, tmp_path / "a.mdl", IN_PROCESS)
 
 
 def test_pickled_weights_and_paths_outside_are_refused(tmp_path: Path) -> None:

@@ -94,7 +94,11 @@ class Architecture:
 
     @classmethod
     def from_hf_config(cls, config: Mapping[str, Any], source: str) -> Self:
-        """From a ``config.json`` of transformers' GPT-2; CheckpointError for another model."""
+        """From a ``config.json`` of transformers' GPT-2.
+
+        Raises:
+            CheckpointError: it is another model's, or a size is missing or not a number.
+        """
         for key, allowed in _HF_ONLY.items():
             default = None if key == "model_type" else allowed[0]
             if (got := config.get(key, default)) not in allowed:
@@ -102,16 +106,19 @@ class Architecture:
                     f"{key} in {source}: got {got!r}, allowed: {', '.join(map(repr, allowed))}"
                 )
         try:
-            hidden_size = int(config["n_embd"])
+            hidden_size = _size(config, "n_embd", source)
+            has_inner, has_positions = config.get("n_inner"), config.get("n_positions")
             return cls(
-                vocab_size=int(config["vocab_size"]),
+                vocab_size=_size(config, "vocab_size", source),
                 hidden_size=hidden_size,
-                num_hidden_layers=int(config["n_layer"]),
-                num_heads=int(config["n_head"]),
-                filter_size=int(config.get("n_inner") or 4 * hidden_size),
-                max_position_embeddings=int(config.get("n_positions") or config["n_ctx"]),
+                num_hidden_layers=_size(config, "n_layer", source),
+                num_heads=_size(config, "n_head", source),
+                filter_size=_size(config, "n_inner", source) if has_inner else 4 * hidden_size,
+                max_position_embeddings=_size(
+                    config, "n_positions" if has_positions else "n_ctx", source
+                ),
                 share_embedding_weights=bool(config.get("tie_word_embeddings", True)),
-                layer_norm_epsilon=float(config.get("layer_norm_epsilon", 1e-5)),
+                layer_norm_epsilon=_fraction(config, "layer_norm_epsilon", 1e-5, source),
                 nonlinearity=_known_nonlinearity(
                     config.get("activation_function", "gelu_new"), source
                 ),
@@ -120,10 +127,10 @@ class Architecture:
                     if config.get("scale_attn_weights", True)
                     else "dot_product"
                 ),
-                dropout_rate=float(config.get("resid_pdrop", 0.1)),
-                attention_dropout_rate=float(config.get("attn_pdrop", 0.1)),
-                embedding_dropout_rate=float(config.get("embd_pdrop", 0.1)),
-                initializer_range=float(config.get("initializer_range", 0.02)),
+                dropout_rate=_fraction(config, "resid_pdrop", 0.1, source),
+                attention_dropout_rate=_fraction(config, "attn_pdrop", 0.1, source),
+                embedding_dropout_rate=_fraction(config, "embd_pdrop", 0.1, source),
+                initializer_range=_fraction(config, "initializer_range", 0.02, source),
             )
         except KeyError as error:
             raise CheckpointError(f"{source} does not say {error}") from error
@@ -206,6 +213,21 @@ def _check_covered(model: Mapping[str, Any], source: str) -> None:
                 f"does not have; allowed: {', '.join(map(repr, values))}"
             )
     _known_nonlinearity(model.get("nonlinearity") or "gelu", source)
+
+
+def _size(config: Mapping[str, Any], key: str, source: str) -> int:
+    """A size of a Hugging Face config; KeyError where the config leaves it out."""
+    got = config[key]
+    if type(got) is not int or got < 1:
+        raise CheckpointError(f"{key} in {source}: got {got!r}, allowed: a whole number from 1 on")
+    return got
+
+
+def _fraction(config: Mapping[str, Any], key: str, default: float, source: str) -> float:
+    got = config.get(key, default)
+    if type(got) not in (int, float) or not 0 <= got <= 1:
+        raise CheckpointError(f"{key} in {source}: got {got!r}, allowed: a number from 0 to 1")
+    return float(got)
 
 
 def _known_nonlinearity(name: str, source: str) -> str:

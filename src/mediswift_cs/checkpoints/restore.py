@@ -3,9 +3,9 @@
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from mediswift_cs import __version__
 from mediswift_cs.checkpoints import key_map, mdl_writer, safetensors_file
@@ -16,7 +16,7 @@ from mediswift_cs.checkpoints.key_map import HEAD, SOFT_PROMPT, Rule
 from mediswift_cs.checkpoints.mdl_writer import NewTensor
 from mediswift_cs.checkpoints.place import Place
 from mediswift_cs.checkpoints.safetensors_file import TensorRegion
-from mediswift_cs.checkpoints.source import PREFIX, SoftPrompt
+from mediswift_cs.checkpoints.source import PREFIX, Position, SoftPrompt
 from mediswift_cs.checkpoints.workers import Job
 from mediswift_cs.errors import CheckpointError
 
@@ -58,9 +58,13 @@ def read_huggingface(folder: Path) -> HuggingFaceModel:
     config = read_config(folder)
     own = config.get(CONFIG_KEY)
     own = own if isinstance(own, dict) else {}
-    prompt = SoftPrompt(**own["soft_prompt"]) if own.get("soft_prompt") else None
-    architecture = Architecture.from_hf_config(config, str(folder / "config.json"))
-    flags = {key: own["model"][key] for key in _FLAGS if own.get("model", {}).get(key) is False}
+    source = str(folder / "config.json")
+    prompt = _soft_prompt(own, source)
+    architecture = Architecture.from_hf_config(config, source)
+    noted = own.get("model", {})
+    if not isinstance(noted, dict):
+        raise CheckpointError(f"{CONFIG_KEY}.model in {source}: got {noted!r}, allowed: a mapping")
+    flags: dict[str, Any] = {key: False for key in _FLAGS if noted.get(key) is False}
     num_added = prompt.num_virtual_tokens if prompt and prompt.position == "infix" else 0
     architecture = replace(architecture, vocab_size=architecture.vocab_size - num_added, **flags)
     masks = folder / MASKS_NAME
@@ -86,11 +90,36 @@ def read_config(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is not a readable JSON file: {error}") from error
     if not isinstance(config, dict):
         raise CheckpointError(f"{path} is not a model config")
     return config
+
+
+def _soft_prompt(own: Mapping[str, Any], source: str) -> SoftPrompt | None:
+    """What an export noted of its soft prompt."""
+    noted = own.get("soft_prompt")
+    if not noted:
+        return None
+    place = f"{CONFIG_KEY}.soft_prompt in {source}"
+    try:
+        prompt = SoftPrompt(**noted)
+    except TypeError as error:
+        known = ", ".join(field.name for field in fields(SoftPrompt))
+        raise CheckpointError(
+            f"{place}: got {noted!r}, allowed: a mapping with the keys {known}"
+        ) from error
+    number, position = prompt.num_virtual_tokens, prompt.position
+    if type(number) is not int or number < 1:
+        raise CheckpointError(
+            f"num_virtual_tokens of {place}: got {number!r}, allowed: a whole number from 1 on"
+        )
+    if position not in get_args(Position):
+        raise CheckpointError(
+            f"position of {place}: got {position!r}, allowed: {', '.join(get_args(Position))}"
+        )
+    return prompt
 
 
 def _with_prefix(regions: Mapping[str, TensorRegion]) -> dict[str, TensorRegion]:
