@@ -106,9 +106,9 @@ def test_a_signal_saves_and_says_how_to_go_on(
     assert "Give the same command again to go on" in output
     stopped_at = max(steps_written(tmp_path / "out"))
     assert (tmp_path / f"out/checkpoint_{stopped_at}.mdl").exists()
-    code, _ = run("--model_dir", "out", *LONG)
-    run("--model_dir", "whole", *LONG)
-    assert code == 0
+    for name in ("out", "whole"):
+        code, output = run("--model_dir", name, *LONG)
+        assert code == 0, output
     assert same(tmp_path / f"out/{LAST}", tmp_path / f"whole/{LAST}")
 
 
@@ -137,9 +137,17 @@ def test_evaluation_of_a_checkpoint_repeats_the_score(run: Run, tmp_path: Path) 
     assert code == 0, output
     again = (tmp_path / "eval/metrics.jsonl").read_text().splitlines()[-1]
     assert json.loads(again) == json.loads(told)
+    before = steps_written(tmp_path / "out")
     code, output = run("--mode", "eval_all", "--model_dir", "out")
     assert code == 0
     assert output.count("held-out loss") == 2
+    assert steps_written(tmp_path / "out") == [*before, 6, 12], "no line of training is lost"
+    code, output = run(
+        *("--mode", "eval", "--model_dir", "out"),
+        *("--set", "trainer.validate.ckpt_path=out/checkpoint_6.mdl"),
+    )
+    assert code == 0, output
+    assert "evaluating out/checkpoint_6.mdl" in output
 
 
 def test_finished_run_has_nothing_left_to_do(run: Run) -> None:
@@ -147,6 +155,47 @@ def test_finished_run_has_nothing_left_to_do(run: Run) -> None:
     code, output = run("--model_dir", "out")
     assert code == 0
     assert "nothing left to train" in output
+
+
+def test_an_evaluation_that_is_missing_is_made_up_for(run: Run, tmp_path: Path) -> None:
+    def evaluated() -> list[int]:
+        lines = map(json.loads, (tmp_path / "out/metrics.jsonl").read_text().splitlines())
+        return [line["step"] for line in lines if "val_loss" in line]
+
+    run("--mode", "train", "--model_dir", "out")
+    assert evaluated() == []
+    code, output = run("--mode", "train_and_eval", "--model_dir", "out")
+    assert code == 0, output
+    assert evaluated() == [12]
+    run("--mode", "train_and_eval", "--model_dir", "out")
+    assert evaluated() == [12]
+
+
+def test_num_steps_count_from_where_the_run_began(
+    run: Run, start_run: StartRun, tmp_path: Path
+) -> None:
+    steps = ("--set", "trainer.init.loop.max_steps=null", "--set", "trainer.init.loop.num_steps=60")
+    process = start_run("--model_dir", "out", *LONG, *steps)
+    wait_for_step(process, tmp_path / "out", 20)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    code, output = run("--model_dir", "out", *LONG, *steps)
+    assert code == 0, output
+    assert max(steps_written(tmp_path / "out")) == 60
+    # A run that has ended begins anew, as in ModelZoo.
+    code, output = run("--model_dir", "out", *LONG, *steps)
+    assert max(steps_written(tmp_path / "out")) == 120
+
+
+def test_going_back_needs_the_later_checkpoints_out_of_the_way(run: Run, tmp_path: Path) -> None:
+    run("--model_dir", "out")
+    code, output = run("--model_dir", "out", "--checkpoint_path", "out/checkpoint_6.mdl")
+    assert code == 2
+    assert "holds later checkpoints, got --checkpoint_path out/checkpoint_6.mdl" in output
+    (tmp_path / "out/checkpoint_12.mdl").rename(tmp_path / "checkpoint_12.mdl")
+    code, output = run("--model_dir", "out", "--checkpoint_path", "out/checkpoint_6.mdl")
+    assert code == 0, output
+    assert same(tmp_path / "out/checkpoint_12.mdl", tmp_path / "checkpoint_12.mdl")
 
 
 def test_another_start_in_the_same_folder_is_refused(run: Run, tmp_path: Path) -> None:

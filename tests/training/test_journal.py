@@ -24,6 +24,22 @@ def test_steps_between_two_lines_are_not_written(tmp_path: Path) -> None:
     assert all("loss_scale" not in line for line in lines_of(tmp_path))
 
 
+def test_going_on_drops_later_lines_and_an_evaluation_drops_none(tmp_path: Path) -> None:
+    with Journal(tmp_path, first_step=0, last_step=5, log_steps=1) as journal:
+        for step in range(1, 6):
+            journal.train_step(step, 1.0 / step, 0.1, 100)
+    scores = {"val_loss": 1.0, "val_perplexity": 2.0, "val_accuracy": 0.5, "val_tokens": 9.0}
+    with Journal(tmp_path, first_step=2, last_step=2, log_steps=1, trains=False) as journal:
+        assert journal.lacks_evaluation(1)
+        journal.evaluation(2, scores, None)
+        assert not journal.lacks_evaluation(1)
+        assert journal.lacks_evaluation(2)
+    assert [line["step"] for line in lines_of(tmp_path)] == [1, 2, 3, 4, 5, 2]
+    with Journal(tmp_path, first_step=3, last_step=5, log_steps=1):
+        pass
+    assert [line["step"] for line in lines_of(tmp_path)] == [1, 2, 3, 2]
+
+
 @pytest.mark.parametrize("log_loss_scale", [True, False])
 def test_the_loss_scale_is_logged_where_the_params_ask_for_it(
     toy_raw: dict[str, Any], tmp_path: Path, cpu_backend: Any, log_loss_scale: bool

@@ -6,7 +6,7 @@ import pytest
 
 from mediswift_cs.errors import ConfigError
 from mediswift_cs.params.schema import Params
-from mediswift_cs.training.plan import RunPlan, ignored_callbacks, plan_run
+from mediswift_cs.training.plan import RunPlan, ignored_settings, plan_run
 
 
 def plan(raw: dict[str, Any], first_step: int = 0, **loop: Any) -> RunPlan:
@@ -33,6 +33,19 @@ def test_ends_where_modelzoo_ends(toy_raw: dict[str, Any]) -> None:
         plan(toy_raw, num_epochs=1, grad_accum_steps=11)
 
 
+def test_an_interrupted_run_keeps_its_end_and_its_evaluations(toy_raw: dict[str, Any]) -> None:
+    for loop in ({"num_steps": 100, "eval_frequency": 0.5}, {"num_epochs": 10}):
+        whole = plan(toy_raw, **loop)
+        rest = whole.continued_at(60)
+        assert rest.last_step == whole.last_step == 100
+        assert rest.segment_ends() == [end for end in whole.segment_ends() if end > 60]
+    assert whole.is_evaluation_step(100)
+    assert not whole.is_evaluation_step(0)
+    assert plan(toy_raw, max_steps=10, eval_frequency=4).is_evaluation_step(8)
+    assert not plan(toy_raw, max_steps=10, eval_frequency=4).is_evaluation_step(6)
+    assert not plan(toy_raw, max_steps=10, eval_frequency=0).is_evaluation_step(10)
+
+
 def test_saves_at_whole_multiples_and_at_the_end(toy_raw: dict[str, Any]) -> None:
     plan_of_ten = plan(toy_raw, max_steps=10)
     assert [step for step in range(1, 11) if plan_of_ten.is_checkpoint_step(step)] == [6, 10]
@@ -41,4 +54,11 @@ def test_saves_at_whole_multiples_and_at_the_end(toy_raw: dict[str, Any]) -> Non
 
 def test_names_the_callbacks_that_it_does_not_carry_out(toy_raw: dict[str, Any]) -> None:
     toy_raw["trainer"]["init"]["callbacks"] = [{"KeepNCheckpoints": {"n": 2}}, {"ComputeNorm": {}}]
-    assert ignored_callbacks(Params(**toy_raw).trainer.init) == ["ComputeNorm"]
+    assert ignored_settings(Params(**toy_raw).trainer.init) == ["ComputeNorm"]
+    toy_raw["trainer"]["init"]["checkpoint"] |= {"checkpoint_root": "elsewhere"}
+    toy_raw["trainer"]["init"]["autorestart"] = {"max_num_restarts": 3}
+    assert ignored_settings(Params(**toy_raw).trainer.init) == [
+        "ComputeNorm",
+        "checkpoint.checkpoint_root",
+        "autorestart.max_num_restarts",
+    ]

@@ -45,14 +45,25 @@ class Journal:
     evaluation lines hold val_loss, val_perplexity, val_accuracy and val_tokens.
     """
 
-    def __init__(self, model_dir: Path, *, first_step: int, last_step: int, log_steps: int) -> None:
+    def __init__(
+        self,
+        model_dir: Path,
+        *,
+        first_step: int,
+        last_step: int,
+        log_steps: int,
+        trains: bool = True,
+    ) -> None:
+        """``trains``: lines later than ``first_step`` are of steps that will be repeated, and are
+        dropped. An evaluation of an old checkpoint adds its line and drops none."""
         self.path = model_dir / METRICS_FILE
         self.first_step = first_step
         self.last_step = last_step
         self.log_steps = log_steps
-        self._drop_repeated_steps()
+        if trains:
+            self._drop_repeated_steps()
         self.tensorboard: Any = SummaryWriter(  # type: ignore[no-untyped-call]
-            str(model_dir / "events"), purge_step=first_step + 1
+            str(model_dir / "events"), purge_step=first_step + 1 if trains else None
         )
         self.redirection = logging_redirect_tqdm(loggers=[LOGGER])
         self.bar: Any = None
@@ -75,6 +86,17 @@ class Journal:
         partial = self.path.with_suffix(".partial")
         partial.write_text("".join(kept), encoding="utf-8")
         partial.replace(self.path)
+
+    def lacks_evaluation(self, num_sets: int) -> bool:
+        """Whether the scores at ``first_step`` of one of ``num_sets`` sets are not written down."""
+        found: set[str] = set()
+        if self.path.exists():
+            for line in self.path.read_text(encoding="utf-8").splitlines():
+                values = json.loads(line)
+                if values["step"] == self.first_step:
+                    found.update(values)
+        numbers = [None] if num_sets == 1 else range(num_sets)
+        return any(f"val_loss{_suffix(number)}" not in found for number in numbers)
 
     def __enter__(self) -> "Journal":
         self.redirection.__enter__()
@@ -137,7 +159,7 @@ class Journal:
 
         ``number`` tells several validation sets apart.
         """
-        suffix = "" if number is None else f"_{number}"
+        suffix = _suffix(number)
         self.write(step, {name + suffix: value for name, value in values.items()})
         LOGGER.info(
             "step %d held-out loss %.4f perplexity %.2f accuracy %.4f over %s tokens",
@@ -152,6 +174,10 @@ class SilentJournal(Journal):
 
     def __init__(self) -> None:
         pass
+
+    def lacks_evaluation(self, num_sets: int) -> bool:
+        """False: the rank that writes knows."""
+        return False
 
     def __enter__(self) -> "SilentJournal":
         return self
@@ -170,12 +196,23 @@ class SilentJournal(Journal):
 
 
 def open_journal(
-    model_dir: Path, *, first_step: int, last_step: int, log_steps: int
+    model_dir: Path, *, first_step: int, last_step: int, log_steps: int, trains: bool = True
 ) -> Journal | SilentJournal:
-    """The journal of this rank."""
+    """The journal of this rank; the arguments are those of :class:`Journal`."""
     if not ranks.is_main():
         return SilentJournal()
-    return Journal(model_dir, first_step=first_step, last_step=last_step, log_steps=log_steps)
+    return Journal(
+        model_dir,
+        first_step=first_step,
+        last_step=last_step,
+        log_steps=log_steps,
+        trains=trains,
+    )
+
+
+def _suffix(number: int | None) -> str:
+    """Of a value's name, where there are several validation sets."""
+    return "" if number is None else f"_{number}"
 
 
 def perplexity(loss: float) -> float:

@@ -1,6 +1,5 @@
 """The training loop: steps, evaluations, checkpoints, resuming, stopping."""
 
-import json
 import logging
 import signal
 import time
@@ -20,7 +19,7 @@ from mediswift_cs.data.processors import create_dataloader, make_processor
 from mediswift_cs.data.prompts import MediSwiftPromptDataProcessor
 from mediswift_cs.errors import CheckpointError, ConfigError
 from mediswift_cs.params.schema import DataLoaderParams, Params
-from mediswift_cs.training import checkpoint, ranks
+from mediswift_cs.training import checkpoint, origin, ranks
 from mediswift_cs.training.evaluate import evaluate
 from mediswift_cs.training.journal import Journal, open_journal
 from mediswift_cs.training.plan import RunPlan, num_checkpoints_kept, plan_run
@@ -33,8 +32,6 @@ from mediswift_cs.training.warm_start import (
 )
 
 LOGGER = logging.getLogger("mediswift_cs")
-
-ORIGIN_FILE = "origin.json"
 
 FORWARDED_SIGNAL_SECONDS = 2.0
 
@@ -77,38 +74,6 @@ def make_dataloader(params: DataLoaderParams) -> cstorch.utils.data.DataLoader:
     return cstorch.utils.data.DataLoader(create_dataloader, params.model_dump())
 
 
-def choose_checkpoint(model_dir: Path, given: Path | None) -> Path | None:
-    """The checkpoint to start from: that of an interrupted run first, then the given one.
-
-    An interrupted run is continued only by the command that started it: a model_dir that holds
-    the checkpoints of another start is refused.
-    """
-    own = checkpoint.list_checkpoints(model_dir)
-    origin_file = model_dir / ORIGIN_FILE
-    if own and given is not None and given.resolve() not in [path.resolve() for path in own]:
-        origin = (
-            json.loads(origin_file.read_text())["checkpoint_path"] if origin_file.exists() else None
-        )
-        if origin != str(given.resolve()):
-            raise ConfigError(
-                f"--model_dir {model_dir} already holds the run that started from "
-                f"{origin or 'scratch'}, got --checkpoint_path {given}, allowed: the same start, "
-                f"or another --model_dir"
-            )
-        return own[-1]
-    if given is not None:
-        return given
-    return own[-1] if own else None
-
-
-def record_origin(model_dir: Path, given: Path | None) -> None:
-    """Remember what the run in ``model_dir`` started from."""
-    origin_file = model_dir / ORIGIN_FILE
-    if not origin_file.exists():
-        origin = None if given is None else str(given.resolve())
-        origin_file.write_text(json.dumps({"checkpoint_path": origin}) + "\n")
-
-
 class Trainer:
     """One training run in one model_dir."""
 
@@ -136,6 +101,7 @@ class Trainer:
             self.dataloader.dataloader.take_rows(*ranks.share_of_batch(self.batch_size))
         self.step = 0
         self.samples_streamed = 0
+        self.continues_own_run = False
 
     @property
     def tokens_per_step(self) -> int:
@@ -165,6 +131,7 @@ class Trainer:
         if session.sparsity is not None and "sparsity" in state:
             session.sparsity.load_state_dict(state["sparsity"])
         self.step = int(state.get("global_step", 0))
+        self.continues_own_run = path.resolve().parent == self.model_dir.resolve()
         if position := state.get("dataloader"):
             self.dataloader.load_state_dict(position)
             self.samples_streamed = int(position["samples_streamed"])
@@ -205,13 +172,17 @@ class Trainer:
         return path
 
     def plan(self) -> RunPlan:
-        """The steps still to do."""
+        """The steps still to do: of an interrupted run those that it had left."""
         num_batches = len(self.processor.dataset) // self.batch_size
-        return plan_run(self.init, first_step=self.step, num_batches=num_batches)
+        begun = origin.counted_from(self.model_dir, self.step)
+        plan = plan_run(self.init, first_step=begun, num_batches=num_batches)
+        return plan.continued_at(self.step)
 
     def fit(self, val_params: list[DataLoaderParams]) -> dict[str, float]:
         """Train to the last step with evaluations in between; returns the last evaluation."""
         plan = self.plan()
+        if ranks.is_main():
+            origin.record_counting(self.model_dir, plan.counted_from)
         scores: dict[str, float] = {}
         if not self.backend.is_csx:
             self.session.draw_masks()
@@ -225,12 +196,22 @@ class Trainer:
         with stop_on_signal() as stop, journal:
             if self.init.checkpoint.save_initial_checkpoint and self.step == 0 and ranks.is_main():
                 self.save()
+            if self._missed_evaluation(plan, len(val_params), journal):
+                scores = self.evaluate(val_params, journal)
             for end in plan.segment_ends():
                 self._train_segment(plan, end, journal, stop)
                 if plan.steps_between_evaluations:
                     scores = self.evaluate(val_params, journal)
         self.log_sparsity("at the end")
+        if ranks.is_main():
+            origin.record_counting(self.model_dir, self.step)
         return scores
+
+    def _missed_evaluation(self, plan: RunPlan, num_sets: int, journal: Journal) -> bool:
+        """Whether a run was stopped between the checkpoint of this step and its evaluation."""
+        is_due = self.continues_own_run and plan.is_evaluation_step(self.step)
+        missed = is_due and num_sets > 0 and journal.lacks_evaluation(num_sets)
+        return missed if self.backend.is_csx else ranks.any_rank(missed, self.backend.torch_device)
 
     def evaluate(self, val_params: list[DataLoaderParams], journal: Journal) -> dict[str, float]:
         """Score every validation set; the scores of the last one are returned."""

@@ -1,6 +1,6 @@
 """When a run ends, evaluates and saves, worked out from the params; steps are optimizer updates."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mediswift_cs.errors import ConfigError
 from mediswift_cs.params.schema import InitParams
@@ -8,8 +8,13 @@ from mediswift_cs.params.schema import InitParams
 
 @dataclass(frozen=True, kw_only=True)
 class RunPlan:
-    """The step numbers of a run that starts at ``first_step`` and ends at ``last_step``."""
+    """The step numbers of a run that goes on at ``first_step`` and ends at ``last_step``.
 
+    Attributes:
+        counted_from: the step where the run began, from which num_steps and num_epochs count.
+    """
+
+    counted_from: int
     first_step: int
     last_step: int
     steps_between_evaluations: int | None
@@ -21,6 +26,15 @@ class RunPlan:
         every = self.steps_between_evaluations
         pauses = range(every, self.last_step, every) if every else range(0)
         return [end for end in (*pauses, self.last_step) if end > self.first_step]
+
+    def continued_at(self, step: int) -> "RunPlan":
+        """The same plan for a run that is at ``step``."""
+        return replace(self, first_step=step)
+
+    def is_evaluation_step(self, step: int) -> bool:
+        """Whether an evaluation is due after ``step``."""
+        every = self.steps_between_evaluations
+        return every is not None and step > 0 and (step % every == 0 or step == self.last_step)
 
     def is_checkpoint_step(self, step: int) -> bool:
         """Whether a checkpoint is due after ``step``."""
@@ -55,6 +69,7 @@ def plan_run(init: InitParams, *, first_step: int, num_batches: int) -> RunPlan:
     if isinstance(every, float):
         every = max(1, int(every * (last_step - first_step))) if every > 0 else None
     return RunPlan(
+        counted_from=first_step,
         first_step=first_step,
         last_step=last_step,
         steps_between_evaluations=every or None,
@@ -69,10 +84,25 @@ UNDERSTOOD = frozenset({"KeepNCheckpoints", "LoadCheckpointStates", "TensorBoard
 BUILT_IN = frozenset({"ProgressLogger", "CheckLoss", "ModelZooParamsMetadata"})
 
 
-def ignored_callbacks(init: InitParams) -> list[str]:
-    """Callbacks and loggers of the params that only ModelZoo's Trainer carries out."""
+# Settings that only ModelZoo's Trainer carries out; by default they ask for nothing.
+_NOT_CARRIED_OUT = (
+    ("backend", ("artifact_dir",)),
+    ("checkpoint", ("disable_strict_checkpoint_loading", "checkpoint_root", "checkpoint_name")),
+    ("logging", ("log_level", "wsc_log_level", "enable_act_frequency")),
+    ("autorestart", ("max_num_restarts",)),
+)
+
+
+def ignored_settings(init: InitParams) -> list[str]:
+    """Callbacks, loggers and settings of the params that only ModelZoo's Trainer carries out."""
     names = [callback.name for callback in (*init.callbacks, *init.loggers)]
-    return [name for name in names if name not in UNDERSTOOD | BUILT_IN]
+    ignored = [name for name in names if name not in UNDERSTOOD | BUILT_IN]
+    for section_name, keys in _NOT_CARRIED_OUT:
+        section = getattr(init, section_name)
+        for key in keys:
+            if getattr(section, key) != type(section).model_fields[key].default:
+                ignored.append(f"{section_name}.{key}")
+    return ignored
 
 
 def num_checkpoints_kept(init: InitParams) -> int | None:

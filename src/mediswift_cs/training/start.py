@@ -9,18 +9,16 @@ from mediswift_cs.data.processors import make_processor
 from mediswift_cs.errors import CheckpointError, ConfigError
 from mediswift_cs.params.load import LoadedParams
 from mediswift_cs.params.schema import DataLoaderParams, Params
-from mediswift_cs.training import checkpoint, ranks
+from mediswift_cs.training import checkpoint, origin, ranks
 from mediswift_cs.training.device import check_device, create_backend
 from mediswift_cs.training.evaluate import evaluate
 from mediswift_cs.training.journal import configure_logging, open_journal
 from mediswift_cs.training.loop import (
     InterruptedRunError,
     Trainer,
-    choose_checkpoint,
     make_dataloader,
-    record_origin,
 )
-from mediswift_cs.training.plan import ignored_callbacks
+from mediswift_cs.training.plan import ignored_settings
 from mediswift_cs.training.session import Session
 from mediswift_cs.training.warm_start import asks_for_weights_only, is_new_start
 
@@ -49,7 +47,7 @@ def start(loaded: LoadedParams, options: RunOptions) -> int:
     for note in loaded.notes:
         LOGGER.info("%s", note)
     params = loaded.params
-    if ignored := ignored_callbacks(params.trainer.init):
+    if ignored := ignored_settings(params.trainer.init):
         LOGGER.warning(
             "this loop does not carry out %s; ModelZoo's Trainer does: run.py --engine modelzoo",
             ", ".join(ignored),
@@ -75,16 +73,16 @@ def prepare_model_dir(model_dir: Path) -> Path:
 
 
 def train(params: Params, raw: dict[str, Any], options: RunOptions) -> int:
-    """Train, evaluating on the way; in train_and_eval mode the end is always evaluated."""
+    """Train; in train_and_eval mode with an eval_frequency, evaluate on the way and at the end."""
     given = options.checkpoint_path
     fit = params.trainer.fit
     assert fit is not None
     if given is None and fit.ckpt_path is not None:
         given = Path(fit.ckpt_path)
     autoload = params.trainer.init.checkpoint.autoload_last_checkpoint and fit.loads_newest
-    path = choose_checkpoint(options.model_dir, given) if autoload or given else None
+    path = origin.choose_checkpoint(options.model_dir, given) if autoload or given else None
     if ranks.is_main():
-        record_origin(options.model_dir, given)
+        origin.record_origin(options.model_dir, given)
     trainer = Trainer(params, options.model_dir, raw)
     if path is not None:
         if is_new_start(params.trainer.init, path, options.model_dir):
@@ -97,12 +95,13 @@ def train(params: Params, raw: dict[str, Any], options: RunOptions) -> int:
             "random weights instead"
         )
     plan = trainer.plan()
-    if trainer.step >= plan.last_step:
-        LOGGER.info("nothing left to train: step %d of %d is done", trainer.step, plan.last_step)
-        return 0
     val_params = fit.val_dataloader or []
     if options.mode == "train":
         val_params = []
+    if trainer.step >= plan.last_step:
+        LOGGER.info("nothing left to train: step %d of %d is done", trainer.step, plan.last_step)
+        if trainer.step > plan.last_step or not val_params:
+            return 0
     try:
         trainer.fit(val_params)
     except InterruptedRunError as stopped:
@@ -123,12 +122,24 @@ def evaluation_sets(params: Params, mode: Mode) -> list[DataLoaderParams]:
     return [trainer.validate_.val_dataloader]
 
 
+def chosen_in(params: Params, mode: Mode) -> list[Path]:
+    """The checkpoints that the params name for the mode; none: the model_dir's."""
+    trainer = params.trainer
+    names: list[str] | list[str | None]
+    if mode == "eval_all":
+        names = (trainer.validate_all and trainer.validate_all.ckpt_paths) or []
+    else:
+        names = [trainer.validate_.ckpt_path] if trainer.validate_ else []
+    return [Path(name) for name in names if name is not None]
+
+
 def score(params: Params, options: RunOptions) -> int:
     """Evaluate one checkpoint, or in eval_all mode each of the model_dir."""
     sets = evaluation_sets(params, options.mode)
-    if options.checkpoint_path is not None:
-        paths = [options.checkpoint_path]
-    else:
+    paths = (
+        [options.checkpoint_path] if options.checkpoint_path else chosen_in(params, options.mode)
+    )
+    if not paths:
         paths = checkpoint.list_checkpoints(options.model_dir)
         if not paths:
             raise CheckpointError(
@@ -145,7 +156,9 @@ def score(params: Params, options: RunOptions) -> int:
         step = int(state.get("global_step", 0))
         tokenizer = (state.get("mediswift") or {}).get("tokenizer_sha256")
         LOGGER.info("evaluating %s", path)
-        journal = open_journal(options.model_dir, first_step=step, last_step=step, log_steps=1)
+        journal = open_journal(
+            options.model_dir, first_step=step, last_step=step, log_steps=1, trains=False
+        )
         with journal:
             for number, val_params in enumerate(sets):
                 check_tokenizer(val_params, tokenizer, path)

@@ -1,0 +1,81 @@
+"""What a model_dir's run started from, and where a run continues: ``origin.json``."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from mediswift_cs.errors import ConfigError
+from mediswift_cs.training import checkpoint
+
+ORIGIN_FILE = "origin.json"
+
+
+def choose_checkpoint(model_dir: Path, given: Path | None) -> Path | None:
+    """The checkpoint to start from: that of an interrupted run first, then the given one.
+
+    An interrupted run is continued only by the command that started it: a model_dir that holds
+    the checkpoints of another start is refused, and so is one that holds later checkpoints than
+    the given one, which would be told apart from the new ones by nothing.
+    """
+    own = checkpoint.list_checkpoints(model_dir)
+    if not own:
+        return given
+    newest = own[-1]
+    if given is None or given.resolve() == newest.resolve():
+        return newest
+    if given.resolve() in [path.resolve() for path in own]:
+        raise ConfigError(
+            f"--model_dir {model_dir} holds later checkpoints, got --checkpoint_path {given}, "
+            f"allowed: {newest} (also without --checkpoint_path), another --model_dir, or move the "
+            "later ones away"
+        )
+    origin = _read(model_dir).get("checkpoint_path")
+    if origin != str(given.resolve()):
+        raise ConfigError(
+            f"--model_dir {model_dir} already holds the run that started from "
+            f"{origin or 'scratch'}, got --checkpoint_path {given}, allowed: the same start, "
+            f"or another --model_dir"
+        )
+    return newest
+
+
+def record_origin(model_dir: Path, given: Path | None) -> None:
+    """Remember what the run in ``model_dir`` started from."""
+    if "checkpoint_path" not in _read(model_dir):
+        _update(model_dir, checkpoint_path=None if given is None else str(given.resolve()))
+
+
+def counted_from(model_dir: Path, step: int) -> int:
+    """The step from which num_steps and num_epochs count, for a run that is at ``step``.
+
+    It is where the run began, also when it was interrupted since; a run that ended begins anew.
+    """
+    counted = _read(model_dir).get("counted_from", step)
+    assert isinstance(counted, int)
+    return min(counted, step)
+
+
+def record_counting(model_dir: Path, step: int) -> None:
+    """Remember that num_steps and num_epochs count from ``step``."""
+    if _read(model_dir).get("counted_from") != step:
+        _update(model_dir, counted_from=step)
+
+
+def _read(model_dir: Path) -> dict[str, Any]:
+    path = model_dir / ORIGIN_FILE
+    if not path.exists():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"cannot read {path}: {error}; remove it to start anew") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: got {content!r:.80}, allowed: a JSON object")
+    return content
+
+
+def _update(model_dir: Path, **values: object) -> None:
+    path = model_dir / ORIGIN_FILE
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps({**_read(model_dir), **values}) + "\n", encoding="utf-8")
+    partial.replace(path)
