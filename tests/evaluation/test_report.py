@@ -9,7 +9,7 @@ import pytest
 from mediswift_cs.errors import ConfigError
 from mediswift_cs.evaluation.outputs import write_report
 from mediswift_cs.evaluation.predict import Prediction
-from mediswift_cs.evaluation.report import make_report
+from mediswift_cs.evaluation.report import Report, make_report
 from mediswift_cs.tasks import hoc, pubmedqa
 
 
@@ -73,6 +73,46 @@ def test_hoc_report_draws_documents(shared_data: Path) -> None:
     assert (report.baseline, report.baseline_answer) == (always_empty, "empty")
     with pytest.raises(ConfigError, match="got 'best'"):
         make_report(predictions, task="hoc", split="t", method="constrained", convention="best")
+
+
+@pytest.mark.parametrize("convention", hoc.CONVENTIONS)
+def test_unreadable_hoc_answers_are_wrong(shared_data: Path, convention: str) -> None:
+    documents = hoc.read_documents(shared_data / "hoc")
+    pmids = hoc.read_split(shared_data / "hoc", "biogpt")["test"]
+    examples = hoc.select(documents, pmids, "sentence")
+    right = [Prediction(example=e, labels=e.labels) for e in examples]
+
+    def report(predictions: list[Prediction]) -> Report:
+        return make_report(
+            predictions,
+            task="hoc",
+            split="test",
+            method="generate",
+            convention=convention,
+            level="sentence",
+            num_resamples=2,
+        )
+
+    junk = report([replace(p, labels=None) for p in right])
+    assert junk.score == 0.0
+    assert junk.num_unparsed == len(examples)
+    assert junk.predicted_distribution["(unparsed)"] == len(examples)
+    assert junk.predicted_distribution["(none)"] == 0
+    assert all(found == 0 == alarms for found, _, alarms in junk.counts)
+    assert sum(missed for _, missed, _ in junk.counts) == sum(len(e.labels) for e in examples)
+    # One answer less is one mistake more, whatever the gold answer of a counted item is.
+    assert report(right).score == 1.0
+    assert "(unparsed)" not in report(right).predicted_distribution
+    labelled = {e.document for e in examples if e.labels}
+    for has_labels in (True, False):
+        index = next(
+            i
+            for i, e in enumerate(examples)
+            if bool(e.labels) == has_labels and e.document in labelled
+        )
+        one = [*right[:index], replace(right[index], labels=None), *right[index + 1 :]]
+        assert report(one).score < 1.0
+        assert report(one).num_unparsed == 1
 
 
 def test_files(tmp_path: Path) -> None:

@@ -56,6 +56,25 @@ def test_always_empty_is_the_control(folder: Path, documents: Documents, convent
     assert hoc.score(convention, names, gold, gold, level) == 1.0
 
 
+@pytest.mark.parametrize("convention", hoc.CONVENTIONS)
+def test_an_unreadable_answer_is_one_label_that_is_never_right(convention: str) -> None:
+    level = hoc.CONVENTIONS[convention].level
+    one, two = frozenset(hoc.LABELS[:1]), frozenset(hoc.LABELS[1:2])
+    names, gold = ["1", "1", "2", "3"], [one, frozenset[str](), two, frozenset[str]()]
+    if level == "document":
+        names = ["1", "2", "3", "4"]
+    wrong = frozenset(hoc.LABELS[-1:])
+    for index in range(4):
+        unread: list[frozenset[str] | None] = [*gold]
+        mistaken = [*gold]
+        unread[index], mistaken[index] = None, wrong
+        found = hoc.score(convention, names, gold, unread, level)
+        assert found == hoc.score(convention, names, gold, mistaken, level)
+        # BLUE, and BioGPT's sentences, leave out documents without any label.
+        is_counted = names[index] in {n for n, x in zip(names, gold, strict=True) if x}
+        assert (found < 1.0) == (is_counted or not hoc.CONVENTIONS[convention].labelled_only)
+
+
 def test_the_four_conventions_differ_and_are_scikit_learns(
     folder: Path, documents: Documents
 ) -> None:

@@ -11,7 +11,7 @@ from mediswift_cs.tasks.metrics import Interval
 
 NUM_RESAMPLES = 1000
 NO_LABEL = "(none)"
-UNPARSED = "(unparsed)"
+UNPARSED = hoc.UNPARSED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,7 +166,9 @@ def _label_sets(
 ) -> Report:
     names = [p.example.document for p in predictions]
     gold = [frozenset(p.example.labels) for p in predictions]
-    said = [frozenset(p.labels or ()) for p in predictions]
+    said = [None if p.labels is None else frozenset(p.labels) for p in predictions]
+    # An unreadable answer finds no label and raises no label's alarm.
+    named = [labels or frozenset() for labels in said]
     by_name: dict[str, list[int]] = {}
     for index, name in enumerate(names):
         by_name.setdefault(name, []).append(index)
@@ -174,7 +176,7 @@ def _label_sets(
     counts_all = convention not in hoc.CONVENTIONS or not hoc.CONVENTIONS[convention].labelled_only
     groups = [g for g in by_name.values() if counts_all or any(gold[i] for i in g)]
 
-    def score(sets: Sequence[frozenset[str]], drawn: Sequence[int] | None = None) -> float:
+    def score(sets: Sequence[frozenset[str] | None], drawn: Sequence[int] | None = None) -> float:
         # A document that is drawn twice counts as two.
         chosen = range(len(groups)) if drawn is None else drawn
         items = [(f"{copy}", i) for copy, number in enumerate(chosen) for i in groups[number]]
@@ -196,9 +198,9 @@ def _label_sets(
     metric = f"{hoc.CONVENTIONS[convention].metric} ({convention})"
     counts = [
         [
-            sum(label in g and label in s for g, s in zip(gold, said, strict=True)),
-            sum(label in g and label not in s for g, s in zip(gold, said, strict=True)),
-            sum(label not in g and label in s for g, s in zip(gold, said, strict=True)),
+            sum(label in g and label in s for g, s in zip(gold, named, strict=True)),
+            sum(label in g and label not in s for g, s in zip(gold, named, strict=True)),
+            sum(label not in g and label in s for g, s in zip(gold, named, strict=True)),
         ]
         for label in hoc.LABELS
     ]
@@ -227,9 +229,10 @@ def _count(labels: Sequence[str], classes: Sequence[str]) -> dict[str, int]:
     return {label: found[label] for label in classes if found[label] or label != UNPARSED}
 
 
-def _count_sets(label_sets: Sequence[frozenset[str]]) -> dict[str, int]:
-    found = Counter(label for labels in label_sets for label in (labels or {NO_LABEL}))
-    return {label: found[label] for label in (*hoc.LABELS, NO_LABEL)}
+def _count_sets(label_sets: Sequence[frozenset[str] | None]) -> dict[str, int]:
+    named = [{UNPARSED} if labels is None else labels or {NO_LABEL} for labels in label_sets]
+    classes = (*hoc.LABELS, NO_LABEL, UNPARSED)
+    return _count([label for labels in named for label in labels], classes)
 
 
 def _distribution(counts: dict[str, int]) -> str:

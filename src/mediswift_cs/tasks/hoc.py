@@ -30,6 +30,7 @@ LABELS = (
     "tumor promoting inflammation",
 )
 EMPTY = "empty"
+UNPARSED = "(unparsed)"
 SEPARATOR = "|"
 
 Level = Literal["document", "sentence"]
@@ -81,6 +82,9 @@ def answer_text(labels: Iterable[str]) -> str:
     """The sentence that states the labels in their order, with the space that it begins with."""
     chosen = set(labels)
     return f"{ANSWER_STEM} {SEPARATOR.join(x for x in LABELS if x in chosen) or EMPTY}."
+
+
+LONGEST_ANSWER = answer_text(LABELS)
 
 
 def parse_answer(text: str) -> frozenset[str] | None:
@@ -237,7 +241,7 @@ def score(
     convention: str,
     documents: Sequence[str],
     gold: Sequence[AbstractSet[str]],
-    predicted: Sequence[AbstractSet[str]],
+    predicted: Sequence[AbstractSet[str] | None],
     level: Level,
 ) -> float:
     """The score of predictions for documents or sentences in one of CONVENTIONS.
@@ -245,7 +249,8 @@ def score(
     Args:
         documents: the document of each item. Sentences become documents by union where the
             convention counts documents.
-        gold, predicted: the labels of each item; an unreadable answer is an empty set.
+        gold, predicted: the labels of each item. None is an answer that could not be read: it
+            counts as one label that is never right, not as the answer without labels.
         level: what an item is.
 
     Raises:
@@ -263,16 +268,17 @@ def score(
             "prepare the data with --level sentence"
         )
     true_labels = by_document(documents, gold)
+    answers: Sequence[AbstractSet[str]] = [{UNPARSED} if x is None else x for x in predicted]
     if rules.level == "document":
-        said = by_document(documents, predicted)
-        names, gold, predicted = list(said), list(true_labels.values()), list(said.values())
+        said = by_document(documents, answers)
+        names, gold, answers = list(said), list(true_labels.values()), list(said.values())
     else:
         names = list(documents)
     kept = [i for i, name in enumerate(names) if true_labels[name] or not rules.labelled_only]
     if not kept:
         raise DataError(f"the HoC convention {convention!r} has nothing to count: no labels at all")
-    gold, predicted = [gold[i] for i in kept], [predicted[i] for i in kept]
+    gold, answers = [gold[i] for i in kept], [answers[i] for i in kept]
     if rules.empty_is_a_class:
-        gold, predicted = ([x or {EMPTY} for x in sets] for sets in (gold, predicted))
+        gold, answers = ([x or {EMPTY} for x in sets] for sets in (gold, answers))
     function = getattr(metrics, rules.metric)
-    return float(function(gold, predicted))
+    return float(function(gold, answers))
