@@ -22,7 +22,8 @@ def toy_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
         *(hoc.answer_text([label]) for label in hoc.LABELS),
         "question: Does a cell divide? context: Cells of mice divide, those of rats do not.",
     ]
-    tokenizer = train_tokenizer(texts * 3, vocab_size=400)
+    # Large enough that an answer with all of HoC's labels fits into the toy model.
+    tokenizer = train_tokenizer(texts * 3, vocab_size=600)
     path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
     save_tokenizer(tokenizer, path)
     return path

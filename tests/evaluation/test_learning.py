@@ -2,7 +2,6 @@
 
 import json
 import random
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from mediswift_cs.params.schema import Params
 from mediswift_cs.tasks import hoc, pubmedqa
 from mediswift_cs.tasks.artificial import with_label
 from mediswift_cs.tasks.example import Example
+from mediswift_cs.tasks.prepare import prepare_hoc
 from mediswift_cs.tasks.prompt_data import PromptSettings, write_prompt_data
 from mediswift_cs.tokens.tokenizer import save_tokenizer, train_tokenizer
 from mediswift_cs.training.start import RunOptions, train
@@ -73,9 +73,7 @@ def params(data: Path, max_steps: int, length: int) -> dict[str, Any]:
     }
 
 
-def prepare(
-    splits: dict[str, list[Example]], tokenizer: Path, output: Path, task: str = "pubmedqa"
-) -> None:
+def prepare(splits: dict[str, list[Example]], tokenizer: Path, output: Path) -> None:
     settings = PromptSettings(
         max_sequence_length=LENGTH, num_virtual_tokens=NUM_VIRTUAL, vocab_size=VOCAB_SIZE
     )
@@ -84,8 +82,8 @@ def prepare(
         tokenizer,
         output,
         settings,
-        task=task,
-        task_options={"level": "document"} if task == "hoc" else {},
+        task="pubmedqa",
+        task_options={},
         counts={},
         sources=(),
     )
@@ -148,16 +146,20 @@ def test_hoc_documents_are_learned(
     shared_data: Path, tokenizer: Path, tmp_path: Path, cpu_backend: Any
 ) -> None:
     documents = hoc.read_documents(shared_data / "hoc")
-    chosen = [d for d in documents.values() if len(d.labels) <= 2][:16]
-    examples = [hoc.examples_of(document, "document")[0] for document in chosen]
-    assert {len(e.labels) for e in examples} == {0, 1, 2}
-    prepare(
-        {"train": examples, "val": [replace(examples[0], id="x", document="x")]},
+    *chosen, held_out = [d for d in documents.values() if len(d.labels) <= 2][:17]
+    assert {len(document.labels) for document in chosen} == {0, 1, 2}
+    length = 160  # an answer with all ten labels has to fit
+    prepare_hoc(
+        documents,
+        {"train": tuple(document.pmid for document in chosen), "val": (held_out.pmid,)},
         tokenizer,
         tmp_path / "data",
-        "hoc",
+        PromptSettings(
+            max_sequence_length=length, num_virtual_tokens=NUM_VIRTUAL, vocab_size=VOCAB_SIZE
+        ),
+        split_name="cambridge",
     )
-    checkpoint = fine_tune(tmp_path / "data", tmp_path / "run", 120)
+    checkpoint = fine_tune(tmp_path / "data", tmp_path / "run", 120, length)
     data = tmp_path / "data"
     for method in ("constrained", "generate"):
         found = score("hoc", data, checkpoint, "train", tmp_path / method, "--method", method)

@@ -1,5 +1,6 @@
 """Predictions of tasks: constrained to legal answers, or generated and read strictly."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,14 @@ import pytest
 import torch
 
 from mediswift_cs.errors import CheckpointError, ConfigError, DataError
+from mediswift_cs.evaluation import predict
 from mediswift_cs.evaluation.loading import LoadedModel
-from mediswift_cs.evaluation.predict import Predictor, legal_steps, make_predictor
-from mediswift_cs.evaluation.score import score_choices
+from mediswift_cs.evaluation.predict import METHODS, Predictor, legal_steps, make_predictor
+from mediswift_cs.evaluation.score import Choices, score_choices
+from mediswift_cs.model.decoder import DecoderLanguageModel
 from mediswift_cs.model.finetuning import MediSwiftFineTuningModel
 from mediswift_cs.tasks import hoc, pubmedqa
+from mediswift_cs.tasks.prepare import prepare_hoc
 from mediswift_cs.tasks.prompt_data import (
     PromptData,
     PromptSettings,
@@ -20,6 +24,7 @@ from mediswift_cs.tasks.prompt_data import (
     read_prompt_data,
     write_prompt_data,
 )
+from mediswift_cs.tasks.prompt_layout import Position
 from mediswift_cs.tokens.tokenizer import fingerprint, load_tokenizer
 
 QUESTIONS = [
@@ -31,6 +36,7 @@ QUESTIONS = [
     )
     for number in range(1, 7)
 ]
+MAX_POSITIONS = 96  # the toy model's
 SETTINGS = PromptSettings(max_sequence_length=90, num_virtual_tokens=3)
 
 
@@ -39,7 +45,7 @@ def predictor(model: MediSwiftFineTuningModel, tokenizer_path: Path, task: str) 
     answers = (
         [pubmedqa.answer_text(label) for label in pubmedqa.LABELS]
         if task == "pubmedqa"
-        else [hoc.answer_text(hoc.LABELS[:2])]
+        else [hoc.LONGEST_ANSWER]
     )
     return Predictor(
         decoder=model.model,
@@ -125,7 +131,67 @@ def test_too_many_tokens_for_the_model_is_an_error(
     asked = predictor(toy_model, toy_tokenizer, "pubmedqa")
     longer = replace(asked, layout=replace(asked.layout, max_sequence_length=300))
     with pytest.raises(DataError, match=r"allowed: at most max_position_embeddings 96"):
-        longer.predict([QUESTIONS[-1]], "constrained")
+        longer.predict([replace(QUESTIONS[-1], context=" cell" * 100)], "constrained")
+
+
+def goes_on_listing(
+    decoder: DecoderLanguageModel,
+    prompts: Sequence[Sequence[int]],
+    choices: Sequence[Choices],
+    **options: Any,
+) -> list[list[float]]:
+    """Stands in for a model that likes no end of the list; the decoder runs all the same."""
+    scores = score_choices(decoder, prompts, choices, **options)
+    # Each choice ends with the separator or, the first one always, with the full stop.
+    assert [len(values) for values in scores] == [len(steps) for steps in choices]
+    return [[float(choice[-1] != steps[0][-1]) for choice in steps] for steps in choices]
+
+
+@pytest.mark.parametrize("position", ["infix", "prefix"])
+def test_a_model_may_list_all_labels_after_a_truncated_prompt(
+    toy_model: MediSwiftFineTuningModel,
+    toy_tokenizer: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    position: Position,
+) -> None:
+    document = hoc.HallmarksDocument(
+        pmid="1",
+        sentences=("Cells of mice divide, those of rats do not. " * 20,),
+        sentence_labels=(frozenset(hoc.LABELS[:1]),),
+    )
+    _, lengths = prepare_hoc(
+        {"1": document},
+        {"test": ("1",)},
+        toy_tokenizer,
+        tmp_path / "data",
+        replace(SETTINGS, max_sequence_length=MAX_POSITIONS, position=position),
+        split_name="cambridge",
+    )
+    assert len(lengths.truncations) == 1
+    data = read_prompt_data(tmp_path / "data")
+    asked = replace(predictor(toy_model, toy_tokenizer, "hoc"), layout=data.layout)
+    monkeypatch.setattr(predict, "score_choices", goes_on_listing)
+    (found,) = asked.predict(data.examples("test"), "constrained")
+    assert found.labels == hoc.LABELS
+    # The whole answer takes every position that the prompt leaves, so not a word was cut in vain.
+    (prompt,) = asked.prompts(data.examples("test"))
+    assert len(prompt) + asked.num_answer_tokens - 1 == MAX_POSITIONS
+
+
+def test_data_without_room_for_all_labels_is_an_error_at_once(
+    toy_model: MediSwiftFineTuningModel, toy_tokenizer: Path
+) -> None:
+    asked = predictor(toy_model, toy_tokenizer, "hoc")
+    tight = make_layout(
+        replace(SETTINGS, max_sequence_length=MAX_POSITIONS),
+        asked.tokenizer,
+        [hoc.answer_text(hoc.LABELS[:1])],
+    )
+    example = replace(QUESTIONS[0], head="", context=" cell" * 200, target=hoc.answer_text([]))
+    for method in METHODS:
+        with pytest.raises(DataError, match=r"at most max_position_embeddings 96; prepare the"):
+            replace(asked, layout=tight).predict([example], method)
 
 
 @pytest.fixture

@@ -85,14 +85,27 @@ class Predictor:
             return self._constrained_sets(examples)
         return self._constrained(examples, ONE_OF[self.task])
 
+    @property
+    def num_answer_tokens(self) -> int:
+        """Ids of the longest answer that the model may give, its end-of-text token included."""
+        room = self.layout.num_answer_tokens
+        if self.task == "hoc":
+            # The data may keep room for its own answers only, and a model may list more labels.
+            room = max(room, len(self._encode(hoc.LONGEST_ANSWER)) + 1)
+        return room
+
     def prompts(self, examples: Sequence[Example]) -> list[list[int]]:
-        """The ids before each answer, as in training."""
+        """The ids before each answer, as in training.
+
+        Raises:
+            DataError: an example is too long, or leaves no positions for the longest answer.
+        """
         prompts = [
             self.layout.prompt(self.layout.encode_source(self.tokenizer, example).ids)
             for example in examples
         ]
         # The last id of an answer is only ever predicted.
-        lengths = [len(prompt) + self.layout.num_answer_tokens - 1 for prompt in prompts]
+        lengths = [len(prompt) + self.num_answer_tokens - 1 for prompt in prompts]
         names = [example.id for example in examples]
         check_lengths(lengths, names, self.decoder.config.max_position_embeddings)
         return prompts
@@ -150,7 +163,7 @@ class Predictor:
             self.decoder,
             self.prompts(examples),
             eos_id=self.layout.eos_id,
-            max_new_tokens=self.layout.num_answer_tokens,
+            max_new_tokens=self.num_answer_tokens,
             max_batch_tokens=self.max_batch_tokens,
         )
         texts = [self.tokenizer.decode(ids) for ids in answers]

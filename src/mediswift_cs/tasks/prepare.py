@@ -85,5 +85,6 @@ def prepare_hoc(
             "not_in_the_split": len(documents) - num_used,
         },
         sources=sources,
+        answers=[hoc.LONGEST_ANSWER],
         overwrite=overwrite,
     )
