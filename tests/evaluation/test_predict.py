@@ -70,7 +70,9 @@ def test_constrained_scores_are_those_of_whole_answers(
         shifts = [a - b for a, b in zip(values, ours, strict=True)]
         assert shifts == pytest.approx([shifts[0]] * 3, abs=1e-3)
         assert prediction.labels == (max(prediction.scores, key=prediction.scores.__getitem__),)
-    assert len({p.labels for p in found} | {tuple(p.scores) for p in found}) > 1
+    # A model that gives every question the same answer would show little.
+    assert len({p.labels for p in found}) > 1
+    assert len({tuple(p.scores.values()) for p in found}) == len(QUESTIONS)
 
 
 def test_hoc_answers_are_always_legal_and_stepwise_likeliest(
