@@ -1,11 +1,13 @@
 """Unlabelled questions, answered by a model."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mediswift_cs.cli import main
+from mediswift_cs.corpora.blocklist import benchmark_pmids
 from mediswift_cs.corpora.document import Document
 from mediswift_cs.corpora.documents_file import DocumentsWriter
 from mediswift_cs.errors import CheckpointError
@@ -82,14 +84,14 @@ def test_from_the_command_line(
 ) -> None:
     path = tmp_path / "docs.jsonl.zst"
     with DocumentsWriter(path) as writer:
-        for document in DOCUMENTS:
+        for document in (*DOCUMENTS, replace(DOCUMENTS[0], id=f"pubmed:{min(benchmark_pmids())}")):
             writer.write(document)
     common = ["--tokenizer", str(toy_tokenizer), "--max-sequence-length", "90"]
     common += ["--num-virtual-tokens", "3", "--val-fraction", "0"]
     model = ["--checkpoint", str(checkpoint)]
     output = ["--output", str(tmp_path / "pseudo")]
     assert main(["pubmedqa", "unlabelled", str(path), *model, *common, *output]) == 0
-    assert "2 kept, 1 title_is_no_question" in capsys.readouterr().out
+    assert "2 kept, 1 title_is_no_question, 1 benchmark_pmid" in capsys.readouterr().out
     output = ["--output", str(tmp_path / "none")]
     assert main(["pubmedqa", "artificial", str(path), *common, *output]) == 2
     assert "no title gave a question" in capsys.readouterr().err

@@ -1,5 +1,7 @@
 """Prepared data sets: what is on disk, and what is refused."""
 
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
+from mediswift_cs.corpora.blocklist import benchmark_pmids
 from mediswift_cs.corpora.document import Document
 from mediswift_cs.data.prompts import MediSwiftPromptDataProcessor
 from mediswift_cs.errors import ConfigError, DataError
@@ -214,6 +217,64 @@ def test_artificial_questions_and_their_counts(tmp_path: Path, tokenizer: Path) 
             num_virtual_tokens=2,
             val_fraction=0.0,
         )
+
+
+def test_official_questions_never_become_training_questions(
+    tmp_path: Path, tokenizer: Path, shared_data: Path
+) -> None:
+    """PubMedQA's own titles and abstracts, as `mediswift documents` would have them."""
+    records = pubmedqa.read_records(shared_data / "pubmedqa")
+    official = [
+        Document(
+            id=f"pubmed:{pmid}",
+            text="\n".join(
+                [
+                    record["QUESTION"],
+                    *(f"METHODS: {text}" for text in record["CONTEXTS"]),
+                    f"CONCLUSIONS: {record['LONG_ANSWER']}",
+                ]
+            ),
+            source="x.xml",
+        )
+        for pmid, record in records.items()
+    ]
+    counts: Counter[str] = Counter()
+    questions = artificial.make_examples(
+        [*official, *DOCUMENTS], artificial.unlabelled_question, counts
+    )
+    assert [e.id for e in questions] == ["pubmed:4"]
+    assert counts["benchmark_pmid"] == len(records) == 1000
+    assert counts.pop("documents_read") == 1007 == counts.total()
+    # Without the list they would be questions.
+    assert isinstance(artificial.unlabelled_question(official[0]), Example)
+
+
+def test_articles_of_a_benchmark_are_known_by_any_of_their_numbers(
+    tmp_path: Path, tokenizer: Path
+) -> None:
+    blocked = min(benchmark_pmids())
+    title, _, abstract = DOCUMENTS[0].text.partition("\n")
+    held_out = [
+        document(str(blocked), title, abstract),
+        replace(DOCUMENTS[0], id="pmc:PMC1", pmid=blocked),
+        # As another program may have written it.
+        replace(DOCUMENTS[0], id="mine:1", pmid=str(blocked)),  # type: ignore[arg-type]
+    ]
+    full_text = replace(DOCUMENTS[0], id="pmc:PMC2")
+    counts = write_examples(
+        [*held_out, full_text, *DOCUMENTS],
+        tokenizer,
+        tmp_path / "out",
+        max_sequence_length=64,
+        num_virtual_tokens=2,
+        val_fraction=0.0,
+    )
+    assert counts.by_reason["benchmark_pmid"] == 3
+    assert "3 benchmark_pmid" in counts.text()
+    assert counts.documents_read == 4 + len(DOCUMENTS) == sum(counts.by_reason.values())
+    data = read_prompt_data(tmp_path / "out")
+    assert {e.id for e in data.examples("train")} == {"pmc:PMC2", "pubmed:1", "pubmed:2"}
+    assert data.manifest.counts["benchmark_pmid"] == 3
 
 
 def test_the_conclusion_is_not_in_the_context() -> None:

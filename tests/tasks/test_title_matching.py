@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from mediswift_cs.corpora.blocklist import benchmark_pmids
 from mediswift_cs.corpora.document import Document
 from mediswift_cs.tasks.title_matching import matching_examples
 
@@ -33,6 +34,20 @@ def test_the_counts_add_up() -> None:
     examples = list(matching_examples(given, counts, limit=20))
     assert len(examples) == 20 == counts["kept"]
     assert counts["no_abstract"] == 1
+    assert counts.pop("documents_read") == 50 == counts.total()
+
+
+def test_articles_of_a_benchmark_are_passed_over() -> None:
+    blocked = min(benchmark_pmids())
+    given = documents(50)
+    given[7] = Document(
+        id=f"pubmed:{blocked}", text="Title of a benchmark.\nAbstract of it.", source="test"
+    )
+    counts: Counter[str] = Counter()
+    examples = list(matching_examples(given, counts))
+    # Its title would be asked of the document after it.
+    assert not any("benchmark" in e.head or "of it" in e.context for e in examples)
+    assert counts["benchmark_pmid"] == 1
     assert counts.pop("documents_read") == 50 == counts.total()
 
 

@@ -17,6 +17,9 @@ labelled    the 1,000 expert-labelled questions in the official split: OUT/{trai
 artificial  yes/no questions from titles of PubMed records that are statements (PQA-A)
 unlabelled  titles that are questions, answered by a model of your own (PQA-U)
 
+Articles of PubMedQA's labelled set and of Hallmarks of Cancer never become artificial or unlabelled
+questions; the printed counts have them as benchmark_pmid.
+
 examples:
   mediswift pubmedqa labelled --input pubmedqa/data --tokenizer gpt2/ --output data/pubmedqa
   mediswift pubmedqa labelled --dataset qiaojin/PubMedQA --fold all --tokenizer gpt2/ \\

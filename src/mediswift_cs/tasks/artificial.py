@@ -2,6 +2,7 @@
 
 PQA-A: a title that is a statement becomes a question with a yes/no answer (:mod:`.statement`).
 PQA-U: a title that is a question, with a structured abstract; its answer is not known.
+Articles that a benchmark is made of give no question: a model would be trained on its test.
 """
 
 import hashlib
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mediswift_cs.corpora.blocklist import benchmark_pmids
 from mediswift_cs.corpora.document import Document
 from mediswift_cs.errors import DataError
 from mediswift_cs.tasks.example import Example
@@ -27,9 +29,12 @@ LABELS = ("yes", "no")
 
 _SECTION = re.compile(r"(?P<label>[A-Z][A-Z0-9 ,/&'()-]*): ")
 _CONCLUSION = re.compile(r"CONCLU|INTERPRETATION|SIGNIFICANCE|IMPLICATION")
+_PUBMED_ID = re.compile(r"pubmed:(?P<pmid>[0-9]+)")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
 
 READ, KEPT = "documents_read", "kept"
+# As `mediswift prepare` names it.
+BENCHMARK = "benchmark_pmid"
 NO_ABSTRACT = "no_abstract"
 NO_CONTEXT = "abstract_without_a_context"
 NOT_STRUCTURED = "abstract_not_structured"
@@ -140,6 +145,29 @@ def with_label(example: Example, label: str | None) -> Example:
     )
 
 
+def documents_outside_benchmarks(
+    documents: Iterable[Document], counts: Counter[str]
+) -> Iterator[Document]:
+    """The documents whose PMID is in no benchmark; ``counts`` has all that are read and the rest.
+
+    A full text without a PMID cannot be told and is let through.
+    """
+    blocked = benchmark_pmids()
+    for document in documents:
+        counts[READ] += 1
+        if _pmids_of(document) & blocked:
+            counts[BENCHMARK] += 1
+        else:
+            yield document
+
+
+def _pmids_of(document: Document) -> set[int]:
+    """What the document's fields and its id say, which may come from a file of the user's own."""
+    match = _PUBMED_ID.fullmatch(document.id)
+    stated = (str(document.pmid), match["pmid"] if match else "")
+    return {int(text) for text in stated if text.isdecimal()}
+
+
 def make_examples(
     documents: Iterable[Document],
     make: Callable[[Document], Example | str],
@@ -147,8 +175,7 @@ def make_examples(
     limit: int | None = None,
 ) -> Iterator[Example]:
     """The examples of the documents that give one, ``limit`` at most; ``counts`` says the rest."""
-    for document in documents:
-        counts[READ] += 1
+    for document in documents_outside_benchmarks(documents, counts):
         made = make(document)
         if isinstance(made, str):
             counts[made] += 1

@@ -10,7 +10,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from mediswift_cs.corpora.document import Document
-from mediswift_cs.tasks.artificial import KEPT, NO_ABSTRACT, OVER_LIMIT, READ
+from mediswift_cs.tasks.artificial import (
+    KEPT,
+    NO_ABSTRACT,
+    OVER_LIMIT,
+    documents_outside_benchmarks,
+)
 from mediswift_cs.tasks.example import Example
 from mediswift_cs.tasks.pubmedqa import question_example
 
@@ -22,11 +27,11 @@ def matching_examples(
 ) -> Iterator[Example]:
     """One question a document, ``limit`` at most; ``counts`` says what became of the documents.
 
-    Whether the answer is yes or no follows from a hash of the document's id.
+    Whether the answer is yes or no follows from a hash of the document's id. Articles of a
+    benchmark are passed over: neither their text nor their title is asked about.
     """
     title_before = None
-    for document in documents:
-        counts[READ] += 1
+    for document in documents_outside_benchmarks(documents, counts):
         title, _, abstract = document.text.partition("\n")
         digest = hashlib.blake2b(f"matching {document.id}".encode(), digest_size=1).digest()
         asked = title if digest[0] % 2 else title_before
