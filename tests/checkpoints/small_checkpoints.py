@@ -56,13 +56,18 @@ def add_masks(state: dict[str, torch.Tensor], *, fold: bool, sparsity: float = 0
 
 
 def save(
-    path: Path, state: dict[str, torch.Tensor], section: dict[str, Any] | None = None, **own: Any
+    path: Path,
+    state: dict[str, torch.Tensor],
+    section: dict[str, Any] | None = None,
+    *,
+    params: dict[str, Any] | None = None,
+    **own: Any,
 ) -> Path:
-    """Write ``state`` as our loop does."""
+    """Write ``state`` as our loop does, with ``params`` or with a model section alone."""
     metadata = {
         "version": cstorch.__version__,
         "model_name": "MediSwiftModel",
-        "params": {"trainer": {"init": {"model": {**SECTION, **(section or {})}}}},
+        "params": params or {"trainer": {"init": {"model": {**SECTION, **(section or {})}}}},
     }
     content = {
         "model": state,

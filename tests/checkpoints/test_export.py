@@ -13,9 +13,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from mediswift_cs.checkpoints.convert import convert
 from mediswift_cs.errors import CheckpointError
+from mediswift_cs.params.load import load_params
+from mediswift_cs.params.training_cost import num_training_tokens
 
 from .small_checkpoints import (
     IN_PROCESS,
+    SECTION,
     VOCAB_SIZE,
     add_masks,
     bits_equal,
@@ -102,6 +105,32 @@ def test_sparsity_is_told_by_layer(sparse: Path, tmp_path: Path) -> None:
     assert "| " + " | ".join(row) + " |" in card
     assert "must not be used for diagnosis" in card
     assert "Nothing was evaluated" in card
+
+
+@pytest.mark.parametrize(
+    ("device", "text"),
+    [
+        ("CPU", "819,200 (steps x 4 batches a step x batch size 4 x length 128, padding"),
+        ("CSX", "204,800 (steps x batch size 4 x length 128, padding"),
+    ],
+)
+def test_tokens_of_the_model_card_are_those_of_the_run(
+    tmp_path: Path, device: str, text: str
+) -> None:
+    raw = {
+        "trainer.init.loop.max_steps": "400",
+        "trainer.init.loop.grad_accum_steps": "4",
+        "trainer.init.backend.backend_type": device,
+        "trainer.fit.train_dataloader.batch_size": "4",
+        "trainer.fit.train_dataloader.max_sequence_length": "128",
+    }
+    overrides = [f"{key}={value}" for key, value in raw.items()]
+    loaded = load_params("mediswift_tiny_dense", overrides, check_data="none")
+    assert f"{num_training_tokens(loaded.params):,}" == text.split()[0]
+    loaded.raw["trainer"]["init"]["model"] = SECTION
+    source = save(tmp_path / "a.mdl", state_of(build_decoder()), params=loaded.raw)
+    convert(source, tmp_path / "export", IN_PROCESS)
+    assert f"- tokens: {text}" in (tmp_path / "export" / "README.md").read_text()
 
 
 def test_kept_masks_are_the_masks(sparse: Path, tmp_path: Path) -> None:

@@ -137,14 +137,16 @@ def _training(plan: ExportPlan) -> str:
     step = checkpoint.global_step
     lines = [f"- steps: {'not known' if step is None else f'{step:,}'}"]
     trainer = (checkpoint.params or {}).get("trainer")
-    loader: Any = ((trainer or {}).get("fit") or {}) if isinstance(trainer, dict) else {}
-    loader = loader.get("train_dataloader") or {}
+    trainer = trainer if isinstance(trainer, dict) else {}
+    loader: Any = (trainer.get("fit") or {}).get("train_dataloader") or {}
     batch = loader.get("batch_size")
+    accumulated = _num_accumulated(trainer.get("init") or {})
     length = loader.get("max_sequence_length") or checkpoint.architecture.max_position_embeddings
     if step and isinstance(batch, int) and isinstance(length, int):
         lines.append(
-            f"- tokens: {step * batch * length:,} (steps x batch size {batch} x length {length}, "
-            f"padding included)"
+            f"- tokens: {step * accumulated * batch * length:,} (steps x "
+            f"{f'{accumulated} batches a step x ' if accumulated > 1 else ''}"
+            f"batch size {batch} x length {length}, padding included)"
         )
     else:
         lines.append("- tokens: not known (the checkpoint does not keep its batch size or steps)")
@@ -163,6 +165,13 @@ def _training(plan: ExportPlan) -> str:
             else f"- data: no source listed{counts}"
         )
     return "\n".join(lines)
+
+
+def _num_accumulated(init: Any) -> int:
+    """Batches of a step, as params.training_cost counts them; these params may be ModelZoo's."""
+    backend = (init.get("backend") or {}).get("backend_type") or init.get("device")
+    accumulated = (init.get("loop") or {}).get("grad_accum_steps")
+    return accumulated if backend != "CSX" and isinstance(accumulated, int) else 1
 
 
 def _sparsity(sparsity: SparsityReport) -> str:
