@@ -219,9 +219,7 @@ def test_artificial_questions_and_their_counts(tmp_path: Path, tokenizer: Path) 
         )
 
 
-def test_official_questions_never_become_training_questions(
-    tmp_path: Path, tokenizer: Path, shared_data: Path
-) -> None:
+def test_official_questions_never_become_training_questions(shared_data: Path) -> None:
     """PubMedQA's own titles and abstracts, as `mediswift documents` would have them."""
     records = pubmedqa.read_records(shared_data / "pubmedqa")
     official = [
