@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from mediswift_cs.errors import ConfigError
+from mediswift_cs.params.document import parse_yaml
 from mediswift_cs.params.load import find_params_file, load_params
 from mediswift_cs.params.recipes import render_all
 
@@ -94,6 +95,37 @@ def test_merge_keys_are_plain_yaml(tmp_path: Path) -> None:
     trainer = load_params(write(tmp_path, text), check_data="none").params.trainer
     assert trainer.validate_ is not None
     assert trainer.validate_.val_dataloader.batch_size == 3
+
+
+def test_merge_keys_in_any_order_are_plain_yaml() -> None:
+    """The inner mapping is merged before it is built: its keys are not written twice."""
+    text = "r: &a {x: 1, y: 2}\nd: {e: &b {<<: *a, x: 5}}\nc: {<<: [*b, *a], z: 3}\n"
+    merged = {"x": 5, "y": 2}
+    assert parse_yaml(text, "f") == yaml.safe_load(text)
+    assert parse_yaml(text, "f")["c"] == {**merged, "z": 3}
+    with pytest.raises(ConfigError, match="the key x is written twice in line 2"):
+        parse_yaml(text.replace("x: 5", "x: 5, x: 6"), "f")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [f"- &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 9)}]}}" for i in range(1, 12)],
+        [f"- &a{i} {{<<: *a{i - 1}, k{i}: 1}}" for i in range(1, 900)],
+        [f"- &a1 {{{', '.join(f'k{i}: 1' for i in range(1000))}}}", *["- {<<: *a1}"] * 10_000],
+        [
+            f"- &a1 {{{', '.join(f'k{i}: 1' for i in range(1000))}}}",
+            f"- {{<<: [{', '.join(['*a1'] * 100_000)}]}}",
+        ],
+    ],
+    ids=["each nine times", "each one more", "one large one often", "in one mapping"],
+)
+def test_merge_keys_cannot_make_a_file_endless(tmp_path: Path, lines: list[str]) -> None:
+    start = time.perf_counter()
+    error = error_of(write(tmp_path, "\n".join(["- &a0 {x: 1}", *lines])))
+    assert "mine.yaml has more than 100000 values when its merge keys" in error
+    assert "allowed: at most 100000" in error
+    assert time.perf_counter() - start < 10
 
 
 def test_aliases_cannot_make_a_file_endless(tmp_path: Path) -> None:

@@ -15,7 +15,24 @@ MAX_NUM_NODES = 100_000
 class _Loader(yaml.SafeLoader):
     """SafeLoader builds plain data only: no Python object, no code."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self._flattened: set[yaml.MappingNode] = set()
+        self._num_entries = 0
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Called for a mapping that is built, and for each use of one in a merge key (``<<``)."""
+        # A merge leaves its entries in the node, where the keys of this mapping may replace them.
+        if node not in self._flattened:
+            self._flattened.add(node)
+            self._refuse_repeated_keys(node)
+        super().flatten_mapping(node)
+        # Merged entries are copied, so they are counted before that and not in the result.
+        self._num_entries += len(node.value)
+        if self._num_entries > MAX_NUM_NODES:
+            raise _TooManyEntriesError
+
+    def _refuse_repeated_keys(self, node: yaml.MappingNode) -> None:
         seen: set[Hashable] = set()
         for key_node, _ in node.value:
             if key_node.tag == "tag:yaml.org,2002:merge":
@@ -27,7 +44,10 @@ class _Loader(yaml.SafeLoader):
                 )
             if isinstance(key, Hashable):
                 seen.add(key)
-        return super().construct_mapping(node, deep)
+
+
+class _TooManyEntriesError(Exception):
+    """Merge keys make a document larger than is allowed."""
 
 
 def read_yaml(path: Path) -> Any:
@@ -51,6 +71,11 @@ def parse_yaml(text: str, source: str) -> Any:
     """
     try:
         content = yaml.load(text, _Loader)
+    except _TooManyEntriesError as error:
+        raise ConfigError(
+            f"{source} has more than {MAX_NUM_NODES} values when its merge keys are written out, "
+            f"allowed: at most {MAX_NUM_NODES}"
+        ) from error
     # Such as ValueError for a date that does not exist.
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise ConfigError(f"{source} is not plain YAML: {_explain(error)}") from error
