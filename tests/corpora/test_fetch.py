@@ -1,6 +1,10 @@
 """Fetching from a server of the test's own, with faults."""
 
+import errno
 import hashlib
+import http.client
+import ssl
+import sys
 import threading
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -8,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from mediswift_cs.cli import main
-from mediswift_cs.corpora.download import Downloader
+from mediswift_cs.corpora.download import Downloader, Remote
 from mediswift_cs.corpora.fetch import fetch_pmc, fetch_pubmed
 from mediswift_cs.errors import ConfigError, DataError
 
@@ -17,14 +21,23 @@ CONTENT = {name: hashlib.sha512(name.encode()).digest() * 5000 for name in NAMES
 
 
 class Server(ThreadingHTTPServer):
-    """Serves ``files``; ``faults`` holds, for a path, what goes wrong with the next requests."""
+    """Serves ``files``; ``faults`` holds, for a path, what goes wrong with the next requests.
+
+    ``versions`` are headers of a path that name its version; ``knows_if_range``: they are compared.
+    """
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.files, self.faults, self.requests = {}, {}, []
+        self.versions, self.knows_if_range = {}, True
         self.num_active = self.most_active = 0
         self.lock = threading.Lock()
         self.address = f"http://127.0.0.1:{self.server_port}/"
+
+    def handle_error(self, request, client_address):
+        # A client that hangs up is what some tests are about.
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -58,11 +71,14 @@ class Handler(BaseHTTPRequestHandler):
             return
         if fault == "other bytes":
             data = bytes(len(data))
-        part = data[start:] if fault != "no ranges" else data
-        status = 206 if start and fault != "no ranges" else 200
-        headers = {}
+        headers = dict(server.versions.get(self.path, {}))
         if self.path.endswith(".xml"):
             headers["ETag"] = f'"{hashlib.md5(server.files[self.path]).hexdigest()}"'
+        asked = self.headers["If-Range"]
+        if asked and server.knows_if_range and asked not in headers.values():
+            start = 0
+        part = data[start:] if fault != "no ranges" else data
+        status = 206 if start and fault != "no ranges" else 200
         cut = {"cut": len(part) // 2, "wrong length": len(part)}.get(fault)
         if fault == "wrong length":
             headers["Content-Length"] = str(len(part) + 1000)
@@ -182,6 +198,109 @@ def test_a_partial_file_that_does_not_fit_is_dropped(pubmed, tmp_path):
             tmp_path, address=pubmed.address, folders=["baseline"], downloader=Downloader(**QUICK)
         )
         assert part.with_suffix("").read_bytes() == CONTENT[NAMES[0]]
+
+
+ETAGS = [{"ETag": '"1-5e"'}, {"ETag": '"2-5e"'}]
+DATES = [{"Last-Modified": f"Sun, 0{day} Nov 2026 10:00:00 GMT"} for day in (1, 8)]
+WEAK = [{"ETag": 'W/"1"'}] * 2
+
+
+def interrupted(server, folder, versions):
+    """A file of which half came before it broke off, and that is another one by now."""
+    old, new = (name.encode() * 50_000 for name in ("old", "new"))
+    server.files["/a.gz"], server.versions["/a.gz"] = old, versions[0]
+    server.faults["/a.gz"] = ["cut"]
+    remote = Remote(address=server.address + "a.gz", path=folder / "a.gz")
+    with pytest.raises(DataError, match="cut short at 75000 of 150000 bytes, 1 attempts"):
+        Downloader(num_attempts=1).fetch([remote])
+    assert (folder / "a.gz.part").read_bytes() == old[:75_000]
+    server.files["/a.gz"], server.versions["/a.gz"] = new, versions[1]
+    return remote, old, new
+
+
+@pytest.mark.parametrize("knows_if_range", [True, False])
+@pytest.mark.parametrize("versions", [ETAGS, DATES, [ETAGS[0], {}], WEAK, [{}, {}]])
+def test_pieces_of_two_versions_are_never_joined(server, tmp_path, versions, knows_if_range):
+    server.knows_if_range = knows_if_range
+    remote, _, new = interrupted(server, tmp_path, versions)
+    Downloader(**QUICK).fetch([remote])
+    assert remote.path.read_bytes() == new
+    assert fetched(tmp_path) == {"a.gz"}
+
+
+def test_a_partial_file_of_unknown_version_is_fetched_anew(server, tmp_path):
+    remote, _, new = interrupted(server, tmp_path, ETAGS)
+    (tmp_path / "a.gz.part.etag").unlink()
+    Downloader(**QUICK).fetch([remote])
+    assert remote.path.read_bytes() == new
+    assert server.requests[-1] == ("/a.gz", 0)
+
+
+@pytest.mark.parametrize("versions", [ETAGS, DATES])
+@pytest.mark.parametrize("knows_if_range", [True, False])
+def test_the_same_version_is_resumed(server, tmp_path, versions, knows_if_range):
+    server.knows_if_range = knows_if_range
+    remote, old, _ = interrupted(server, tmp_path, versions)
+    server.files["/a.gz"], server.versions["/a.gz"] = old, versions[0]
+    server.faults["/a.gz"] = ["cut"]
+    Downloader(**QUICK).fetch([remote])
+    assert remote.path.read_bytes() == old
+    assert server.requests == [("/a.gz", 0), ("/a.gz", 75_000), ("/a.gz", 112_500)]
+    assert fetched(tmp_path) == {"a.gz"}
+
+
+def fail_once(monkeypatch, name, error):
+    """One call of a method of the standard library's connections raises ``error``."""
+    owner = http.client.HTTPResponse if name == "read" else http.client.HTTPConnection
+    real, errors = getattr(owner, name), [error]
+
+    def method(*args, **options):
+        if errors:
+            raise errors.pop()
+        return real(*args, **options)
+
+    monkeypatch.setattr(owner, name, method)
+    return errors
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ssl.SSLEOFError(8, "EOF occurred in violation of protocol"),
+        OSError(errno.ENETUNREACH, "Network is unreachable"),
+        TimeoutError("timed out"),
+        ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"),
+        http.client.IncompleteRead(b""),
+    ],
+)
+@pytest.mark.parametrize("name", ["request", "getresponse", "read"])
+def test_errors_of_the_connection_pass(server, tmp_path, monkeypatch, name, error):
+    server.files["/a"] = b"content"
+    remote = Remote(address=server.address + "a", path=tmp_path / "a")
+    for action in (lambda: Downloader(**QUICK).fetch([remote]), lambda: text_of(server)):
+        errors = fail_once(monkeypatch, name, error)
+        action()
+        assert not errors
+    assert remote.path.read_bytes() == b"content"
+    # The last one is told, as the connection's.
+    fail_once(monkeypatch, name, error)
+    once = Downloader(num_attempts=1)
+    with pytest.raises(DataError, match=r"^http://[0-9.:]+/a: .*, 1 attempts$") as caught:
+        once.text(server.address + "a")
+    assert "cannot write" not in str(caught.value)
+
+
+def text_of(server):
+    assert Downloader(**QUICK).text(server.address + "a") == "content"
+
+
+def test_errors_of_the_local_files_do_not_pass(server, tmp_path):
+    server.files["/a"] = b"content"
+    remote = Remote(address=server.address + "a", path=tmp_path / "a")
+    (tmp_path / "a.part").mkdir()
+    with pytest.raises(DataError, match=r"cannot write .*/a: "):
+        Downloader(**QUICK).fetch([remote])
+    assert len(server.requests) == 1
 
 
 def test_pmc_by_a_list(server, tmp_path, capsys):

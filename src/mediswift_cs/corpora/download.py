@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from tqdm import tqdm
 
 from mediswift_cs import __version__
+from mediswift_cs.corpora.outputs import atomic_file
 from mediswift_cs.errors import ConfigError, DataError
 
 _CHUNK = 1 << 18
@@ -27,6 +28,8 @@ _MD5 = re.compile(r"\b[0-9a-f]{32}\b", re.IGNORECASE)
 # Worth another try; any other 4xx is final.
 _PASSING = frozenset((408, 425, 429, 500, 502, 503, 504))
 _RANGE_NOT_SATISFIABLE = 416
+# What opening and reading a connection raises; TLS errors and URLError are OSErrors.
+_CONNECTION_ERRORS = (OSError, http.client.HTTPException)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,8 +112,8 @@ class Downloader:
         return text
 
     def _read_text(self, address: str) -> str:
-        with self._open(address, 0) as response:
-            data: bytes = response.read(_LARGEST_TEXT + 1)
+        with self._open(address, {}) as response:
+            data = _read(response, _LARGEST_TEXT + 1)
             if len(data) > _LARGEST_TEXT:
                 raise DataError(f"{address} has more than {_LARGEST_TEXT} bytes")
             return data.decode("utf-8", errors="replace")
@@ -132,6 +135,7 @@ class Downloader:
         return True
 
     def _attempts(self, address: str, attempt: Callable[[], Any]) -> Any:
+        """Its result; an OSError is a local file's, which another attempt would not mend."""
         pause = self.pause
         for number in range(1, self.num_attempts + 1):
             try:
@@ -141,11 +145,7 @@ class Downloader:
                 error.close()
                 if error.code not in _PASSING:
                     raise DataError(f"{address}: {reason}") from error
-            except (urllib.error.URLError, http.client.HTTPException, TimeoutError) as error:
-                reason, wait = str(getattr(error, "reason", "") or error or repr(error)), 0.0
-            except ConnectionError as error:
-                reason, wait = str(error), 0.0
-            except _DamagedError as error:
+            except _PassingError as error:
                 reason, wait = str(error), 0.0
             if number < self.num_attempts and self._stop.wait(
                 min(max(pause, wait), _LONGEST_PAUSE)
@@ -154,48 +154,111 @@ class Downloader:
             pause *= 2
         raise DataError(f"{address}: {reason}, {self.num_attempts} attempts")
 
-    def _open(self, address: str, start: int) -> Any:
+    def _open(self, address: str, more_headers: dict[str, str]) -> Any:
         if urlsplit(address).scheme not in ("http", "https"):
             raise ConfigError(f"address {address} must begin with https:// or http://")
         headers = {"User-Agent": f"mediswift_cs/{__version__}", "Accept-Encoding": "identity"}
-        if start:
-            headers["Range"] = f"bytes={start}-"
-        request = urllib.request.Request(address, headers=headers)
-        return urllib.request.urlopen(request, timeout=self.timeout)
+        request = urllib.request.Request(address, headers=headers | more_headers)
+        try:
+            return urllib.request.urlopen(request, timeout=self.timeout)
+        except urllib.error.HTTPError:
+            raise
+        except _CONNECTION_ERRORS as error:
+            raise _passing(error) from error
 
     def _get(self, file: Remote, md5: str | None) -> None:
         part = file.path.with_name(f"{file.path.name}.part")
-        start = part.stat().st_size if part.is_file() else 0
+        started = _noted_version(part)
+        # The pieces of two versions of a file must not be joined: its version or sum has to tell.
+        can_resume = part.is_file() and bool(started or md5)
+        start = part.stat().st_size if can_resume else 0
+        headers = {}
+        if start:
+            headers["Range"] = f"bytes={start}-"
+            if started:
+                headers["If-Range"] = started
         try:
-            response = self._open(file.address, start)
+            response = self._open(file.address, headers)
         except urllib.error.HTTPError as error:
             if error.code != _RANGE_NOT_SATISFIABLE:
                 raise
             error.close()
             # All of it is there already, or it is another file's beginning.
-            part.unlink()
-            raise _DamagedError("the partial file did not fit") from error
+            _remove(part)
+            raise _PassingError("the partial file did not fit") from error
         with response:
             is_resumed = response.status == http.client.PARTIAL_CONTENT
+            version = _version(response.headers)
+            # Not every server knows If-Range.
+            if is_resumed and md5 is None and version != started:
+                _remove(part)
+                raise _PassingError("the file changed while it was fetched")
+            if not is_resumed:
+                _remove(part)
+                _note_version(part, version)
             expected = (start if is_resumed else 0) + int(response.headers["Content-Length"] or -1)
             with part.open("ab" if is_resumed else "wb") as output:
-                while chunk := response.read(_CHUNK):
+                while chunk := _read(response, _CHUNK):
                     output.write(chunk)
                     if self._stop.is_set():
                         raise DataError("stopped")
             etag = (response.headers["ETag"] or "").strip('"')
         num_bytes = part.stat().st_size
         if num_bytes < expected:
-            raise _DamagedError(f"cut short at {num_bytes} of {expected} bytes")
+            raise _PassingError(f"cut short at {num_bytes} of {expected} bytes")
         wanted = md5 or (etag.lower() if _MD5.fullmatch(etag) else None)
         if wanted is not None and (found := _md5_of(part)) != wanted:
-            part.unlink()
-            raise _DamagedError(f"md5 is {found}, expected {wanted}")
+            _remove(part)
+            raise _PassingError(f"md5 is {found}, expected {wanted}")
+        _note_of(part).unlink(missing_ok=True)
         part.replace(file.path)
 
 
-class _DamagedError(Exception):
-    """What came is not the file; it may be the next time."""
+class _PassingError(Exception):
+    """What came is not the file, or nothing came; it may be the next time."""
+
+
+def _passing(error: Exception) -> _PassingError:
+    reason = error.reason if isinstance(error, urllib.error.URLError) else error
+    return _PassingError(" ".join(str(reason).split()) or type(reason).__name__)
+
+
+def _read(response: Any, num_bytes: int) -> bytes:
+    try:
+        data: bytes = response.read(num_bytes)
+    except _CONNECTION_ERRORS as error:
+        raise _passing(error) from error
+    return data
+
+
+def _version(headers: Any) -> str:
+    """What the server names this version of a file by, empty where that is not exact."""
+    etag: str = headers["ETag"] or ""
+    # A weak one stands for files whose bytes may differ.
+    return etag if etag and not etag.startswith("W/") else headers["Last-Modified"] or ""
+
+
+def _note_of(part: Path) -> Path:
+    """The file that keeps the version which a partial file is the beginning of."""
+    return part.with_name(f"{part.name}.etag")
+
+
+def _noted_version(part: Path) -> str:
+    note = _note_of(part)
+    text = note.read_text(encoding="latin-1").strip() if note.is_file() else ""
+    # It is sent as a header.
+    return text if text.isprintable() else ""
+
+
+def _note_version(part: Path, version: str) -> None:
+    if version:
+        with atomic_file(_note_of(part)) as temporary:
+            temporary.write_text(version, encoding="latin-1")
+
+
+def _remove(part: Path) -> None:
+    part.unlink(missing_ok=True)
+    _note_of(part).unlink(missing_ok=True)
 
 
 def _retry_after(error: urllib.error.HTTPError) -> float:
