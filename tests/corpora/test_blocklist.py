@@ -68,8 +68,9 @@ def test_an_ngram_of_several_texts_counts_for_each():
 
 def test_own_texts(tmp_path):
     (tmp_path / "a.txt").write_text("one text\n\nanother text\n")
-    (tmp_path / "b.jsonl").write_text('{"text": "third"}\n')
-    assert benchmark_texts(tmp_path) == ["one text", "another text", "third"]
+    # A line end that JSON allows in a string, and an empty line.
+    (tmp_path / "b.jsonl").write_text('{"text": "third\u2028part"}\n\n{"sentences": ["a", "b"]}\n')
+    assert benchmark_texts(tmp_path) == ["one text", "another text", "third\u2028part", "a b"]
     (tmp_path / "c.jsonl").write_text('{"question": 1}\n')
     with pytest.raises(DataError, match=r"c\.jsonl is no benchmark file: expected an obj"):
         benchmark_texts(tmp_path)

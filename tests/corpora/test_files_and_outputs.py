@@ -1,4 +1,5 @@
 import hashlib
+import os
 
 import pytest
 
@@ -116,3 +117,17 @@ def test_a_place_that_cannot_be_written(tmp_path, output):
     with pytest.raises(DataError, match=r"cannot write .*: "), output(tmp_path / "file" / "out"):
         pytest.fail("the block must not start")
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_what_a_killed_run_of_the_same_number_left_is_in_nobodys_way(tmp_path):
+    # In containers each run may be process 1.
+    for name in ("file", "folder"):
+        (tmp_path / f"{name}.partial-{os.getpid()}").touch()
+    with atomic_file(tmp_path / "file") as temporary:
+        temporary.write_text("new")
+    with atomic_folder(tmp_path / "folder") as temporary:
+        (temporary / "a").touch()
+    assert (tmp_path / "file").read_text() == "new"
+    assert (tmp_path / "folder" / "a").exists()
+    # It may be another machine's, on a shared disk.
+    assert len(list(tmp_path.glob("*.partial-*"))) == 2

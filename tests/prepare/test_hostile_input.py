@@ -14,7 +14,10 @@ from mediswift_cs.cli import main
 from mediswift_cs.corpora.pubmed import read_pubmed
 from mediswift_cs.corpora.tar_archive import read_members
 from mediswift_cs.errors import DataError
-from mediswift_cs.prepare.config import load_settings
+from mediswift_cs.prepare.config import PmcSettings, load_settings
+from mediswift_cs.prepare.parse import parse_part
+from mediswift_cs.prepare.parts import find_parts
+from mediswift_cs.prepare.tasks import Task
 
 from .conftest import article, article_set, record
 
@@ -189,6 +192,61 @@ def test_a_large_member_is_passed_over(tmp_path):
     assert found["small.nxml"] == b"y"
 
 
+def test_a_member_of_an_archive_is_bounded_as_a_file_is(tmp_path):
+    large = article(1, 1).replace("<body>", "<body>" + f"<p>{'word ' * 300_000}</p>" * 8)
+    many = article(2, 2).replace("<body>", "<body>" + "<p/>" * 1_100_000)
+    results = []
+    for name, text in (("large", large), ("many", many)):
+        folder = tmp_path / name
+        folder.mkdir()
+        with tarfile.open(folder / "a.tar", "w") as archive:
+            add(archive, "a.nxml", text.encode())
+        (folder / "a.nxml").write_text(text)
+        results += [parse_file(folder / file) for file in ("a.tar", "a.nxml")]
+    (in_tar, alone), (many_in_tar, many_alone) = results[:2], results[2:]
+    assert in_tar["counts"] == alone["counts"] == {"kept": 1}, "12 MB are not too many"
+    assert not in_tar["quarantined"]
+    for result in (many_in_tar, many_alone):
+        assert "tags and attributes allowed" in result["quarantined"][0]["reason"]
+
+
+def parse_file(path):
+    """The result of stage parse for one file of PMC."""
+    (part,) = find_parts([], [path], 10)
+    task = Task(
+        run=parse_part,
+        name=part.name,
+        key="",
+        marker=path.with_suffix(".json"),
+        outputs=(path.with_suffix(".jsonl.zst"),),
+        settings={"part": part, "pmc": PmcSettings(), "options": {}},
+    )
+    return parse_part(task)
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_headers_of_an_archive_are_bounded(tmp_path, kind):
+    path = tmp_path / "a.tar"
+    with tarfile.open(path, "w") as archive:
+        add(archive, "header", b"x" * (2 << 20), type=kind)
+        add(archive, "a.nxml", b"<article/>")
+    with pytest.raises(DataError, match="a header of 2097152 bytes, allowed are 1048576"):
+        list(read_members(path, max_bytes=1 << 30))
+
+
+def test_damage_is_not_taken_for_the_end_of_an_archive(tmp_path):
+    path = tmp_path / "a.tar"
+    with tarfile.open(path, "w") as archive:
+        for number in range(3):
+            add(archive, f"{number}.nxml", b"<article/>")
+    content = bytearray(path.read_bytes())
+    assert len(list(read_members(path, max_bytes=1 << 30))) == 3
+    content[1024:1030] = b"damage"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="no tar archive, or cut short: bad checksum"):
+        list(read_members(path, max_bytes=1 << 30))
+
+
 def test_a_link_is_no_way_out(tmp_path):
     """A link where an output is to be is replaced, not followed."""
     path = tmp_path / "settings.yaml"
@@ -204,5 +262,8 @@ def test_a_link_is_no_way_out(tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "victim").write_text("mine")
     (tmp_path / "out" / "manifest.json").symlink_to(tmp_path / "victim")
+    assert main(["prepare", "--config", str(path)]) == 2, "no earlier run made it"
+    (tmp_path / "out" / "work").mkdir()
+    (tmp_path / "out" / "work" / "lock").touch()
     assert main(["prepare", "--config", str(path)]) == 0
     assert (tmp_path / "victim").read_text() == "mine"

@@ -20,7 +20,7 @@ from mediswift_cs.prepare.config import load_settings
 from mediswift_cs.prepare.pipeline import STAGES, Pipeline
 from mediswift_cs.tokens.shards import read_manifest
 
-from .conftest import BENCHMARK_PMID, contents, corpus_settings
+from .conftest import BENCHMARK_PMID, article, article_set, contents, corpus_settings, record
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -268,7 +268,7 @@ def test_poisoned_files_are_quarantined_and_the_rest_goes_on(
 
 def test_policies(settings_file):
     path = settings_file(
-        dedup={"near": False, "exact": False, "abstracts_of_full_texts": "keep"},
+        dedup={"near": False, "threshold": 1.0, "exact": False, "abstracts_of_full_texts": "keep"},
         guard={"pmids": False, "near_copies": "report"},
         pubmed={"corrections": "keep_all"},
         pmc={"licences": ["commercial", "non-commercial"], "corrections": "keep_all"},
@@ -281,6 +281,87 @@ def test_policies(settings_file):
     assert {f"pmc:PMC{n}" for n in (1, 2, 3, 4, 5, 6)} <= found
     assert manifest["guard"]["near_copies_found"] == ["pubmed:109"]
     assert "pubmed:109" in found
+
+
+def test_what_no_run_made_is_not_touched(settings_file, tmp_path, capsys):
+    path, output = settings_file(), tmp_path / "out"
+    (output / "documents").mkdir(parents=True)
+    (output / "documents" / "thesis.docx").write_text("mine")
+    (output / "tokenizer.json").write_text("{}")
+    before = contents(output)
+    assert prepare(path) == 2
+    assert "holds documents, tokenizer.json, which no earlier run made" in capsys.readouterr().err
+    assert contents(output) == before
+    shutil.rmtree(output)
+    assert prepare(path) == 0
+    # Without work/ the output is known by its manifest.
+    shutil.rmtree(output / "work")
+    assert prepare(path) == 0
+    (output / "documents" / "mine.jsonl.zst").write_text("mine")
+    shutil.rmtree(output / "work" / "guard")
+    assert prepare(path) == 2
+    assert "holds 'mine.jsonl.zst', which no run made" in capsys.readouterr().err
+    assert (output / "documents" / "mine.jsonl.zst").read_text() == "mine"
+
+
+def test_what_a_killed_run_was_writing_is_removed(settings_file, expected, tmp_path):
+    path, output = settings_file(), tmp_path / "out"
+    assert prepare(path) == 0
+    left = ("work/tokens/x.partial-1-a/y", "hdf5.partial-1-b/train/z", ".hdf5.old-1-c/z")
+    for name in (*left, "work/clean/x.jsonl.zst.partial-1-d", "tokenizer.json.partial-1-e"):
+        (output / name).parent.mkdir(parents=True, exist_ok=True)
+        (output / name).touch()
+    assert prepare(path) == 0
+    assert contents(output) == contents(expected)
+    assert not [p for p in output.rglob("*") if "partial-" in p.name or ".old-" in p.name]
+
+
+def test_an_earlier_version_does_not_outlive_a_retraction(settings_file, inputs, tmp_path):
+    def versioned(number, pmid, version, retracted=False):
+        text = article(number, pmid).replace(f">{number}<", f">PMC{number}.{version}<")
+        related = '<related-article related-article-type="retraction-forward"/><permissions>'
+        return text.replace("<permissions>", related) if retracted else text
+
+    pmc = tmp_path / "pmc"
+    pmc.mkdir()
+    (pmc / "a1.nxml").write_text(versioned(50, 5000, 1))
+    (pmc / "a2.nxml").write_text(versioned(50, 5000, 2, retracted=True))
+    # Put right again by a later version.
+    (pmc / "b1.nxml").write_text(versioned(51, 5001, 1, retracted=True))
+    (pmc / "b2.nxml").write_text(versioned(51, 5001, 2))
+    # A deletion of an older version does not take back what a newer one says.
+    updates = tmp_path / "pubmed20n0009.xml"
+    deletion = "<DeleteCitation><PMID Version='1'>5003</PMID></DeleteCitation>"
+    updates.write_text(
+        article_set(
+            *(record(n) for n in range(1, 30)),
+            record(5003, version=2, kind="Retracted Publication"),
+            deletion,
+        )
+    )
+    (pmc / "c.nxml").write_text(article(53, 5003))
+    path = settings_file(
+        pubmed={"inputs": [str(updates)]}, pmc={"inputs": [str(pmc)], "files_per_part": 1}
+    )
+    assert prepare(path) == 0
+    output = load_settings(path).output
+    assert {i for i in ids(output) if i.startswith("pmc:")} == {"pmc:PMC51"}
+    assert manifest_of(output)["counts"]["dedup"]["retracted"] == 2
+
+
+def test_a_mended_md5_or_disk_brings_the_file_back(settings_file, inputs, tmp_path):
+    copied = tmp_path / "inputs"
+    shutil.copytree(inputs, copied)
+    md5 = copied / "pubmed" / "pubmed20n0003.xml.md5"
+    md5.write_text("0" * 32)
+    path = settings_file(
+        pubmed={"inputs": [str(copied / "pubmed")]}, pmc={"inputs": [str(copied / "pmc")]}
+    )
+    assert prepare(path) == 1
+    md5.unlink()
+    assert prepare(path) == 0
+    output = load_settings(path).output
+    assert manifest_of(output)["counts"]["parse pubmed"]["kept"] == 125
 
 
 def test_stages_alone(settings_file):
@@ -311,6 +392,7 @@ def test_two_runs_at_once(settings_file):
     [
         ({"dedup": {"treshold": 0.5}}, r"dedup.treshold: Extra inputs are not permitted, got 0\.5"),
         ({"dedup": {"threshold": 2}}, "dedup threshold must be above 0 and at most 1, got 2"),
+        ({"dedup": {"threshold": 0.99}}, r"dedup threshold 0\.99 is too high for num_perm 128"),
         ({"pmc": {"licences": ["free"]}}, "pmc.licences.0: Input should be 'commercial'"),
         ({"pubmed": {"inputs": []}, "pmc": {"inputs": []}}, "no input: set pubmed.inputs or"),
         ({"engine": {"scheduler": "tcp://x:1"}}, "engine.scheduler needs engine.name: dask"),
@@ -328,6 +410,13 @@ def test_wrong_settings(settings_file, changes, message):
     [
         ("guard", "texts", "[1]", r"bad\.json is no benchmark file: expected an object of records"),
         ("guard", "texts", "{", r"bad\.json is no benchmark file \(Expecting property name"),
+        ("guard", "texts", '{"1": {"CONTEXTS": "text"}}', r"bad\.json is no benchmark file"),
+        (
+            "guard",
+            "texts",
+            '{"1": {"CONTEXTS": ["too short"]}}',
+            "no text of benchmark .* has the 13",
+        ),
         ("guard", "pmid_files", "PMC12", r"line 1 of .*bad\.json is 'PMC12', expected a PMID"),
         ("tokenizer", "path", "{}", r"bad\.json is not a tokenizer\.json"),
         ("tokenizer", "path", None, r"tokenizer .*bad\.json does not exist"),

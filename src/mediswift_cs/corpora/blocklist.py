@@ -80,7 +80,9 @@ def benchmark_texts(path: Path) -> list[str]:
             if file.suffix == ".json":
                 texts += [_record_text(record) for record in json.loads(content).values()]
             elif file.suffix == ".jsonl":
-                texts += [_record_text(json.loads(line)) for line in content.splitlines()]
+                # Not splitlines: JSON strings may hold other line ends than its own.
+                lines = [line for line in content.split("\n") if line.strip()]
+                texts += [_record_text(json.loads(line)) for line in lines]
             else:
                 texts += content.splitlines()
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -98,6 +100,9 @@ def benchmark_texts(path: Path) -> list[str]:
 def _record_text(record: Any) -> str:
     for name in ("CONTEXTS", "sentences"):
         if name in record:
+            if not isinstance(record[name], list):
+                # A text would be taken for a list of letters.
+                raise TypeError(f"{name} is {record[name]!r:.40}")
             return " ".join(record[name])
     text = record["text"]
     if not isinstance(text, str):

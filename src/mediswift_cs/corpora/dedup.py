@@ -55,8 +55,18 @@ class NearDuplicates:
 
     @cached_property
     def bands(self) -> tuple[int, int]:
-        """Number of bands and rows a band, which `datasketch` finds best for the threshold."""
-        lsh = MinHashLSH(threshold=self.threshold, num_perm=self.num_perm, weights=(0.3, 0.7))
+        """Number of bands and rows a band, which `datasketch` finds best for the threshold.
+
+        Raises:
+            ConfigError: the threshold is so high that one band would be best.
+        """
+        try:
+            lsh = MinHashLSH(threshold=self.threshold, num_perm=self.num_perm, weights=(0.3, 0.7))
+        except ValueError as error:
+            raise ConfigError(
+                f"dedup threshold {self.threshold} is too high for num_perm {self.num_perm}: lower "
+                "it or raise num_perm; equal texts are found with near: false too"
+            ) from error
         return lsh.b, lsh.r
 
     @cached_property

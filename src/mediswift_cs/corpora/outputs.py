@@ -1,6 +1,7 @@
 """Outputs appear whole or not at all: written under a temporary name beside the final one."""
 
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -37,7 +38,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         DataError: the place cannot be written, or the disk is full.
     """
     path = path.absolute()
-    temporary, old = _temporary_name(path), path.with_name(f".{path.name}.old-{os.getpid()}")
+    temporary, old = _temporary_name(path), _unique_name(path, ".", "old")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.mkdir()
@@ -55,7 +56,12 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def _temporary_name(path: Path) -> Path:
-    return path.with_name(f"{path.name}.partial-{os.getpid()}")
+    return _unique_name(path, "", "partial")
+
+
+def _unique_name(path: Path, prefix: str, purpose: str) -> Path:
+    # Process numbers alone come again: in containers each run may have the same one.
+    return path.with_name(f"{prefix}{path.name}.{purpose}-{os.getpid()}-{secrets.token_hex(4)}")
 
 
 def _remove(path: Path) -> None:

@@ -11,6 +11,12 @@ from mediswift_cs.errors import DataError
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 _XML_SUFFIXES = (".nxml", ".xml")
+# Headers that hold names and attributes of the member after them; names have 4 kB at most.
+_LONG_NAME_TYPES = (
+    *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
+    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
+)
+_MAX_HEADER_BYTES = 1 << 20
 
 
 def read_members(
@@ -31,12 +37,15 @@ def read_members(
     try:
         with path.open("rb") as raw:
             limited = _Limited(raw, path, max_bytes)
-            with tarfile.open(fileobj=limited, mode="r|") as archive:  # type: ignore[call-overload]
+            with tarfile.open(  # type: ignore[call-overload]
+                fileobj=limited, mode="r|", tarinfo=_Member
+            ) as archive:
                 for member in archive:
                     if member.isdir() or not _is_xml(member):
                         continue
                     yield member.name, _content(archive, member, path, max_member_bytes)
-    except (tarfile.TarError, EOFError, zlib.error) as error:
+    except (tarfile.TarError, EOFError, zlib.error, ValueError) as error:
+        # ValueError: numbers of GNU's sparse files that are none.
         raise DataError(f"{path} is no tar archive, or cut short: {error}") from error
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
@@ -61,6 +70,24 @@ def _content(
     file = archive.extractfile(member)
     assert file is not None
     return file.read()
+
+
+class _Member(tarfile.TarInfo):
+    """Refuses what tarfile would pass over in silence, or take into memory whole."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_Member":
+        try:
+            member = super().frombuf(buf, encoding, errors)
+        except tarfile.HeaderError as error:
+            if not buf.strip(b"\0"):
+                raise  # The end of the archive, as tarfile takes any damaged header for.
+            raise tarfile.ReadError(str(error)) from error
+        if member.type in _LONG_NAME_TYPES and member.size > _MAX_HEADER_BYTES:
+            raise tarfile.ReadError(
+                f"a header of {member.size} bytes, allowed are {_MAX_HEADER_BYTES}"
+            )
+        return member
 
 
 class _Limited:

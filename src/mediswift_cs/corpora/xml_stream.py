@@ -28,7 +28,8 @@ PARSER_OPTIONS: dict[str, Any] = {
     "remove_pis": True,
 }
 
-_CHUNK = 1 << 16
+# Bytes that are decompressed and parsed at a time.
+CHUNK = 1 << 16
 _LONGEST_START = 1 << 20
 _GZIP_MAGIC = b"\x1f\x8b"
 
@@ -61,7 +62,7 @@ def read_chunks(
     raw.seek(0)
     stream: IO[bytes] = gzip.GzipFile(fileobj=raw) if magic == _GZIP_MAGIC else raw  # type: ignore[assignment]
     position = num_bytes = 0
-    while chunk := stream.read(_CHUNK):
+    while chunk := stream.read(CHUNK):
         num_bytes += len(chunk)
         if num_bytes > max_bytes:
             raise DataError(f"{path} has more than the {max_bytes} bytes allowed, decompressed")

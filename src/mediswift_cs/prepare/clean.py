@@ -28,8 +28,8 @@ TRAITS = np.dtype(
 def clean_part(task: Task) -> Result:
     """Write ``documents``, ``traits`` (TRAITS [n]), ``signatures`` and ``bands``.
 
-    The last two are uint32 [n, num_perm] and uint64 [num_bands, n], with n = 0 if near duplicates
-    are not looked for.
+    The last two are uint32 [n, num_perm] and uint64 [num_bands, n], empty if near duplicates are
+    not looked for.
     """
     documents, traits_path, signatures_path, bands_path = task.outputs
     cleaning_settings: CleanSettings = task.settings["clean"]
@@ -55,7 +55,8 @@ def clean_part(task: Task) -> Result:
     width = dedup.num_perm
     stacked = np.stack(signatures) if signatures else np.empty((0, width), np.uint32)
     save_array(signatures_path, stacked)
-    save_array(bands_path, _near_duplicates(dedup).band_hashes(stacked))
+    no_bands = np.empty((0, 0), np.uint64)
+    save_array(bands_path, no_bands if near is None else near.band_hashes(stacked))
     return {
         "counts": dict(counts),
         "changes": dict(changes),

@@ -173,7 +173,8 @@ def load_settings(path: Path) -> PrepareSettings:
         raise ConfigError(f"{path}: got {document!r:.80}, allowed: a YAML mapping of settings")
     try:
         settings = PrepareSettings.model_validate(document)
-        settings.dedup.near_duplicates()
+        near = settings.dedup.near_duplicates()
+        _ = near.bands if settings.dedup.near else None
     except ValidationError as error:
         problems = [
             f"{'.'.join(map(str, each['loc']))}: {each['msg']}, got {each['input']!r:.80}"

@@ -15,6 +15,7 @@ from mediswift_cs.corpora.dedup import (
     group_numbers,
     partitions,
     similar_pairs,
+    text_hash,
 )
 from mediswift_cs.prepare.arrays import save_array
 from mediswift_cs.prepare.clean import TRAITS
@@ -94,6 +95,7 @@ def decide(task: Task) -> Result:
     is_full_text = np.repeat(np.array(task.settings["is_pmc"], bool), lengths)
     status = np.zeros(len(traits), np.uint8)
     is_retracted = np.isin(traits["pmid"], np.load(task.settings["retracted"])) & is_full_text
+    is_retracted |= _is_retracted_version(traits, task.settings["retracted_articles"])
     status[is_retracted] = _NUMBER["retracted"]
     is_blocked = np.isin(traits["pmid"], np.array(task.settings["blocked"], np.int32))
     status[is_blocked & (traits["pmid"] > 0)] = _NUMBER["benchmark_pmid"]
@@ -111,6 +113,20 @@ def decide(task: Task) -> Result:
         numbers = np.bincount(status[start:end], minlength=len(OUTCOMES))
         counts.update(dict(zip(OUTCOMES, numbers.tolist(), strict=True)))
     return {"counts": dict(counts), "content": digest_of(task.key)}
+
+
+def _is_retracted_version(
+    traits: npt.NDArray[Any], articles: Sequence[tuple[str, int]]
+) -> npt.NDArray[np.bool_]:
+    """bool [num_documents]: of an article that the same or a later version says is retracted."""
+    latest: dict[int, int] = {}
+    for article, version in articles:
+        number = text_hash([article])
+        latest[number] = max(version, latest.get(number, version))
+    found = np.isin(traits["id"], np.array(list(latest), np.uint64))
+    for place in np.flatnonzero(found):
+        found[place] = traits["version"][place] <= latest[int(traits["id"][place])]
+    return found
 
 
 def _drop_older_of_one_id(status: Status, traits: npt.NDArray[Any]) -> None:

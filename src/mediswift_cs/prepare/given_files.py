@@ -6,11 +6,13 @@ from pathlib import Path
 
 from mediswift_cs.corpora.blocklist import (
     SUFFIXES,
+    Overlaps,
     benchmark_pmids,
     benchmark_texts,
     read_pmids,
 )
 from mediswift_cs.corpora.files import find_files
+from mediswift_cs.corpora.ngrams import words_of
 from mediswift_cs.errors import DataError
 from mediswift_cs.prepare.config import GuardSettings, PrepareSettings
 from mediswift_cs.tokens.tokenizer import load_tokenizer
@@ -24,9 +26,8 @@ def check_given_files(settings: PrepareSettings, stages: Collection[str]) -> Non
     """
     if "dedup" in stages:
         blocked_pmids(settings.guard)
-    if "guard" in stages:
-        for path in settings.guard.texts:
-            benchmark_texts(path)
+    if "guard" in stages and settings.guard.texts:
+        benchmark_overlaps(settings.guard)
     if "tokenizer" in stages and settings.tokenizer.path is not None:
         load_tokenizer(settings.tokenizer.path)
 
@@ -41,6 +42,24 @@ def blocked_pmids(settings: GuardSettings) -> frozenset[int]:
     for path in settings.pmid_files:
         blocked |= read_pmids(path)
     return blocked
+
+
+def benchmark_overlaps(settings: GuardSettings) -> Overlaps:
+    """The n-grams of the benchmark files, to find near copies of their texts by.
+
+    Raises:
+        DataError: a file is wrong, or none of its texts has as many words as an n-gram, so that
+            nothing could be found.
+    """
+    all_texts = []
+    for path in settings.texts:
+        texts = benchmark_texts(path)
+        if not any(len(words_of(text)) >= settings.ngram for text in texts):
+            raise DataError(
+                f"no text of benchmark {path} has the {settings.ngram} words of guard.ngram"
+            )
+        all_texts += texts
+    return Overlaps.of_texts(all_texts, ngram=settings.ngram, overlap=settings.overlap)
 
 
 def benchmark_md5s(settings: GuardSettings) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mediswift_cs.corpora.blocklist import Overlaps, benchmark_texts
+from mediswift_cs.corpora.blocklist import Overlaps
 from mediswift_cs.corpora.documents_file import (
     DocumentsWriter,
     manifest_path,
@@ -19,6 +19,7 @@ from mediswift_cs.corpora.documents_file import (
 from mediswift_cs.corpora.ngrams import word_hashes, words_of
 from mediswift_cs.corpora.outputs import atomic_file
 from mediswift_cs.prepare.config import GuardSettings
+from mediswift_cs.prepare.given_files import benchmark_overlaps
 from mediswift_cs.prepare.statistics import Statistics
 from mediswift_cs.prepare.tasks import Result, Task, digest_of
 
@@ -67,8 +68,7 @@ def guard_part(task: Task) -> Result:
 
 @lru_cache(maxsize=1)
 def _overlaps(settings: GuardSettings) -> Overlaps:
-    texts = [text for path in settings.texts for text in benchmark_texts(path)]
-    return Overlaps.of_texts(texts, ngram=settings.ngram, overlap=settings.overlap)
+    return benchmark_overlaps(settings)
 
 
 def _manifest(counts: Counter[str], files: list[dict[str, Any]]) -> str:

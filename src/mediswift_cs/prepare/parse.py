@@ -17,7 +17,7 @@ from mediswift_cs.corpora.pmc import Article, parse_articles, read_pmc
 from mediswift_cs.corpora.pubmed import Deletion, read_pubmed
 from mediswift_cs.corpora.selection import ARTICLE_OUTCOMES, OUTCOMES
 from mediswift_cs.corpora.tar_archive import TAR_SUFFIXES, read_members
-from mediswift_cs.corpora.xml_stream import MAX_FILE_BYTES
+from mediswift_cs.corpora.xml_stream import CHUNK, MAX_FILE_BYTES
 from mediswift_cs.errors import DataError
 from mediswift_cs.prepare.config import PmcSettings, PubmedSettings
 from mediswift_cs.prepare.parts import Part
@@ -49,6 +49,7 @@ def parse_part(task: Task) -> Result:
         "counts": {name: n for name, n in reader.counts.items() if n},
         "files": reader.files,
         "quarantined": reader.quarantined,
+        "retracted_articles": reader.retracted_articles,
         "content": digest_of(part.kind, reader.files, reader.quarantined, task.settings["options"]),
     }
 
@@ -79,6 +80,8 @@ class _Reader(ABC):
         self.files: list[dict[str, Any]] = []
         self.quarantined: list[dict[str, str]] = []
         self.events: list[tuple[int, int, int]] = []
+        # (id, version): an earlier version of the article must not stay in its place.
+        self.retracted_articles: list[tuple[str, int]] = []
 
     def describe(self, path: Path, name: str) -> bool:
         """Note size and md5; returns whether they are those of the ``.md5`` file beside it."""
@@ -150,7 +153,7 @@ class _PmcPart(_Reader):
                     self.quarantine(path, shown, content)
                     continue
                 place = PurePosixPath(shown)
-                articles = parse_articles(iter([content]), place, self._text_options)
+                articles = parse_articles(_pieces(content), place, self._text_options)
                 self._add(articles, path, shown, writer)
         except DataError as error:
             self.quarantine(path, name, error)
@@ -161,21 +164,25 @@ class _PmcPart(_Reader):
         """All articles of a file or member, or none if it is damaged somewhere."""
         pending = _Pending(writer)
         counts: Counter[str] = Counter()
+        retracted: list[tuple[str, int]] = []
         try:
-            for document, outcome in self._outcomes(articles, name):
+            for article in articles:
+                outcome = self._selection.outcome(article)
+                assert outcome in ARTICLE_OUTCOMES
                 counts[outcome] += 1
-                if document is not None:
-                    pending.write(document)
+                if outcome == "kept":
+                    pending.write(article.to_document(name))
+                if article.id and article.is_retracted and not self._selection.retracted:
+                    retracted.append((article.id, article.version))
         except DataError as error:
             self.quarantine(path, name, error)
             return
         pending.commit()
         self.counts += counts
+        self.retracted_articles += retracted
 
-    def _outcomes(
-        self, articles: Iterable[Article], name: str
-    ) -> Iterator[tuple[Document | None, str]]:
-        for article in articles:
-            outcome = self._selection.outcome(article)
-            assert outcome in ARTICLE_OUTCOMES
-            yield (article.to_document(name) if outcome == "kept" else None), outcome
+
+def _pieces(content: bytes) -> Iterator[bytes]:
+    """As from a file: the parser's bounds are looked at between two pieces."""
+    for start in range(0, len(content), CHUNK):
+        yield content[start : start + CHUNK]

@@ -18,7 +18,7 @@ from mediswift_cs.corpora.ngrams import NGRAM_FUNCTION
 from mediswift_cs.errors import ConfigError, DataError
 from mediswift_cs.prepare import clean, dedup, guard, parse, resolve, tokens
 from mediswift_cs.prepare.config import PrepareSettings
-from mediswift_cs.prepare.dataset_card import CARD, write_card
+from mediswift_cs.prepare.dataset_card import write_card
 from mediswift_cs.prepare.engine import Engine, make_engine
 from mediswift_cs.prepare.given_files import (
     benchmark_md5s,
@@ -26,7 +26,12 @@ from mediswift_cs.prepare.given_files import (
     check_given_files,
     tokenizer_md5s,
 )
-from mediswift_cs.prepare.lock import only_run
+from mediswift_cs.prepare.output import (
+    TOKENIZER,
+    only_run,
+    remove_leftovers,
+    remove_other_documents,
+)
 from mediswift_cs.prepare.parts import Part, find_parts
 from mediswift_cs.prepare.tasks import Result, Task, digest_of
 
@@ -72,17 +77,11 @@ class Pipeline:
         """
         last = max((STAGES.index(name) for name in self.chosen), default=-1)
         with only_run(self.output), make_engine(self.settings.engine) as self._engine:
-            self._remove_leftovers()
+            remove_leftovers(self.output)
             check_given_files(self.settings, STAGES[: last + 1])
             for stage in STAGES[: last + 1]:
                 getattr(self, f"_{stage}")()
         return [each for result in self.results.get("parse", []) for each in result["quarantined"]]
-
-    def _remove_leftovers(self) -> None:
-        """What a killed run was writing."""
-        for path in self.output.glob("work/**/*.partial-*"):
-            if path.is_file():
-                path.unlink()
 
     def _work(self, stage: str, part: Part | str, ending: str = "") -> Path:
         name = part if isinstance(part, str) else part.name
@@ -112,6 +111,9 @@ class Pipeline:
         """Run the tasks that are not done, and note the results of all of them."""
         results = [task.result_if_done() for task in tasks]
         todo = [number for number, result in enumerate(results) if result is None]
+        if stage in self.chosen:
+            # What was wrong with a file, an unplugged disk or an old .md5, may have been mended.
+            todo += [n for n, result in enumerate(results) if result and result.get("quarantined")]
         todo.sort(key=lambda number: -tasks[number].num_bytes)
         if todo and stage not in self.chosen:
             raise DataError(
@@ -241,6 +243,9 @@ class Pipeline:
         ]
         pairs = self._do("dedup", tasks, "near duplicates") if tasks else []
         blocked = sorted(blocked_pmids(self.settings.guard))
+        retracted_articles = sorted(
+            each for parsed in self.results["parse"] for each in parsed["retracted_articles"]
+        )
         task = self._task(
             *("dedup", "decided", dedup.decide),
             [self._work("dedup", part, ".npy") for part in self.parts],
@@ -249,12 +254,14 @@ class Pipeline:
                 [pair["content"] for pair in pairs],
                 blocked,
                 self.results["resolve"][0]["content"],
+                retracted_articles,
                 settings.model_dump(),
             ],
             dedup=settings,
             traits=[self._work("clean", part, ".traits.npy") for part in self.parts],
             is_pmc=[part.kind == "pmc" for part in self.parts],
             retracted=self._work("resolve", "retracted.npy"),
+            retracted_articles=retracted_articles,
             blocked=blocked,
             pairs=[task.outputs[0] for task in tasks],
         )
@@ -280,7 +287,9 @@ class Pipeline:
             )
         ]
         results = self._do("guard", tasks)
-        self._remove_other_documents()
+        remove_other_documents(
+            self.output / "documents", [self.documents(part).name for part in self.parts]
+        )
         write_card(self.output / "documents")
         if not sum(result["counts"]["kept"] for result in results):
             raise DataError(f"no usable document: {json.dumps(self.counts())}")
@@ -288,14 +297,6 @@ class Pipeline:
     def documents(self, part: Part) -> Path:
         """The final documents of a part."""
         return self.output / "documents" / f"{part.name}.jsonl.zst"
-
-    def _remove_other_documents(self) -> None:
-        """Documents of parts that earlier settings had: the folder is read as a whole."""
-        expected = {self.documents(part).name.partition(".jsonl")[0] for part in self.parts}
-        for path in (self.output / "documents").iterdir():
-            name = path.name.removesuffix(".jsonl.zst").removesuffix(".manifest.json")
-            if name not in expected and path.name != CARD:
-                path.unlink()
 
     def _tokenizer(self) -> None:
         settings = self.settings.tokenizer
@@ -309,7 +310,7 @@ class Pipeline:
             depends_on.append([entry["md5"] for entry in entries])
         task = self._task(
             *("tokenizer", "tokenizer", tokens.make_tokenizer),
-            [self.output / "tokenizer.json"],
+            [self.output / TOKENIZER],
             depends_on,
             tokenizer=settings,
             documents=[self.documents(part) for part in self.parts],
@@ -326,7 +327,7 @@ class Pipeline:
                 [self._work("tokens", part)],
                 [guarded["entry"]["md5"], tokenizer["content"], settings.model_dump()],
                 documents=self.documents(part),
-                tokenizer=self.output / "tokenizer.json",
+                tokenizer=self.output / TOKENIZER,
                 tokenizer_result=tokenizer,
                 hdf5=settings,
             )
@@ -344,7 +345,7 @@ class Pipeline:
             parts=list(
                 zip([self._work("tokens", part) for part in self.parts], tokenized, strict=True)
             ),
-            tokenizer=self.output / "tokenizer.json",
+            tokenizer=self.output / TOKENIZER,
             tokenizer_result=self.results["tokenizer"][0],
             entries=[result["entry"] for result in self.results["guard"]],
         )

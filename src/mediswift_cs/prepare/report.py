@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 from mediswift_cs import __version__
 from mediswift_cs.corpora.outputs import atomic_file
 from mediswift_cs.prepare.given_files import blocked_pmids
+from mediswift_cs.prepare.output import MANIFEST, REPORT
 from mediswift_cs.prepare.statistics import Statistics
 
 if TYPE_CHECKING:
     from mediswift_cs.prepare.pipeline import Pipeline
 
-MANIFEST = "manifest.json"
-REPORT = "corpus.html"
 _NUM_JOURNALS = 30
 
 _STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:60em;margin:2em auto;padding:0 1em}

@@ -30,8 +30,9 @@ def resolve_parts(task: Task) -> Result:
         for pmid, version, outcome in np.load(path).tolist():
             if outcome == DELETION:
                 deletions["listed"] += 1
-                deletions["found"] += latest.delete(pmid, version)
-                retracted.discard(pmid)
+                if latest.delete(pmid, version):
+                    deletions["found"] += 1
+                    retracted.discard(pmid)
                 continue
             is_superseded = latest.is_superseded(pmid, version)
             if is_superseded:
