@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from peft import PeftModel
+from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from mediswift_cs.checkpoints.convert import convert
@@ -140,6 +141,25 @@ def test_round_trip_and_verification(tmp_path: Path, position: str, tied: bool) 
     first, second = load_model(source), load_model(tmp_path / "back.mdl")
     assert first.keys() == second.keys()
     assert all(bits_equal(first[key], second[key]) for key in first)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "message"),
+    [
+        ("other", (NUM_VIRTUAL_TOKENS, 32), "has no tensor prompt_embeddings"),
+        ("prompt_embeddings", (), r"has shape \[\], allowed: \[3, 32\]"),
+        ("prompt_embeddings", (2, 32), r"has shape \[2, 32\], allowed: \[3, 32\]"),
+    ],
+)
+def test_damaged_adapters_are_refused(
+    tmp_path: Path, name: str, shape: tuple[int, ...], message: str
+) -> None:
+    source, _ = with_prompt(tmp_path / "a.mdl", "prefix")
+    convert(source, tmp_path / "export", IN_PROCESS)
+    file = tmp_path / "export" / "soft_prompt" / "adapter_model.safetensors"
+    save_file({name: torch.ones(shape)}, file)
+    with pytest.raises(CheckpointError, match=message):
+        convert(tmp_path / "export", tmp_path / "back.mdl", IN_PROCESS)
 
 
 @pytest.mark.parametrize("position", [None, "prefix", "infix"])

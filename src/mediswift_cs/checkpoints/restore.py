@@ -69,14 +69,21 @@ def read_huggingface(folder: Path) -> HuggingFaceModel:
     architecture = replace(architecture, vocab_size=architecture.vocab_size - num_added, **flags)
     masks = folder / MASKS_NAME
     adapter = folder / ADAPTER_FOLDER / ADAPTER_NAME
-    has_adapter = prompt is not None and prompt.position == "prefix"
-    if has_adapter and not adapter.is_file():
-        raise CheckpointError(f"{folder} had a soft prompt, but {adapter} is missing")
+    adapter_region = None
+    if prompt is not None and prompt.position == "prefix":
+        if not adapter.is_file():
+            raise CheckpointError(f"{folder} had a soft prompt, but {adapter} is missing")
+        found = safetensors_file.read_header(adapter)
+        wanted: dict[str, tuple[int, ...]] = {
+            PEFT_TENSOR: (prompt.num_virtual_tokens, architecture.hidden_size)
+        }
+        key_map.check_present({n: r.shape for n, r in found.items()}, wanted, str(adapter))
+        adapter_region = found[PEFT_TENSOR]
     model = HuggingFaceModel(
         folder=folder,
         regions=_with_prefix(safetensors_file.read_folder(folder)),
         masks=safetensors_file.read_header(masks) if masks.is_file() else {},
-        adapter=safetensors_file.read_header(adapter)[PEFT_TENSOR] if has_adapter else None,
+        adapter=adapter_region,
         architecture=architecture,
         soft_prompt=prompt,
         own=own,
