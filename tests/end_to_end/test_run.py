@@ -200,9 +200,14 @@ def test_going_back_needs_the_later_checkpoints_out_of_the_way(run: Run, tmp_pat
 
 def test_another_start_in_the_same_folder_is_refused(run: Run, tmp_path: Path) -> None:
     run("--model_dir", "first")
+    # What did not begin is no other start.
+    code, output = run("--model_dir", "second", "--checkpoint_path", "first/chekpoint_6.mdl")
+    assert code == 2
     code, output = run("--model_dir", "second", "--checkpoint_path", "first/checkpoint_6.mdl")
     assert code == 0, output
     assert same(tmp_path / "first/checkpoint_12.mdl", tmp_path / "second/checkpoint_12.mdl")
+    code, output = run("--model_dir", "second", "--checkpoint_path", "first/checkpoint_6.mdl")
+    assert code == 0, output
     code, output = run("--model_dir", "second", "--checkpoint_path", "first/checkpoint_12.mdl")
     assert code == 2
     assert "already holds the run" in output

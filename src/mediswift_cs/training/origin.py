@@ -39,10 +39,14 @@ def choose_checkpoint(model_dir: Path, given: Path | None) -> Path | None:
     return newest
 
 
-def record_origin(model_dir: Path, given: Path | None) -> None:
-    """Remember what the run in ``model_dir`` started from."""
-    if "checkpoint_path" not in _read(model_dir):
-        _update(model_dir, checkpoint_path=None if given is None else str(given.resolve()))
+def record_origin(model_dir: Path, given: Path | None, step: int) -> None:
+    """Remember what the run in ``model_dir`` started from, and at which step.
+
+    As long as there is no checkpoint of it, a run has not begun, and another may take its place.
+    """
+    if not checkpoint.list_checkpoints(model_dir):
+        origin = None if given is None else str(given.resolve())
+        _update(model_dir, checkpoint_path=origin, counted_from=step)
 
 
 def counted_from(model_dir: Path, step: int) -> int:

@@ -81,8 +81,6 @@ def train(params: Params, raw: dict[str, Any], options: RunOptions) -> int:
         given = Path(fit.ckpt_path)
     autoload = params.trainer.init.checkpoint.autoload_last_checkpoint and fit.loads_newest
     path = origin.choose_checkpoint(options.model_dir, given) if autoload or given else None
-    if ranks.is_main():
-        origin.record_origin(options.model_dir, given)
     trainer = Trainer(params, options.model_dir, raw)
     if path is not None:
         if is_new_start(params.trainer.init, path, options.model_dir):
@@ -94,6 +92,8 @@ def train(params: Params, raw: dict[str, Any], options: RunOptions) -> int:
             "no --checkpoint_path: the params ask for the weights of one, and the run starts from "
             "random weights instead"
         )
+    if ranks.is_main():
+        origin.record_origin(options.model_dir, given, trainer.step)
     plan = trainer.plan()
     val_params = fit.val_dataloader or []
     if options.mode == "train":
