@@ -2,7 +2,6 @@
 
 import argparse
 import importlib
-import os
 import pkgutil
 import sys
 from collections.abc import Sequence
@@ -38,14 +37,13 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run ``mediswift argv``; returns 0, 1 (the job failed) or 2 (wrong input)."""
-    args = build_parser().parse_args(argv)
-    try:
-        return exit_code_of(lambda: int(args.run(args)))
-    except BrokenPipeError:
-        # The reader of our output, such as `head`, has what it wanted.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    """Run ``mediswift argv``; returns 0, 1 (the job failed), 2 (wrong input) or 130 (Ctrl-C)."""
+
+    def job() -> int:
+        args = build_parser().parse_args(argv)
+        return int(args.run(args))
+
+    return exit_code_of(job)
 
 
 if __name__ == "__main__":

@@ -252,5 +252,4 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_arguments(parser)
-    args = parser.parse_args(argv)
-    return exit_code_of(lambda: run(args))
+    return exit_code_of(lambda: run(parser.parse_args(argv)))

@@ -1,0 +1,137 @@
+"""How a command ends that something outside of it ends: one line, and a code that says what."""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mediswift_cs import cli, run
+from mediswift_cs.corpora.outputs import atomic_file
+from mediswift_cs.errors import exit_code_of
+
+COMMAND = (sys.executable, "-m", "mediswift_cs.cli")
+LONG = "9" * 300
+
+
+@pytest.mark.parametrize(
+    ("main", "module", "name"),
+    [
+        (cli.main, cli, "build_parser"),
+        (cli.main, "mediswift_cs.commands.flops", "run"),
+        (run.main, run, "run"),
+    ],
+)
+def test_ctrl_c_is_one_line_and_130(
+    main: Callable[[list[str]], int],
+    module: object,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    if isinstance(module, str):
+        monkeypatch.setattr(f"{module}.{name}", interrupted)
+    else:
+        monkeypatch.setattr(module, name, interrupted)
+    assert main(["flops"] if main is cli.main else ["--params", "p"]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_termination_clears_up(tmp_path: Path) -> None:
+    """In this process: the default would end pytest."""
+
+    def job() -> int:
+        with atomic_file(tmp_path / "result"):
+            assert len(list(tmp_path.iterdir())) == 1, "control: there is something to remove"
+            child = os.fork()
+            if child == 0:
+                signal.raise_signal(signal.SIGTERM)
+                os._exit(0)
+            _, status = os.waitpid(child, 0)
+            assert os.WTERMSIG(status) == signal.SIGTERM, "a forked worker ends at once"
+            signal.raise_signal(signal.SIGTERM)
+        return 0
+
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    with pytest.raises(SystemExit) as ended:
+        exit_code_of(job)
+    assert ended.value.code == 143
+    assert list(tmp_path.iterdir()) == []
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL, "a caller finds it as it was"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        f"flops {LONG}",
+        f"documents file --output {LONG}.jsonl.zst",
+        f"inspect {LONG}",
+        f"convert {LONG} out",
+        f"shards file --tokenizer {LONG} --max-sequence-length 8 --output out",
+    ],
+)
+def test_an_impossible_name_is_one_line_and_2(
+    arguments: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    assert cli.main(arguments.split()) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert line.endswith("File name too long")
+
+
+def no_room() -> None:
+    """Any file on any disk is full."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+
+@pytest.mark.parametrize(
+    "arguments", ["flops", "params list", "params show mediswift_xl_75.yaml", "modelzoo status"]
+)
+def test_output_that_cannot_be_written(arguments: str, tmp_path: Path) -> None:
+    with (tmp_path / "out").open("w") as full:
+        done = subprocess.run(
+            [*COMMAND, *arguments.split()],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            preexec_fn=no_room,
+            env={**os.environ, "PYTHONUNBUFFERED": ""},
+        )
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.endswith("File too large")
+
+
+def test_output_that_nobody_reads_or_that_is_closed() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    show = [*COMMAND, "params", "show", "mediswift_xl_75.yaml"]
+    done = subprocess.run(show, stdout=writer, stderr=subprocess.PIPE, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"")
+    done = subprocess.run(show, stderr=subprocess.PIPE, check=False, preexec_fn=lambda: os.close(1))
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_broken_pipe_of_the_job_is_no_reader_that_left() -> None:
+    code = (
+        "from mediswift_cs.errors import exit_code_of\n"
+        "def job():\n    raise BrokenPipeError(32, 'Broken pipe')\n"
+        "raise SystemExit(exit_code_of(job))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == b"error: [Errno 32] Broken pipe\n"
