@@ -4,6 +4,7 @@ Everything that can be checked without torch is checked before torch is imported
 """
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -121,18 +122,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def collect_overrides(args: argparse.Namespace) -> list[str]:
     """The options that stand for keys of the params file, as ``key.path=value``."""
     backend = "trainer.init.backend"
-    overrides = []
-    for name in (*CLUSTER_OPTIONS, *CLUSTER_LISTS):
-        if (value := getattr(args, name)) is not None:
-            overrides.append(f"{backend}.cluster_config.{name}={value}")
+    given = {
+        f"{backend}.cluster_config.{name}": getattr(args, name)
+        for name in (*CLUSTER_OPTIONS, *CLUSTER_LISTS)
+    }
+    given[f"{backend}.compile_dir"] = args.compile_dir
     for name in CLUSTER_FLAGS:
-        if getattr(args, name):
-            overrides.append(f"{backend}.cluster_config.{name}=true")
+        given[f"{backend}.cluster_config.{name}"] = getattr(args, name) or None
     for name in ("compile_only", "validate_only"):
-        if getattr(args, name):
-            overrides.append(f"{backend}.{name}=true")
-    if args.compile_dir is not None:
-        overrides.append(f"{backend}.compile_dir={args.compile_dir}")
+        given[f"{backend}.{name}"] = getattr(args, name) or None
+    # In quotes: unlike the value of --set, a name such as 2024 or null is text.
+    overrides = [
+        f"{key}={json.dumps(value, ensure_ascii=False)}"
+        for key, value in given.items()
+        if value is not None
+    ]
     return [*overrides, *args.overrides]
 
 
@@ -174,7 +178,7 @@ def show_stages(title: str) -> Iterator[Callable[[str], None]]:
 
 def validate(args: argparse.Namespace, loaded: "LoadedParams", model_dir: Path) -> int:
     """``--validate_only``: 0 where the model compiles for CSX, 1 where it does not."""
-    from mediswift_cs.params.flops_report import write_json
+    from mediswift_cs.params.flops_report import check_json_place, write_json
     from mediswift_cs.training import compile_check, compile_report
     from mediswift_cs.training.process_memory import seconds_since_start
 
@@ -182,6 +186,8 @@ def validate(args: argparse.Namespace, loaded: "LoadedParams", model_dir: Path) 
         raise ConfigError(
             f"--validate_only compiles for CSX, got device {args.device}, allowed: CSX or nothing"
         )
+    if args.json is not None:
+        check_json_place(args.json)
     before = seconds_since_start()
     with show_stages(f"{loaded.source.name} for CSX") as on_stage:
         verdict = compile_check.validate(

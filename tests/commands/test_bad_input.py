@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from mediswift_cs.cli import main
+from mediswift_cs.params.__main__ import main as write_params
 
 
 @pytest.mark.parametrize(
@@ -16,13 +17,25 @@ from mediswift_cs.cli import main
         ("documents nofile --output out.jsonl.zst", "nofile"),
         ("evaluate --task x --data d --checkpoint c", "got 'x', allowed: pubmedqa"),
         ("fetch pmc --output out", "pmc needs --list"),
+        (
+            "flops mediswift_tiny_75.yaml --tokens 0",
+            "tokens of the run: got 0, allowed: a positive",
+        ),
+        ("flops --json file/x.json", "cannot write --json file/x.json: Not a directory"),
+        ("flops --json .", "cannot write --json .: Is a directory"),
         ("flops nofile", "got 'nofile', which is no file"),
         ("hoc --input nofile --tokenizer t --output out", "cannot read nofile"),
         ("inspect file", "not a complete .mdl"),
+        ("params list extra", "mediswift params list: got 'extra', allowed: no file"),
+        ("params show latin", "cannot read latin: not UTF-8 text"),
         ("params validate mediswift_xl_7.yaml", "did you mean mediswift_xl_75.yaml?"),
         ("prepare --config nofile", "cannot read nofile"),
         ("prepare --config file", "got 'text', allowed: a YAML mapping of settings"),
         ("pubmedqa labelled --input nofile --tokenizer t --output out", "nofile"),
+        (
+            "run --params mediswift_tiny_75.yaml --validate_only --json file/x.json",
+            "cannot write --json file/x.json: Not a directory",
+        ),
         ("run --params nofile", "got 'nofile', which is no file"),
         ("shards nofile --tokenizer t --max-sequence-length 8 --output out", "nofile"),
         ("tokenizer nofile --output out", "nofile"),
@@ -37,9 +50,20 @@ def test_one_sentence_and_exit_code_2(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("file").write_text("text\n")
+    Path("latin").write_bytes(b"\xe9\n")
     assert main(arguments.split()) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert message in error
     assert error.count("\n") == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["file"], "nothing is left behind"
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"file", "latin"}, "nothing is left behind"
+
+
+def test_a_checkout_that_cannot_be_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "params" / "finetuning").mkdir(parents=True)
+    (tmp_path / "docs").touch()
+    assert write_params(["--write", "--root", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == f"error: {tmp_path / 'docs'}: File exists\n"

@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the tables; returns 0."""
     from mediswift_cs.params.flops_report import (
+        check_json_place,
         params_report,
         params_text,
         sizes_report,
@@ -39,6 +40,8 @@ def run(args: argparse.Namespace) -> int:
         write_json,
     )
 
+    if args.json:
+        check_json_place(args.json)
     if not args.params:
         report = sizes_report(args.tokens)
         print(sizes_text(report))

@@ -1,7 +1,6 @@
 """``mediswift params``: list, show and validate params files, and render the shipped ones."""
 
 import argparse
-import sys
 
 HELP = """List, show and validate params files.
 
@@ -38,15 +37,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Carry out the action; returns 0, or 1 if check found a difference."""
     from mediswift_cs.errors import ConfigError
+    from mediswift_cs.params.document import read_text
     from mediswift_cs.params.load import find_params_file, load_params, shipped_files
     from mediswift_cs.params.shipped import check_or_write
 
-    if args.action in ("show", "validate") and args.file is None:
+    takes_file = args.action in ("show", "validate")
+    if takes_file and args.file is None:
         raise ConfigError(f"mediswift params {args.action}: got no file, allowed: a path or a name")
+    if not takes_file and args.file is not None:
+        raise ConfigError(f"mediswift params {args.action}: got {args.file!r}, allowed: no file")
     if args.action == "list":
         print("\n".join(shipped_files()))
     elif args.action == "show":
-        sys.stdout.write(find_params_file(args.file).read_text(encoding="utf-8"))
+        print(read_text(find_params_file(args.file)), end="")
     elif args.action == "validate":
         loaded = load_params(args.file, args.overrides, check_data=args.check_data)
         for note in loaded.notes:

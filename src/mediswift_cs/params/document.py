@@ -56,8 +56,17 @@ def read_yaml(path: Path) -> Any:
     Raises:
         ConfigError: the file is not readable or not plain YAML.
     """
+    return parse_yaml(read_text(path), str(path))
+
+
+def read_text(path: Path) -> str:
+    """The text of a params file.
+
+    Raises:
+        ConfigError: the file is not readable or not UTF-8.
+    """
     try:
-        return parse_yaml(path.read_text(encoding="utf-8"), str(path))
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise ConfigError(f"cannot read {path}: {reason}") from error

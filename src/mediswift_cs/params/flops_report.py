@@ -1,6 +1,10 @@
 """The tables of ``mediswift flops``."""
 
+import errno
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -89,8 +93,9 @@ def params_report(name: str, num_tokens: int | None, with_softmax: bool) -> dict
         report[kind] = {
             "forward_per_sequence": _counts(forward),
             "training_per_sequence": _counts(training),
-            "training_run": tokens
-            and _counts(run_flops(training, tokens, report["sequence_length"])),
+            "training_run": None
+            if tokens is None
+            else _counts(run_flops(training, tokens, report["sequence_length"])),
         }
     return report
 
@@ -126,16 +131,38 @@ def params_text(report: dict[str, Any]) -> str:
     return "\n".join([*lines, f"dense / sparse: {ratio:.2f}x"])
 
 
+def check_json_place(path: Path) -> None:
+    """Find out before the work, and not after it, that the result cannot be written.
+
+    Raises:
+        ConfigError: the file cannot be written.
+    """
+    with _temporary_file(path) as temporary:
+        temporary.touch()
+
+
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write ``content`` in one piece.
 
     Raises:
         ConfigError: the file cannot be written.
     """
-    temporary = path.with_name(path.name + ".tmp")
-    try:
+    with _temporary_file(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         temporary.replace(path)
+
+
+@contextmanager
+def _temporary_file(path: Path) -> Iterator[Path]:
+    """A name beside ``path``, for a file that is removed where it has not been moved there."""
+    temporary = Path(f"{path}.tmp")
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        yield temporary
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise ConfigError(f"cannot write --json {path}: {error.strerror}") from error
+    finally:
+        # Clearing up must not hide the error that made it necessary.
+        with suppress(OSError):
+            temporary.unlink()
