@@ -254,3 +254,11 @@ def test_notices_and_retracted_articles_by_name(pubmed_file, tmp_path):
     assert nonzero(counts) == Counter(kinds.values())
     counts, _ = build([path], tmp_path / "b.jsonl.zst", selection=Selection(notices=True))
     assert nonzero(counts) == {"kept": 5, "retracted": 1}
+
+
+def test_a_name_that_is_no_utf8_is_recorded_with_a_mark(pubmed_file, tmp_path):
+    path = pubmed_file(record(1), name="bad\udcff.xml")
+    output = tmp_path / "docs.jsonl.zst"
+    manifest, (document,) = build([path], output)
+    assert manifest["sources"][0]["path"] == document.source == "bad?.xml"
+    assert write_documents([path], output) == (manifest, False)

@@ -6,6 +6,7 @@ import pytest
 from mediswift_cs.corpora.document import Document
 from mediswift_cs.corpora.documents_file import (
     DocumentsWriter,
+    document_line,
     manifest_path,
     read_documents,
     read_documents_manifest,
@@ -109,6 +110,7 @@ def test_a_damaged_file_is_refused(path):
     ("line", "message"),
     [
         ("{", "line 2 of .* is not JSON"),
+        ("[" * 100_000, "line 2 of .* is not JSON: maximum recursion depth"),
         ("[1]", "line 2 of .* is no JSON object"),
         ('{"text": "a"}', "line 2 of .* has no string 'id'"),
         ('{"id": "a", "text": null}', "has no string 'text': .*--dataset"),
@@ -136,3 +138,9 @@ def test_the_manifest_beside_it(path):
     beside.write_text("{}")
     with pytest.raises(DataError, match="no manifest of `mediswift documents`"):
         read_documents_manifest(path)
+
+
+def test_a_name_that_is_no_utf8_is_written_with_a_mark(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(document_line(Document(id="a", text="b", source="bad\udcff.xml.gz")))
+    assert [document.source for document in read_documents(path)] == ["bad?.xml.gz"]

@@ -10,6 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from mediswift_cs import __version__
+from mediswift_cs.corpora.document import recorded_name
 from mediswift_cs.corpora.documents_file import (
     SUFFIXES,
     DocumentsWriter,
@@ -84,7 +85,9 @@ def write_documents(
     planned = {
         "format_version": FORMAT_VERSION,
         "package_version": __version__,
-        "sources": [{"path": f.name, "bytes": f.num_bytes, "md5": f.md5} for f in files],
+        "sources": [
+            {"path": recorded_name(f.name), "bytes": f.num_bytes, "md5": f.md5} for f in files
+        ],
         "options": {**asdict(selection), "limit": limit},
     }
     existing = _existing(output, planned, overwrite=overwrite)
@@ -97,7 +100,7 @@ def write_documents(
         **planned,
         "counts": counts.as_dict(),
         "deletions": dict(counts.deletions),
-        "output": {"path": output.name, "bytes": output.stat().st_size},
+        "output": {"path": recorded_name(output.name), "bytes": output.stat().st_size},
     }
     with atomic_file(manifest_path(output)) as temporary:
         text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from mediswift_cs.errors import DataError
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
@@ -33,3 +35,21 @@ class Document:
     pmid: int | None = None
     year: int | None = None
     journal: str | None = None
+
+
+def check_unicode(text: str, what: str) -> None:
+    """Raise DataError where ``text`` holds half a surrogate pair.
+
+    JSON can say such a thing, but no tokenizer takes it and no file can hold it.
+    """
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"{what} is not valid Unicode: {error.reason} at character {error.start}"
+        ) from error
+
+
+def recorded_name(name: str) -> str:
+    """A file's name as documents and manifests record it: bytes that are no UTF-8 become ``?``."""
+    return name.encode("utf-8", "replace").decode("utf-8")

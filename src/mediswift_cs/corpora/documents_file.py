@@ -8,7 +8,7 @@ from typing import IO, Any, Self
 
 import zstandard
 
-from mediswift_cs.corpora.document import Document
+from mediswift_cs.corpora.document import Document, recorded_name
 from mediswift_cs.errors import DataError
 
 SUFFIXES = (".jsonl.zst", ".jsonl")
@@ -24,6 +24,7 @@ _CHUNK = 1 << 17
 def document_line(document: Document) -> bytes:
     """A document as a line of JSON, with its line end."""
     content = asdict(document)
+    content["source"] = recorded_name(document.source)
     for name in _TEXTS:
         # Empty rather than null: `datasets` takes the type of a column from the first megabytes,
         # and PubMed's old records state no licence.
@@ -122,7 +123,7 @@ def parse_document(line: bytes, number: int, path: Path) -> Document:
     """
     try:
         content = json.loads(line.decode("utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"line {number} of {path} is not JSON: {error}") from error
     return _document(content, number, path)
 
@@ -167,7 +168,7 @@ def read_documents_manifest(documents: Path) -> dict[str, Any] | None:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         int(content["counts"]["kept"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{path} is no manifest of `mediswift documents`: {error!r}") from error
     assert isinstance(content, dict)
     return content

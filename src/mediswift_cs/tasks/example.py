@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from mediswift_cs.corpora.document import check_unicode
 from mediswift_cs.errors import DataError
 
 
@@ -29,6 +30,10 @@ class Example:
     tail: str = ""
     target: str
     labels: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        for name in ("id", "document", "head", "context", "tail", "target"):
+            check_unicode(getattr(self, name), f"{name} of example {self.id}")
 
     @property
     def source(self) -> str:
@@ -75,7 +80,7 @@ def read_examples_file(path: Path) -> Iterator[Example]:
         try:
             content = json.loads(line)
             yield Example(**{**content, "labels": tuple(content["labels"])})
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise DataError(f"{path}, line {number} is not an example: {error}") from error
 
 

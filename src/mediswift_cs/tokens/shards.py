@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mediswift_cs.corpora.document import recorded_name
 from mediswift_cs.errors import DataError
 
 MANIFEST_NAME = "manifest.json"
@@ -42,6 +43,9 @@ class SourceEntry:
     path: str
     bytes: int | None = None
     md5: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", recorded_name(self.path))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +144,7 @@ def read_manifest(data_dir: Path) -> Manifest:
         )
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path} is not a readable JSON file: {error}") from error
     return _parse_manifest(content, path)
 
@@ -169,6 +173,15 @@ def _parse_manifest(content: Any, path: Path) -> Manifest:
 def _parse_split(split: dict[str, Any]) -> SplitEntry:
     shards = tuple(ShardEntry(**shard) for shard in split["shards"])
     return SplitEntry(**{**split, "shards": shards})
+
+
+def check_shards_exist(manifest: Manifest) -> None:
+    """Raise DataError where a file that the manifest lists is missing."""
+    for split in manifest.splits.values():
+        for shard in split.shards:
+            path = manifest.folder / shard.file
+            if not path.is_file():
+                raise DataError(f"{path} is missing: make it again with --overwrite")
 
 
 def shard_paths(data_dirs: Path | Iterable[Path]) -> list[Path]:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from mediswift_cs.corpora import documents_file
+from mediswift_cs.corpora.document import check_unicode
 from mediswift_cs.corpora.files import describe_files, find_files
-from mediswift_cs.errors import DataError
 from mediswift_cs.tokens.shards import SourceEntry
 
 
@@ -39,14 +39,7 @@ class TextSource:
 
     def __iter__(self) -> Iterator[Text]:
         for text in self.read():
-            try:
-                text.text.encode("utf-8")
-            except UnicodeEncodeError as error:
-                # JSON can say half a surrogate pair, which no tokenizer takes.
-                raise DataError(
-                    f"text of document {text.id} is not valid Unicode: {error.reason} "
-                    f"at character {error.start}"
-                ) from error
+            check_unicode(text.text, f"text of document {text.id}")
             yield text
 
 

@@ -109,7 +109,7 @@ def _existing(output: Path, planned: Mapping[str, Any]) -> Tokenizer:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         other = [name for name in planned if found.get(name) != planned[name]]
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise DataError(f"{path} is no manifest of `mediswift tokenizer`: {error}") from error
     tokenizer = load_tokenizer(output)
     if found.get("sha256") != fingerprint_of(tokenizer):
