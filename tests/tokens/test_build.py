@@ -210,7 +210,8 @@ def test_a_split_without_documents_is_an_error_that_leaves_nothing(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"max_sequence_length": 0}, "max_sequence_length must be at least 1, got 0"),
+        ({"max_sequence_length": 0}, "must be at least 1 and at most 1048576, got 0"),
+        ({"max_sequence_length": 99999999999}, "at most 1048576, got 99999999999"),
         ({"samples_per_shard": -1}, "samples_per_shard must be at least 1, got -1"),
         ({"val_fraction": 1.0}, "val_fraction must be at least 0 and below 1"),
     ],
@@ -236,3 +237,12 @@ def test_provenance_of_the_documents_is_kept(documents_file, tokenizer_path, tmp
     assert read_manifest(tmp_path / "out").documents == (beside,)
     text = (tmp_path / "out" / "manifest.json").read_text()
     assert str(tmp_path) not in text
+
+
+def test_a_name_that_is_no_utf8_is_recorded_with_a_mark(tmp_path, documents_file, tokenizer_path):
+    path = documents_file(DOCUMENTS)
+    path = path.rename(path.with_name("bad\udcff.jsonl"))
+    build(path, tokenizer_path, tmp_path / "out")
+    assert read_manifest(tmp_path / "out").sources[0].path == "bad?.jsonl"
+    _, is_new = build(path, tokenizer_path, tmp_path / "out")
+    assert not is_new

@@ -152,3 +152,22 @@ def test_a_name_without_a_network(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(DataError, match="cannot open data set nobody/nothing: "):
         dataset_source("nobody/nothing")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("", "got an empty name"),
+        ("nosuch.jsonl", "nosuch.jsonl does not exist: no such file"),
+        ("no/such.json", "does not exist"),
+        ("nosuch.jsonl.zst", "does not exist"),
+        ("nosuch.parquet", "does not exist"),
+    ],
+)
+def test_a_name_that_can_only_be_a_file_is_not_asked_for_elsewhere(name, message, monkeypatch):
+    def ask(**arguments):
+        raise AssertionError(f"the Hub was asked for {arguments}")
+
+    monkeypatch.setattr("datasets.load_dataset_builder", ask)
+    with pytest.raises(DataError, match=message):
+        dataset_source(name)

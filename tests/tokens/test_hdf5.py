@@ -103,3 +103,11 @@ def test_a_cut_file_is_refused(tmp_path, samples):
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(DataError, match="not a readable HDF5 file"):
         read_shard_info(path)
+
+
+@pytest.mark.parametrize("row", [0, 2])
+def test_an_id_that_wrapped_around_is_never_written(tmp_path, row):
+    samples = np.zeros((1, 3, 8), np.int32)
+    samples[0, row, 5] = np.int64(3_000_000_000).astype(np.int32)
+    with pytest.raises(DataError, match="token ids: got -1294967296, allowed: 0 to 2147483647"):
+        write(tmp_path / "a", samples, [])

@@ -190,13 +190,28 @@ def test_missing_and_endless_tokenizers_are_refused(tmp_path, trained):
         load_tokenizer(tmp_path / "endless.json")
 
 
+def test_ids_that_no_shard_can_hold_are_refused(tmp_path, trained):
+    content = json.loads(trained.read_text())
+    content["model"]["vocab"]["zz"] = 3_000_000_000
+    (tmp_path / "large.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match="got the id 3000000000, allowed: at most 2147483647"):
+        load_tokenizer(tmp_path / "large.json")
+
+
 def test_settings_out_of_range():
-    with pytest.raises(ConfigError, match=r"vocab_size must be at least 257 .* got 256"):
-        train_tokenizer(TEXTS, vocab_size=256)
-    with pytest.raises(ConfigError, match="min_frequency must be at least 1, got 0"):
-        train_tokenizer(TEXTS, vocab_size=300, min_frequency=0)
+    # Just above what is allowed: far above it, `tokenizers` ends the process.
+    for number in (256, 2**20 + 1):
+        with pytest.raises(ConfigError, match=rf"at least 257 .* at most 1048576, got {number}"):
+            train_tokenizer(TEXTS, vocab_size=number)
+    for number in (0, 2**31, 10**23):
+        with pytest.raises(ConfigError, match=f"at least 1 and at most 2147483647, got {number}"):
+            train_tokenizer(TEXTS, vocab_size=300, min_frequency=number)
+
+
+@pytest.mark.parametrize("texts", [[], [""], ["", " \n"]])
+def test_there_must_be_text_to_train_on(texts):
     with pytest.raises(DataError, match="no text to train a tokenizer on"):
-        train_tokenizer([], vocab_size=300)
+        train_tokenizer(texts, vocab_size=300)
 
 
 def test_saving_where_nothing_can_be_written(tmp_path):

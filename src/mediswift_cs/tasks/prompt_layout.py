@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 
 from mediswift_cs.errors import ConfigError, DataError
 from mediswift_cs.tasks.example import Example
+from mediswift_cs.tokens.hdf5 import MAX_TOKEN_ID, check_sequence_length
 
 Position = Literal["prefix", "infix"]
 LossOn = Literal["target", "all"]
@@ -59,6 +60,12 @@ class PromptLayout:
             raise ConfigError(
                 f"num_virtual_tokens: got {self.num_virtual_tokens}, allowed: at least 0"
             )
+        if self.vocab_size + self.num_virtual_tokens > MAX_TOKEN_ID:
+            raise ConfigError(
+                f"vocab_size + num_virtual_tokens: got {self.vocab_size} + "
+                f"{self.num_virtual_tokens}, allowed: at most {MAX_TOKEN_ID} together"
+            )
+        check_sequence_length(self.max_sequence_length)
 
     @property
     def virtual_ids(self) -> list[int]:

@@ -14,12 +14,14 @@ from tqdm import tqdm
 from mediswift_cs import __version__
 from mediswift_cs.corpora.outputs import atomic_folder
 from mediswift_cs.errors import ConfigError, DataError
+from mediswift_cs.tokens.hdf5 import check_sequence_length
 from mediswift_cs.tokens.shards import (
     MANIFEST_NAME,
     SPLITS,
     Manifest,
     SplitEntry,
     TokenizerEntry,
+    check_shards_exist,
     read_manifest,
 )
 from mediswift_cs.tokens.split_writer import SplitWriter, unigram_loss
@@ -78,8 +80,9 @@ def build_shards(
         DataError: unusable input, a split without documents, or ``output`` cannot be written.
     """
     check_val_fraction(val_fraction)
-    _check_positive("max_sequence_length", max_sequence_length)
-    _check_positive("samples_per_shard", samples_per_shard)
+    check_sequence_length(max_sequence_length)
+    if samples_per_shard < 1:
+        raise ConfigError(f"samples_per_shard must be at least 1, got {samples_per_shard}")
     tokenizer = load_tokenizer(tokenizer_path)
     planned = Manifest(
         package_version=__version__,
@@ -109,11 +112,6 @@ def build_shards(
     return replace(manifest, folder=output), True
 
 
-def _check_positive(name: str, value: int) -> None:
-    if value < 1:
-        raise ConfigError(f"{name} must be at least 1, got {value}")
-
-
 def _existing(output: Path, planned: Manifest, *, overwrite: bool) -> Manifest | None:
     """The manifest in ``output`` if ``planned`` would make the same, None if there is work."""
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
@@ -132,10 +130,7 @@ def _existing(output: Path, planned: Manifest, *, overwrite: bool) -> Manifest |
             f"{output} was made with other {', '.join(other)}: give another output, "
             "or --overwrite to replace it"
         )
-    for split in found.splits.values():
-        for shard in split.shards:
-            if not (output / shard.file).is_file():
-                raise DataError(f"{output / shard.file} is missing: make it again with --overwrite")
+    check_shards_exist(found)
     return found
 
 

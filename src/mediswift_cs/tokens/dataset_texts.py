@@ -63,11 +63,16 @@ def dataset_source(
 def _builder(name_or_path: str, config: str | None) -> Any:
     import datasets
 
+    if not name_or_path:
+        raise DataError("data set: got an empty name, allowed: a file, a folder, or a name")
     path = Path(name_or_path)
     arguments: dict[str, Any] = {"path": name_or_path, "name": config}
+    suffixes = [s for s in path.suffixes if s not in _COMPRESSIONS]
+    reader = _READERS.get(suffixes[-1] if suffixes else "")
+    # The Hub would be asked for it again and again.
+    if reader is not None and not path.exists():
+        raise DataError(f"data set {name_or_path} does not exist: no such file")
     if path.is_file():
-        suffixes = [s for s in path.suffixes if s not in _COMPRESSIONS]
-        reader = _READERS.get(suffixes[-1] if suffixes else "")
         if reader is None:
             raise DataError(
                 f"cannot tell the format of {path}: allowed are {', '.join(_READERS)} "

@@ -12,12 +12,26 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from mediswift_cs.errors import DataError
+from mediswift_cs.errors import ConfigError, DataError
+
+# The shards are int32, and numpy would wrap a larger id around without a word.
+MAX_TOKEN_ID = 2**31 - 1
+# A few samples of this length are still a bounded buffer; no model comes near it.
+MAX_SEQUENCE_LENGTH = 2**20
 
 DATASET = "data"
 ROWS = ("input_ids", "loss_mask", "labels")
 
 Samples = npt.NDArray[np.int32]
+
+
+def check_sequence_length(max_sequence_length: int) -> None:
+    """Raise ConfigError unless 1 <= max_sequence_length <= MAX_SEQUENCE_LENGTH."""
+    if not 1 <= max_sequence_length <= MAX_SEQUENCE_LENGTH:
+        raise ConfigError(
+            f"max_sequence_length must be at least 1 and at most {MAX_SEQUENCE_LENGTH}, "
+            f"got {max_sequence_length}"
+        )
 
 
 class ShardWriter:
@@ -59,9 +73,18 @@ class ShardWriter:
         self._filled = 0
 
     def write(self, samples: Samples) -> None:
-        """Append ``samples``, int32 [n, 3, max_sequence_length]."""
+        """Append ``samples``, int32 [n, 3, max_sequence_length].
+
+        Raises:
+            DataError: an id is negative, as one that does not fit becomes in int32.
+        """
         assert samples.shape[1:] == self._block.shape[1:]
         assert samples.dtype == np.int32
+        smallest = int(samples[:, ::2].min(initial=0))
+        if smallest < 0:
+            raise DataError(
+                f"token ids: got {smallest}, allowed: 0 to {MAX_TOKEN_ID}, in {self._folder}"
+            )
         while len(samples):
             in_shard = self.num_samples[-1] + self._filled if self._file is not None else 0
             room = min(self._BLOCK - self._filled, self._samples_per_shard - in_shard)

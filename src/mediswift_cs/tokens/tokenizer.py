@@ -10,6 +10,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 
 from mediswift_cs.corpora.outputs import atomic_file
 from mediswift_cs.errors import ConfigError, DataError
+from mediswift_cs.tokens.hdf5 import MAX_TOKEN_ID
 
 EOS = "<|endoftext|>"
 
@@ -20,6 +21,11 @@ GPT2_TOKENIZER_SHA256 = "6d46fe4aa93afe55a8bceec519ce782296c62d040dec115da5870e2
 _GPT2_FILES = (("vocab.json", "merges.txt"), ("encoder.json", "vocab.bpe"))
 # The 256 bytes and the end-of-text token.
 _SMALLEST_VOCABULARY = 257
+# `tokenizers` asks for the memory of the whole vocabulary at once, and ends the process where there
+# is not enough.
+_LARGEST_VOCABULARY = 2**20
+# `tokenizers` counts pairs in int32.
+_LARGEST_FREQUENCY = 2**31 - 1
 
 
 def load_tokenizer(path: Path) -> Tokenizer:
@@ -29,7 +35,8 @@ def load_tokenizer(path: Path) -> Tokenizer:
     special token in a text is read as text: a document decides nothing about where documents end.
 
     Raises:
-        DataError: nothing there, unreadable, or without ``<|endoftext|>``.
+        DataError: nothing there, unreadable, without ``<|endoftext|>``, or with ids that do not fit
+            into a shard.
     """
     path = Path(path)
     file = path / "tokenizer.json" if path.is_dir() else path
@@ -41,6 +48,9 @@ def load_tokenizer(path: Path) -> Tokenizer:
         raise DataError(f"tokenizer {path} does not exist: give a tokenizer.json or its folder")
     if tokenizer.token_to_id(EOS) is None:
         raise DataError(f"tokenizer {path} has no token {EOS!r}, which ends each document")
+    largest = vocab_size(tokenizer) - 1
+    if largest > MAX_TOKEN_ID:
+        raise DataError(f"tokenizer {path}: got the id {largest}, allowed: at most {MAX_TOKEN_ID}")
     tokenizer.no_truncation()
     tokenizer.no_padding()
     tokenizer.encode_special_tokens = True
@@ -85,16 +95,19 @@ def train_tokenizer(
     ``min_frequency`` times. ``<|endoftext|>`` has id 0.
 
     Raises:
-        ConfigError: vocab_size below 257 or min_frequency below 1.
-        DataError: no text.
+        ConfigError: vocab_size or min_frequency is out of its range.
+        DataError: no text, or none that is not empty.
     """
-    if vocab_size < _SMALLEST_VOCABULARY:
+    if not _SMALLEST_VOCABULARY <= vocab_size <= _LARGEST_VOCABULARY:
         raise ConfigError(
-            f"vocab_size must be at least {_SMALLEST_VOCABULARY} (256 bytes and {EOS}), "
-            f"got {vocab_size}"
+            f"vocab_size must be at least {_SMALLEST_VOCABULARY} (256 bytes and {EOS}) and at most "
+            f"{_LARGEST_VOCABULARY}, got {vocab_size}"
         )
-    if min_frequency < 1:
-        raise ConfigError(f"min_frequency must be at least 1, got {min_frequency}")
+    if not 1 <= min_frequency <= _LARGEST_FREQUENCY:
+        raise ConfigError(
+            f"min_frequency must be at least 1 and at most {_LARGEST_FREQUENCY}, "
+            f"got {min_frequency}"
+        )
     tokenizer = _byte_level(models.BPE())
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
@@ -112,7 +125,7 @@ def train_tokenizer(
 
 
 class _Counted:
-    """Passes texts on and counts them."""
+    """Passes texts on and counts those that are not empty."""
 
     def __init__(self, texts: Iterable[str]) -> None:
         self._texts = texts
@@ -120,7 +133,7 @@ class _Counted:
 
     def __iter__(self) -> Iterator[str]:
         for text in self._texts:
-            self.num_texts += 1
+            self.num_texts += bool(text.strip())
             yield text
 
 
