@@ -191,7 +191,15 @@ def line(**changes: object) -> str:
         (line(labels=[]), "the labels of PMID 1 are not those of its sentences"),
         (line() + "\n" + line(), "repeats PMID 1"),
         ('{"pmid": "1"}', "lacks 'sentences'"),
+        (line(pmid=None), "pmid: got None, allowed: a string or a number"),
+        (line(sentences=[None]), r"sentences: got \[None\], allowed: a list of strings"),
+        (line(sentences=3), "line 1: sentences: got 3, allowed: a list of strings"),
+        (line(sentences="A ."), "sentences: got 'A .', allowed: a list of strings"),
+        (line(sentence_labels=3), "sentence_labels: got 3, allowed: a list of lists"),
+        (line(sentence_labels=[None]), "sentence_labels: got None, allowed: a list of strings"),
+        (line(labels=3), "labels: got 3, allowed: a list of strings"),
         ("{", "is not JSON"),
+        ("[" * 100_000, "is not JSON: maximum recursion depth"),
         ("", "holds no document"),
     ],
 )
@@ -199,6 +207,13 @@ def test_bad_documents_are_errors(tmp_path: Path, text: str, message: str) -> No
     (tmp_path / "hoc_docs.jsonl").write_text(text)
     with pytest.raises(DataError, match=message):
         hoc.read_documents(tmp_path)
+
+
+def test_half_a_surrogate_pair_is_refused_with_its_example(tmp_path: Path) -> None:
+    (tmp_path / "hoc_docs.jsonl").write_text(line(sentences=["A \ud800."]))
+    (document,) = hoc.read_documents(tmp_path).values()
+    with pytest.raises(DataError, match="context of example 1 is not valid Unicode: surrogates"):
+        hoc.examples_of(document, "document")
 
 
 def test_bad_splits_levels_and_conventions_are_errors(tmp_path: Path, documents: Documents) -> None:

@@ -130,6 +130,37 @@ def test_a_label_outside_the_set_is_an_error(tmp_path: Path) -> None:
         pubmedqa.read_records(tmp_path / "absent.json")
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"12": {"CONTEXTS": []}}', r"CONTEXTS of record 12: got \[\], allowed: strings, not all"),
+        ('{"12": {"CONTEXTS": [" "]}}', "not all of them empty"),
+        ('{"12": {"CONTEXTS": [null]}}', r"CONTEXTS of record 12: got \[None\], allowed: strings"),
+        ("[" * 100_000, "is not a readable JSON file: maximum recursion depth"),
+    ],
+)
+def test_unusable_contexts_and_nesting_are_errors(
+    tmp_path: Path, content: str, message: str
+) -> None:
+    rest = '{"QUESTION": "?", "LONG_ANSWER": "", "final_decision": "yes", '
+    path = tmp_path / "ori_pqal.json"
+    path.write_text(content.replace('{"CONTEXTS', rest + '"CONTEXTS'))
+    with pytest.raises(DataError, match=message):
+        pubmedqa.read_records(path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "part"),
+    [("QUESTION", "\ud800?", "head"), ("CONTEXTS", ["\ud800"], "context")],
+)
+def test_half_a_surrogate_pair_is_refused_with_its_record(
+    records: Records, field: str, value: object, part: str
+) -> None:
+    record = {**next(iter(records.values())), field: value}
+    with pytest.raises(DataError, match=f"{part} of example 12 is not valid Unicode: surrogates"):
+        pubmedqa.record_example("12", record, "reasoning-required")
+
+
 def test_missing_pmid_unknown_fold_and_mode_are_errors(records: Records) -> None:
     with pytest.raises(DataError, match="PMID 1 of the split is not among the 1000 records"):
         pubmedqa.select(records, ["1"], "reasoning-required")

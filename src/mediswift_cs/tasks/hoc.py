@@ -116,7 +116,7 @@ def read_documents(path: Path) -> dict[str, HallmarksDocument]:
         where = f"{path}, line {number}"
         try:
             document = make_document(json.loads(line), where)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(f"{where} is not JSON: {error}") from error
         if document.pmid in documents:
             raise DataError(f"{where} repeats PMID {document.pmid}, allowed: once")
@@ -140,13 +140,24 @@ def _read_corpus(folder: Path) -> dict[str, HallmarksDocument]:
 def make_document(content: Any, where: str) -> HallmarksDocument:
     """A checked document from a JSON object."""
     try:
-        pmid = str(content["pmid"])
-        sentences = tuple(str(sentence) for sentence in content["sentences"])
-        sentence_labels = tuple(frozenset(labels) for labels in content["sentence_labels"])
-        stated = frozenset(content.get("labels", frozenset().union(*sentence_labels)))
+        pmid, given, label_lists = (content[k] for k in ("pmid", "sentences", "sentence_labels"))
+        stated_labels = content.get("labels")
     except (KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{where} lacks {error}") from error
+    if not isinstance(pmid, str | int):
+        raise DataError(f"{where}: pmid: got {pmid!r:.80}, allowed: a string or a number")
+    sentences = _strings(given, f"{where}: sentences")
+    if not isinstance(label_lists, list):
+        raise DataError(
+            f"{where}: sentence_labels: got {label_lists!r:.80}, allowed: a list of lists"
+        )
+    what = f"{where}: sentence_labels"
+    sentence_labels = tuple(frozenset(_strings(labels, what)) for labels in label_lists)
+    pmid = str(pmid)
     document = HallmarksDocument(pmid=pmid, sentences=sentences, sentence_labels=sentence_labels)
+    stated = document.labels
+    if stated_labels is not None:
+        stated = frozenset(_strings(stated_labels, f"{where}: labels"))
     if unknown := sorted((document.labels | stated) - set(LABELS)):
         raise DataError(f"{where}: got label {unknown[0]!r}, allowed: {', '.join(LABELS)}")
     if len(sentences) != len(sentence_labels):
@@ -156,6 +167,13 @@ def make_document(content: Any, where: str) -> HallmarksDocument:
     if stated != document.labels:
         raise DataError(f"{where}: the labels of PMID {pmid} are not those of its sentences")
     return document
+
+
+def _strings(value: Any, what: str) -> tuple[str, ...]:
+    """A list of strings; DataError for anything else, which ``str`` would make a text of."""
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise DataError(f"{what}: got {value!r:.80}, allowed: a list of strings")
+    return tuple(value)
 
 
 def read_split(folder: Path, name: str) -> dict[str, tuple[str, ...]]:

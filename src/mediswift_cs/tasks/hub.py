@@ -28,7 +28,7 @@ def pubmedqa_records(
             pmid, context = str(row["pubid"]), row["context"]
             record = {
                 "QUESTION": row["question"],
-                "CONTEXTS": list(context["contexts"]),
+                "CONTEXTS": context["contexts"],
                 "LONG_ANSWER": row["long_answer"],
                 "final_decision": row["final_decision"],
                 "reasoning_required_pred": _joined(context.get("reasoning_required_pred")),

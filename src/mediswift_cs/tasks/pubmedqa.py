@@ -94,6 +94,12 @@ def check_record(pmid: str, record: Any, source: Path | str) -> None:
     for field, kind in needed.items():
         if not isinstance(record, dict) or not isinstance(record.get(field), kind):
             raise DataError(f"record {pmid} of {source} has no {field} ({kind.__name__})")
+    contexts = record["CONTEXTS"]
+    if not all(isinstance(text, str) for text in contexts) or not "".join(contexts).strip():
+        raise DataError(
+            f"CONTEXTS of record {pmid}: got {contexts!r:.80}, allowed: strings, not all of them "
+            f"empty, in {source}"
+        )
     if record["final_decision"] not in LABELS:
         raise DataError(
             f"final_decision of record {pmid}: got {record['final_decision']!r}, allowed: "
@@ -105,7 +111,7 @@ def read_json_object(path: Path) -> dict[str, Any]:
     """A JSON file whose content is one object; DataError otherwise."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path} is not a readable JSON file: {error}") from error
     if not isinstance(content, dict):
         raise DataError(f"{path} must hold one JSON object, got {type(content).__name__}")
