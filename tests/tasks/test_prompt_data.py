@@ -19,7 +19,8 @@ from mediswift_cs.tasks.artificial import split_abstract, write_examples
 from mediswift_cs.tasks.example import Example
 from mediswift_cs.tasks.prompt_data import PromptSettings, read_prompt_data, write_prompt_data
 from mediswift_cs.tasks.pubmedqa import question_example
-from mediswift_cs.tokens.shards import read_manifest
+from mediswift_cs.tasks.title_matching import matching_examples
+from mediswift_cs.tokens.shards import SourceEntry, read_manifest
 from mediswift_cs.tokens.tokenizer import save_tokenizer, train_tokenizer
 
 SETTINGS = PromptSettings(max_sequence_length=64, num_virtual_tokens=3)
@@ -105,12 +106,51 @@ def test_the_room_for_an_answer_does_not_depend_on_the_answer(
     assert len(lengths) == 1
 
 
+def test_the_same_data_is_made_once(tmp_path: Path, tokenizer: Path) -> None:
+    output = tmp_path / "out"
+    splits = {"train": [example("1"), example("2", "no", 90)], "test": [example("4", "maybe")]}
+    first, lengths = write(output, tokenizer, splits)
+    assert lengths.summary().endswith("; written")
+    made = (output / "manifest.json").stat().st_mtime_ns
+    again, same_lengths = write(output, tokenizer, splits)
+    assert again == first
+    assert (output / "manifest.json").stat().st_mtime_ns == made
+    assert same_lengths == replace(lengths, is_new=False)
+    assert same_lengths.summary().endswith("; already there")
+    _, lengths = write(output, tokenizer, splits, overwrite=True)
+    assert lengths.is_new
+    (output / "train" / "shard_00000.h5").unlink()
+    with pytest.raises(DataError, match=r"shard_00000\.h5 is missing: make it again"):
+        write(output, tokenizer, splits)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"splits": {"train": [example("1", "no")]}}, "made with other examples: give another"),
+        ({"splits": {"train": [example("1")], "test": [example("2")]}}, "other examples"),
+        ({"settings": replace(SETTINGS, max_sequence_length=65)}, "other max_sequence_length"),
+        ({"settings": replace(SETTINGS, position="prefix")}, "other options"),
+        ({"task_options": {"mode": "reasoning-free"}}, "other options: give another output, or"),
+        ({"counts": {"records_read": 4}}, "made with other counts"),
+        ({"sources": (SourceEntry(path="x", md5="0" * 32),)}, "made with other sources"),
+    ],
+)
+def test_other_data_is_not_replaced(
+    tmp_path: Path, tokenizer: Path, changes: dict[str, Any], message: str
+) -> None:
+    splits = {"train": [example("1")]}
+    write(tmp_path / "out", tokenizer, splits)
+    with pytest.raises(DataError, match=message):
+        write(tmp_path / "out", tokenizer, **{"splits": splits, **changes})
+
+
 @pytest.mark.parametrize(
     ("splits", "message"),
     [
         ({"train": [example("1")], "val": [example("1")]}, "document 1 in both 'train' and 'val'"),
         ({"train": [example("1"), example("1")]}, "holds 1 twice"),
-        ({"train": []}, "the split 'train' has no example"),
+        ({"train": []}, "the split 'train' has no example, got 3 records_read$"),
     ],
 )
 def test_bad_splits_are_refused(
@@ -139,8 +179,6 @@ def test_bad_settings_and_outputs_are_refused(tmp_path: Path, tokenizer: Path) -
         )
     assert list(tmp_path.iterdir()) == []
     write(tmp_path / "out", tokenizer, splits)
-    with pytest.raises(DataError, match="already exists"):
-        write(tmp_path / "out", tokenizer, splits)
     write(tmp_path / "out", tokenizer, {"train": [example("9")]}, overwrite=True)
     assert read_prompt_data(tmp_path / "out").examples("train")[0].id == "9"
     (tmp_path / "mine").mkdir()
@@ -208,7 +246,8 @@ def test_artificial_questions_and_their_counts(tmp_path: Path, tokenizer: Path) 
         limit=1,
     )
     assert (limited.by_reason["kept"], limited.by_reason["over_the_limit"]) == (1, 1)
-    with pytest.raises(DataError, match="no title gave a question"):
+    nothing = "no title gave a question, got 1 documents_read, 0 kept, 1 title_without"
+    with pytest.raises(DataError, match=nothing):
         write_examples(
             DOCUMENTS[2:3],
             tokenizer,
@@ -217,6 +256,17 @@ def test_artificial_questions_and_their_counts(tmp_path: Path, tokenizer: Path) 
             num_virtual_tokens=2,
             val_fraction=0.0,
         )
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+def test_a_limit_that_leaves_no_question_is_refused(limit: int) -> None:
+    counts: Counter[str] = Counter()
+    for questions in (
+        artificial.make_examples(DOCUMENTS, artificial.unlabelled_question, counts, limit),
+        matching_examples(DOCUMENTS, counts, limit),
+    ):
+        with pytest.raises(ConfigError, match=f"limit must be at least 1 question, got {limit}"):
+            next(questions)
 
 
 def test_official_questions_never_become_training_questions(shared_data: Path) -> None:

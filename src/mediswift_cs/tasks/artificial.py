@@ -15,9 +15,14 @@ from typing import Any, NamedTuple
 
 from mediswift_cs.corpora.blocklist import benchmark_pmids
 from mediswift_cs.corpora.document import Document
-from mediswift_cs.errors import DataError
+from mediswift_cs.errors import ConfigError, DataError
 from mediswift_cs.tasks.example import Example
-from mediswift_cs.tasks.prompt_data import Lengths, PromptSettings, write_prompt_data
+from mediswift_cs.tasks.prompt_data import (
+    Lengths,
+    PromptSettings,
+    counts_text,
+    write_prompt_data,
+)
 from mediswift_cs.tasks.prompt_layout import LossOn, Position
 from mediswift_cs.tasks.pubmedqa import answer_text, question_example
 from mediswift_cs.tasks.statement import Reason, question_from_title
@@ -71,7 +76,7 @@ class Counts:
         """The counts for people."""
         parts = (self.by_reason, self.by_split, self.by_label)
         lines = [f"{self.documents_read} documents read"]
-        lines += [", ".join(f"{number} {name}" for name, number in p.items()) for p in parts]
+        lines += map(counts_text, parts)
         return "\n".join([*lines, self.lengths.summary()])
 
 
@@ -168,13 +173,24 @@ def _pmids_of(document: Document) -> set[int]:
     return {int(text) for text in stated if text.isdecimal()}
 
 
+def check_limit(limit: int | None) -> None:
+    """Raise ConfigError for a limit that leaves no question."""
+    if limit is not None and limit < 1:
+        raise ConfigError(f"limit must be at least 1 question, got {limit}")
+
+
 def make_examples(
     documents: Iterable[Document],
     make: Callable[[Document], Example | str],
     counts: Counter[str],
     limit: int | None = None,
 ) -> Iterator[Example]:
-    """The examples of the documents that give one, ``limit`` at most; ``counts`` says the rest."""
+    """The examples of the documents that give one, ``limit`` at most; ``counts`` says the rest.
+
+    Raises:
+        ConfigError: ``limit`` is below 1.
+    """
+    check_limit(limit)
     for document in documents_outside_benchmarks(documents, counts):
         made = make(document)
         if isinstance(made, str):
@@ -268,7 +284,7 @@ def write_questions(
     for example in examples:
         splits[split_of(example.document, val_fraction)].append(example)
     if not counts[KEPT]:
-        raise DataError(f"no title gave a question: {dict(counts)}")
+        raise DataError(f"no title gave a question, got {counts_text(counts)}")
     _, lengths = write_prompt_data(
         splits,
         tokenizer_file,

@@ -28,6 +28,7 @@ from mediswift_cs.tokens.shards import (
     SourceEntry,
     SplitEntry,
     TokenizerEntry,
+    check_shards_exist,
     read_manifest,
 )
 from mediswift_cs.tokens.tokenizer import (
@@ -42,6 +43,16 @@ TOKENIZER_NAME = "tokenizer.json"
 SAMPLES_PER_SHARD = 8192
 # Splits that are trained or validated on become shards; the others are for evaluation only.
 SHARDED_SPLITS = ("train", "val")
+
+# What, taken together with the examples, determines the data set.
+_RECIPE = (
+    "package_version",
+    "max_sequence_length",
+    "tokenizer",
+    "sources",
+    "counts",
+    "options",
+)
 
 
 class Truncation(NamedTuple):
@@ -58,10 +69,12 @@ class Lengths:
     Attributes:
         longest: id and number of tokens (soft prompt and answer included, nothing cut).
         truncations: every context that was cut.
+        is_new: False where the same data set was already there.
     """
 
     longest: tuple[int, str] = (0, "")
     truncations: list[Truncation] = field(default_factory=list)
+    is_new: bool = True
 
     def add(self, example_id: str, num_tokens: int, num_cut: int) -> None:
         """Take in one example of ``num_tokens`` after cutting."""
@@ -70,11 +83,11 @@ class Lengths:
             self.truncations.append(Truncation(example_id, num_cut))
 
     def summary(self) -> str:
-        """The longest example and the number of truncations."""
+        """The longest example, the number of truncations, and whether anything was written."""
         num_tokens, example_id = self.longest
         return (
             f"longest example: {example_id}, {num_tokens} tokens; "
-            f"{len(self.truncations)} contexts cut"
+            f"{len(self.truncations)} contexts cut; {'written' if self.is_new else 'already there'}"
         )
 
     def report(self) -> str:
@@ -100,7 +113,7 @@ def make_layout(
     """A layout with room for the longest of ``answers``.
 
     Raises:
-        ConfigError: vocab_size below the tokenizer's, or another setting out of its range.
+        ConfigError: a setting is out of its range, as a vocab_size below the tokenizer's.
     """
     needed = vocab_size(tokenizer)
     chosen = needed if settings.vocab_size is None else settings.vocab_size
@@ -133,23 +146,25 @@ def write_prompt_data(
 ) -> tuple[Manifest, Lengths]:
     """Write one data set whole or not at all.
 
+    An ``output`` that holds the same data set, made by this package version, is left as it is.
+
     Args:
         splits: examples by split; any of train, val, test.
         task_options: what else defines the data, for the manifest.
         counts: what became of the records that were read, for the manifest.
         answers: every text that may be an answer; None takes those of the examples.
+        overwrite: replace an ``output`` that was made otherwise.
 
     Raises:
         ConfigError: a setting is out of its range.
-        DataError: splits overlap, an example is too long, a split is empty, or ``output`` cannot
-            be written.
+        DataError: splits overlap, an example is too long, a split is empty, or ``output`` was made
+            otherwise or cannot be written.
     """
     examples = {name: list(items) for name, items in splits.items()}
     check_disjoint(examples)
     for name, items in examples.items():
         if not items:
-            raise DataError(f"the split {name!r} has no example, got counts {dict(counts)}")
-    check_replaceable(output, overwrite)
+            raise DataError(f"the split {name!r} has no example, got {counts_text(counts)}")
     tokenizer = load_tokenizer(tokenizer_path)
     if answers is None:
         answers = {example.target for items in examples.values() for example in items}
@@ -160,6 +175,22 @@ def write_prompt_data(
         vocab_size=vocab_size(tokenizer),
         eos_id=layout.eos_id,
     )
+    planned = Manifest(
+        package_version=__version__,
+        max_sequence_length=layout.max_sequence_length,
+        tokenizer=entry,
+        sources=sources,
+        counts=dict(counts),
+        splits={},
+        options={"prompt": {"task": task, **task_options, **describe(layout)}},
+    )
+    existing = _existing(output, planned, examples, overwrite=overwrite)
+    if existing is not None:
+        lengths = Lengths(is_new=False)
+        for items in examples.values():
+            for _ in _encoded(items, tokenizer, layout, lengths):
+                pass
+        return existing, lengths
     lengths = Lengths()
     with atomic_folder(output) as folder:
         written = {}
@@ -167,30 +198,47 @@ def write_prompt_data(
             write_lines(items, folder / f"{name}.jsonl")
             written[name] = _write_split(items, tokenizer, layout, entry, folder / name, lengths)
         save_tokenizer(tokenizer, folder / TOKENIZER_NAME)
-        manifest = Manifest(
-            package_version=__version__,
-            max_sequence_length=layout.max_sequence_length,
-            tokenizer=entry,
-            sources=sources,
-            counts=dict(counts),
-            splits={name: written[name] for name in SHARDED_SPLITS if name in written},
-            options={"prompt": {"task": task, **task_options, **describe(layout)}},
+        manifest = replace(
+            planned, splits={name: written[name] for name in SHARDED_SPLITS if name in written}
         )
         # Last, so that a folder with a manifest is complete even if it is looked at half-way.
         (folder / MANIFEST_NAME).write_text(manifest.to_json(), encoding="utf-8")
     return replace(manifest, folder=output), lengths
 
 
-def check_replaceable(output: Path, overwrite: bool) -> None:
-    """Raise DataError where ``output`` holds something that must not be replaced."""
+def counts_text(counts: Mapping[str, int]) -> str:
+    """Counts for people: ``3 documents_read, 1 kept``."""
+    return ", ".join(f"{number} {name}" for name, number in counts.items())
+
+
+def _existing(
+    output: Path, planned: Manifest, examples: Mapping[str, list[Example]], *, overwrite: bool
+) -> Manifest | None:
+    """The manifest in ``output`` if ``planned`` would make the same, None if there is work."""
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
-        return
+        return None
     if not (output / MANIFEST_NAME).is_file():
         raise DataError(
             f"{output} exists and is no folder of prepared examples: give another output"
         )
-    if not overwrite:
-        raise DataError(f"{output} already exists: give another output, or --overwrite")
+    if overwrite:
+        return None
+    found = read_manifest(output)
+    other = [name for name in _RECIPE if getattr(found, name) != getattr(planned, name)]
+    # Not every source has a checksum, and the examples are at hand.
+    paths = {path.stem: path for path in output.glob("*.jsonl")}
+    if paths.keys() != examples.keys() or any(
+        list(read_examples_file(paths[name])) != items for name, items in examples.items()
+    ):
+        other.append("examples")
+    if other:
+        raise DataError(
+            f"{output} was made with other {', '.join(other)}: give another output, "
+            "or --overwrite to replace it"
+        )
+    check_shards_exist(found)
+    # The same but for the order of the counts, which the file does not keep.
+    return replace(planned, splits=found.splits, folder=output)
 
 
 def describe(layout: PromptLayout) -> dict[str, Any]:
@@ -202,6 +250,18 @@ def describe(layout: PromptLayout) -> dict[str, Any]:
         "loss_on": layout.loss_on,
         "num_answer_tokens": layout.num_answer_tokens,
     }
+
+
+def _encoded(
+    examples: Iterable[Example], tokenizer: Tokenizer, layout: PromptLayout, lengths: Lengths
+) -> Iterator[tuple[list[int], list[int], int]]:
+    """Source ids, answer ids and number of tokens of each example; ``lengths`` takes them in."""
+    for example in examples:
+        source = layout.encode_source(tokenizer, example)
+        answer = tokenizer.encode(example.target, add_special_tokens=False).ids
+        length = len(source.ids) + layout.num_virtual_tokens + len(answer) + 1
+        lengths.add(example.id, length, source.num_cut)
+        yield source.ids, answer, length
 
 
 def _write_split(
@@ -216,12 +276,8 @@ def _write_split(
     is_sharded = folder.name in SHARDED_SPLITS
     num_tokens = 0
     with _shard_writer(folder, layout, entry) if is_sharded else _no_writer() as writer:
-        for example in examples:
-            source = layout.encode_source(tokenizer, example)
-            answer = tokenizer.encode(example.target, add_special_tokens=False).ids
-            sample = layout.sample(source.ids, answer)
-            length = len(source.ids) + layout.num_virtual_tokens + len(answer) + 1
-            lengths.add(example.id, length, source.num_cut)
+        for source_ids, answer_ids, length in _encoded(examples, tokenizer, layout, lengths):
+            sample = layout.sample(source_ids, answer_ids)
             num_tokens += length
             if writer is not None:
                 writer.write(sample[None])

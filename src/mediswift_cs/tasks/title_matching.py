@@ -14,6 +14,7 @@ from mediswift_cs.tasks.artificial import (
     KEPT,
     NO_ABSTRACT,
     OVER_LIMIT,
+    check_limit,
     documents_outside_benchmarks,
 )
 from mediswift_cs.tasks.example import Example
@@ -29,7 +30,11 @@ def matching_examples(
 
     Whether the answer is yes or no follows from a hash of the document's id. Articles of a
     benchmark are passed over: neither their text nor their title is asked about.
+
+    Raises:
+        ConfigError: ``limit`` is below 1.
     """
+    check_limit(limit)
     title_before = None
     for document in documents_outside_benchmarks(documents, counts):
         title, _, abstract = document.text.partition("\n")
