@@ -12,7 +12,12 @@ import h5py
 import hdf5plugin  # noqa: F401 (registers the filters of compressed checkpoints)
 import numpy as np
 
-from mediswift_cs.errors import ConfigError, MediSwiftError
+from mediswift_cs.errors import (
+    INTERRUPTED_EXIT_CODE,
+    JOB_FAILED_EXIT_CODE,
+    ConfigError,
+    MediSwiftError,
+)
 from mediswift_cs.params.load import load_params
 from mediswift_cs.tokens.shards import read_manifest
 
@@ -24,7 +29,12 @@ FINETUNING_PARAMS = "finetuning/mediswift_tiny_artificial.yaml"
 
 
 class DemoStepError(MediSwiftError):
-    """A step of the demo failed; its own message stands above."""
+    """A step of the demo failed; its own message stands above, its exit code is the demo's."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        # A step that a signal has killed has a negative one.
+        self.exit_code = exit_code if exit_code > 0 else JOB_FAILED_EXIT_CODE
 
 
 @dataclass(kw_only=True)
@@ -90,6 +100,9 @@ class Demo:
         """Run every step and print the summary; returns the exit code."""
         if self.num_records < 1:
             raise ConfigError(f"--num-records: got {self.num_records}, allowed: 1 or more")
+        # Before the first step and not after minutes: what the runs will say of their steps.
+        loaded = load_params(self.params, _set_steps(self.max_steps), check_data="none")
+        load_params(FINETUNING_PARAMS, _set_steps(self.finetuning_steps), check_data="none")
         try:
             self.output.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -97,7 +110,7 @@ class Demo:
         times_file = self.output / TIMES_FILE
         if times_file.exists():
             self.times = json.loads(times_file.read_text())
-        model = load_params(self.params, check_data="none").params.trainer.init.model
+        model = loaded.params.trainer.init.model
         records = [str(self.source)] if self.source else ["--sample"]
         limit = ["--limit", str(self.num_records)]
         self.step("documents", "documents", *records, *limit, "--output", str(self.documents))
@@ -144,39 +157,41 @@ class Demo:
         """The options of the fine-tuning run: the sparse weights, made dense."""
         options = ["--params", FINETUNING_PARAMS, "--model_dir", str(self.finetuning_dir)]
         options += ["--checkpoint_path", str(newest_checkpoint(self.model_dir))]
+        overrides = _set_steps(self.finetuning_steps)
         for split in ("train", "val"):
-            key = f"trainer.fit.{split}_dataloader.data_dir"
-            options += ["--set", f"{key}={self.questions / split}"]
-        if self.finetuning_steps is not None:
-            options += ["--set", f"trainer.init.loop.max_steps={self.finetuning_steps}"]
-        return options
+            overrides.append(f"trainer.fit.{split}_dataloader.data_dir={self.questions / split}")
+        return options + _set_options(overrides)
 
     def pretraining_options(self) -> list[str]:
         """The options of the pre-training run."""
         fingerprint = read_manifest(self.shards).tokenizer.sha256
-        overrides = {}
+        overrides = _set_steps(self.max_steps)
         for split in ("train", "val"):
             loader = f"trainer.fit.{split}_dataloader"
-            overrides[f"{loader}.data_dir"] = str(self.shards / split)
-            overrides[f"{loader}.tokenizer_sha256"] = fingerprint
-        if self.max_steps is not None:
-            overrides["trainer.init.loop.max_steps"] = str(self.max_steps)
+            overrides.append(f"{loader}.data_dir={self.shards / split}")
+            overrides.append(f"{loader}.tokenizer_sha256={fingerprint}")
         options = ["--params", self.params, "--model_dir", str(self.model_dir)]
-        for key, value in overrides.items():
-            options += ["--set", f"{key}={value}"]
-        return options
+        return options + _set_options(overrides)
 
     def step(self, name: str, *arguments: str) -> None:
         """Run ``mediswift ARGUMENTS`` in a process of its own and keep its time."""
         print(f"\n--- {name}: mediswift {shlex.join(arguments)}", flush=True)
         start = time.monotonic()
-        code = subprocess.run(
-            [sys.executable, "-m", "mediswift_cs.cli", *arguments], check=False
-        ).returncode
-        if code == 130:
-            raise DemoStepError(f"stopped during {name}; run the demo again to go on")
+        command = [sys.executable, "-m", "mediswift_cs.cli", *arguments]
+        with subprocess.Popen(command) as process:
+            try:
+                code = process.wait()
+            except KeyboardInterrupt:
+                # The terminal sent it to the step as well, which may have a state to save.
+                process.wait()
+                code = INTERRUPTED_EXIT_CODE
+            except SystemExit:
+                process.terminate()
+                raise
+        if code == INTERRUPTED_EXIT_CODE:
+            raise DemoStepError(f"stopped during {name}; run the demo again to go on", code)
         if code != 0:
-            raise DemoStepError(f"the step {name} ended with exit code {code}")
+            raise DemoStepError(f"the step {name} ended with exit code {code}", code)
         self.keep_time(name, time.monotonic() - start)
 
     def keep_time(self, name: str, seconds: float) -> None:
@@ -253,6 +268,16 @@ class Demo:
         return [
             f"  ...{text[len(prompt) - 60 :]}" for text, prompt in zip(texts, prompts, strict=True)
         ]
+
+
+def _set_steps(num_steps: int | None) -> list[str]:
+    """The override of the steps of a run, where they are given."""
+    return [] if num_steps is None else [f"trainer.init.loop.max_steps={num_steps}"]
+
+
+def _set_options(overrides: list[str]) -> list[str]:
+    """Overrides as options of a run."""
+    return [part for override in overrides for part in ("--set", override)]
 
 
 def newest_checkpoint(model_dir: Path) -> Path:

@@ -1,0 +1,41 @@
+"""How the demo ends when one of its steps does not end well."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from mediswift_cs.cli import main
+
+
+@pytest.mark.parametrize(
+    ("step", "code", "message"),
+    [
+        ("exit 1", 1, "the step documents ended with exit code 1"),
+        ("exit 2", 2, "the step documents ended with exit code 2"),
+        ("exit 130", 130, "stopped during documents; run the demo again to go on"),
+        ("kill -KILL $$", 1, "the step documents ended with exit code -9"),
+        # Ctrl-C reaches both; the step takes longer than subprocess.run would wait for it.
+        (
+            "trap '' INT; kill -INT $PPID; sleep 0.6; touch saved",
+            130,
+            "stopped during documents; run the demo again to go on",
+        ),
+    ],
+)
+def test_exit_code_is_that_of_the_step(
+    step: str,
+    code: int,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\n{step}\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    assert main(["demo", "--output", "demo"]) == code
+    assert capsys.readouterr().err == f"error: {message}\n"
+    assert Path("saved").exists() == ("saved" in step)
