@@ -10,6 +10,7 @@ PACKAGE = Path(mediswift_cs.__file__).parent
 
 LAYER = {
     "errors": 0,
+    "arguments": 0,
     "shipped_params": 0,
     "sizes": 1,
     "flops": 2,

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mediswift_cs import arguments
 from mediswift_cs.errors import ConfigError, exit_code_of
 
 if TYPE_CHECKING:
@@ -78,10 +79,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="default: %(default)s",
     )
     parser.add_argument(
-        "-o", "--model_dir", type=Path, help="where results go; default: the params' model_dir"
+        "-o",
+        "--model_dir",
+        type=arguments.path,
+        help="where results go; default: the params' model_dir",
     )
     parser.add_argument(
-        "--checkpoint_path", type=Path, help="start from this .mdl file, or evaluate it"
+        "--checkpoint_path", type=arguments.path, help="start from this .mdl file, or evaluate it"
     )
     parser.add_argument(
         "--set",
@@ -100,7 +104,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="CSX: check on this machine that the model compiles; needs no cluster",
     )
     parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="with --validate_only: write the result there"
+        "--json",
+        type=arguments.path,
+        metavar="FILE",
+        help="with --validate_only: write the result there",
     )
     parser.add_argument("--compile_dir", help="CSX: where compiled artefacts are cached")
     parser.add_argument(
@@ -207,6 +214,8 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError("got both --compile_only and --validate_only, allowed: one of them")
     loaded = load(args, "none")
     init = loaded.params.trainer.init
+    if args.model_dir is None and not init.model_dir:
+        raise ConfigError(f"trainer.init.model_dir: got '', allowed: a folder ({loaded.source})")
     model_dir = args.model_dir or Path(init.model_dir)
     if init.backend.validate_only:
         return validate(args, loaded, model_dir)

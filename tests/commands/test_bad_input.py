@@ -13,6 +13,8 @@ from mediswift_cs.params.__main__ import main as write_params
     [
         ("convert nofile out", "checkpoint not found: nofile"),
         ("demo --num-records 0", "--num-records: got 0, allowed: 1 or more"),
+        ("demo --max-steps 0", "trainer.init.loop.max_steps: got 0, allowed: a whole number"),
+        ("demo --finetuning-steps -1", "got -1, allowed: a whole number"),
         ("demo --output file/demo", "--output: cannot make file/demo: Not a directory"),
         ("documents nofile --output out.jsonl.zst", "nofile"),
         ("evaluate --task x --data d --checkpoint c", "got 'x', allowed: pubmedqa"),
@@ -36,6 +38,10 @@ from mediswift_cs.params.__main__ import main as write_params
             "run --params mediswift_tiny_75.yaml --validate_only --json file/x.json",
             "cannot write --json file/x.json: Not a directory",
         ),
+        (
+            "run CPU --params mediswift_tiny_75.yaml --set trainer.init.model_dir=''",
+            "trainer.init.model_dir: got '', allowed: a folder",
+        ),
         ("run --params nofile", "got 'nofile', which is no file"),
         ("shards nofile --tokenizer t --max-sequence-length 8 --output out", "nofile"),
         ("tokenizer nofile --output out", "nofile"),
@@ -58,6 +64,24 @@ def test_one_sentence_and_exit_code_2(
     assert error.count("\n") == 1
     left = {path.name for path in tmp_path.iterdir()}
     assert left == {"file", "latin"}, "nothing is left behind"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "evaluate --task pubmedqa --data d --checkpoint c --output",
+        "flops --json",
+        "prepare --config file --output",
+        "run CPU --params mediswift_tiny_75.yaml --validate_only --model_dir",
+    ],
+)
+def test_an_unset_shell_variable_is_not_the_current_folder(
+    arguments: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([*arguments.split(), ""])
+    assert ended.value.code == 2
+    assert "got '', allowed: a path" in capsys.readouterr().err
 
 
 def test_a_checkout_that_cannot_be_written(

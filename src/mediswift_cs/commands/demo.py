@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from mediswift_cs import arguments
+
 HELP = """Pre-train a small sparse model on real PubMed abstracts, on this machine's CPU.
 
 PubMed XML -> documents -> tokenizer -> HDF5 shards -> sparse pre-training -> held-out loss ->
@@ -18,7 +20,10 @@ example:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the demo."""
     parser.add_argument(
-        "--output", type=Path, default=Path("demo"), help="folder of all results (default: demo)"
+        "--output",
+        type=arguments.path,
+        default=Path("demo"),
+        help="folder of all results (default: demo)",
     )
     parser.add_argument(
         "--level",
@@ -41,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="optimizer steps of fine-tuning (default: the params file's)",
     )
     parser.add_argument(
-        "--input", type=Path, help="PubMed XML of your own in place of the fetched sample"
+        "--input", type=arguments.path, help="PubMed XML of your own in place of the fetched sample"
     )
 
 

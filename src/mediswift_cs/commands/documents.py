@@ -1,7 +1,8 @@
 """``mediswift documents``: PubMed XML -> one file of documents."""
 
 import argparse
-from pathlib import Path
+
+from mediswift_cs import arguments
 
 HELP = """Read PubMed XML and write documents (zstd JSON lines).
 
@@ -18,14 +19,20 @@ but the latest. The number of each is printed and kept in data/docs.manifest.jso
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     parser.add_argument(
-        "inputs", nargs="*", type=Path, metavar="INPUT", help="a .xml or .xml.gz file, or a folder"
+        "inputs",
+        nargs="*",
+        type=arguments.path,
+        metavar="INPUT",
+        help="a .xml or .xml.gz file, or a folder",
     )
     parser.add_argument(
         "--sample",
         action="store_true",
         help="read 30,000 real records of 2020 (fetched once with pip, 57 MB)",
     )
-    parser.add_argument("--output", required=True, type=Path, help="a name ending in .jsonl.zst")
+    parser.add_argument(
+        "--output", required=True, type=arguments.path, help="a name ending in .jsonl.zst"
+    )
     parser.add_argument("--limit", type=int, metavar="N", help="stop after N records")
     parser.add_argument(
         "--title-only", action="store_true", help="keep records without abstract, as their title"

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from mediswift_cs import arguments
+
 HELP = """Fetch PubMed's baseline and update files, or PMC's open-access articles.
 
 example:
@@ -18,7 +20,7 @@ with a column Key); it may be an address.
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     parser.add_argument("source", choices=("pubmed", "pmc"))
-    parser.add_argument("--output", required=True, type=Path, help="a folder")
+    parser.add_argument("--output", required=True, type=arguments.path, help="a folder")
     parser.add_argument("--address", help="of the server (default: NLM's, and PMC's bucket)")
     parser.add_argument(
         "--folder",

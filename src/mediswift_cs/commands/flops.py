@@ -1,7 +1,8 @@
 """``mediswift flops``: training and forward FLOPs, dense and sparse."""
 
 import argparse
-from pathlib import Path
+
+from mediswift_cs import arguments
 
 HELP = """Print the FLOPs of training, dense and sparse, by part of the model.
 
@@ -26,7 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tokens", type=int, metavar="N", help="tokens of the run, instead of the params' own"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the counts there as well")
+    parser.add_argument(
+        "--json", type=arguments.path, metavar="FILE", help="write the counts there as well"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

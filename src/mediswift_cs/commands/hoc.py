@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from mediswift_cs import arguments
 from mediswift_cs.commands.pubmedqa import add_prompt_arguments, print_result, prompt_settings
 
 HELP = """Prepare Hallmarks of Cancer: prompt shards to train on, JSON lines to evaluate on.
@@ -21,13 +22,17 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--input", type=Path, help="the corpus, or hoc_docs.jsonl, or its folder")
+    source.add_argument(
+        "--input", type=arguments.path, help="the corpus, or hoc_docs.jsonl, or its folder"
+    )
     source.add_argument(
         "--dataset", help="a data set with columns pmid, sentences and sentence_labels"
     )
     parser.add_argument("--dataset-config", help="where the data set has several")
     parser.add_argument(
-        "--splits", type=Path, help="folder that holds splits/ (default: the input's folder)"
+        "--splits",
+        type=arguments.path,
+        help="folder that holds splits/ (default: the input's folder)",
     )
     parser.add_argument("--split", default="cambridge", help="cambridge or biogpt (default: first)")
     parser.add_argument(

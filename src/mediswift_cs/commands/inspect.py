@@ -2,7 +2,8 @@
 
 import argparse
 import json
-from pathlib import Path
+
+from mediswift_cs import arguments
 
 HELP = """Show what is in a .mdl checkpoint, without reading its weights.
 
@@ -13,7 +14,7 @@ example:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """File and form of the answer."""
-    parser.add_argument("file", type=Path, help=".mdl file")
+    parser.add_argument("file", type=arguments.path, help=".mdl file")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
         "--exact", action="store_true", help="count every mask instead of a sample of large ones"

@@ -1,7 +1,8 @@
 """``mediswift prepare``: PubMed and PMC -> documents, tokenizer, shards and a report."""
 
 import argparse
-from pathlib import Path
+
+from mediswift_cs import arguments
 
 HELP = """Prepare a whole corpus, from fetching to HDF5 shards and a report.
 
@@ -18,14 +19,18 @@ run takes no time. Exit code 1: done, but some input files were quarantined (see
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    parser.add_argument("--config", required=True, type=Path, help="a YAML file of settings")
+    parser.add_argument(
+        "--config", required=True, type=arguments.path, help="a YAML file of settings"
+    )
     parser.add_argument(
         "--stage",
         action="append",
         metavar="NAME",
         help="do this stage only (may be given several times); the ones before must be done",
     )
-    parser.add_argument("--output", type=Path, help="instead of the settings' output folder")
+    parser.add_argument(
+        "--output", type=arguments.path, help="instead of the settings' output folder"
+    )
     parser.add_argument("--workers", type=int, metavar="N", help="instead of engine.workers")
     parser.add_argument("--engine", choices=("process", "dask"), help="instead of engine.name")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="a running Dask cluster's scheduler")

@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mediswift_cs import arguments
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -39,7 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     labelled = phases.add_parser("labelled", help="PQA-L: the expert-labelled questions")
     source = labelled.add_mutually_exclusive_group(required=True)
     source.add_argument(
-        "--input", type=Path, help="ori_pqal.json, or its folder; the split is drawn as officially"
+        "--input",
+        type=arguments.path,
+        help="ori_pqal.json, or its folder; the split is drawn as officially",
     )
     source.add_argument("--dataset", help="a name on the Hugging Face hub, or a local data set")
     labelled.add_argument("--dataset-config", default="pqa_labeled", help="default: %(default)s")
@@ -70,13 +74,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     unlabelled = phases.add_parser("unlabelled", help="PQA-U: questions answered by a model")
     _add_documents(unlabelled)
     unlabelled.add_argument(
-        "--checkpoint", type=Path, required=True, help="the model that answers them"
+        "--checkpoint", type=arguments.path, required=True, help="the model that answers them"
     )
 
 
 def _add_documents(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "documents", nargs="+", type=Path, metavar="DOCS", help="a .jsonl.zst file, or a folder"
+        "documents",
+        nargs="+",
+        type=arguments.path,
+        metavar="DOCS",
+        help="a .jsonl.zst file, or a folder",
     )
     parser.add_argument(
         "--val-fraction", type=float, default=0.05, help="share of val (default: %(default)s)"
@@ -88,7 +96,10 @@ def _add_documents(parser: argparse.ArgumentParser) -> None:
 def add_prompt_arguments(parser: argparse.ArgumentParser, num_virtual_tokens: int = 9) -> None:
     """The options of a prompt data set."""
     parser.add_argument(
-        "--tokenizer", required=True, type=Path, help="a tokenizer.json, or a folder of GPT-2's"
+        "--tokenizer",
+        required=True,
+        type=arguments.path,
+        help="a tokenizer.json, or a folder of GPT-2's",
     )
     parser.add_argument(
         "--max-sequence-length", type=int, default=1024, help="tokens (default: %(default)s)"
@@ -110,7 +121,7 @@ def add_prompt_arguments(parser: argparse.ArgumentParser, num_virtual_tokens: in
     parser.add_argument(
         "--vocab-size", type=int, help="the model's; default: the tokenizer's number of ids"
     )
-    parser.add_argument("--output", required=True, type=Path, help="a new folder")
+    parser.add_argument("--output", required=True, type=arguments.path, help="a new folder")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
 
 

@@ -1,7 +1,8 @@
 """``mediswift shards``: documents -> HDF5 shards for training."""
 
 import argparse
-from pathlib import Path
+
+from mediswift_cs import arguments
 
 HELP = """Tokenize documents and pack them into HDF5 shards for training.
 
@@ -18,7 +19,11 @@ Writes OUTPUT/train/*.h5, OUTPUT/val/*.h5, OUTPUT/tokenizer.json and OUTPUT/mani
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     parser.add_argument(
-        "documents", nargs="*", type=Path, metavar="DOCS", help="a .jsonl.zst file, or a folder"
+        "documents",
+        nargs="*",
+        type=arguments.path,
+        metavar="DOCS",
+        help="a .jsonl.zst file, or a folder",
     )
     dataset = parser.add_argument_group("instead of DOCS, a data set that `datasets` reads")
     dataset.add_argument(
@@ -33,7 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--id-column", help="decides each document's split (default: the text itself)"
     )
     parser.add_argument(
-        "--tokenizer", required=True, type=Path, help="a tokenizer.json, or a folder of GPT-2's"
+        "--tokenizer",
+        required=True,
+        type=arguments.path,
+        help="a tokenizer.json, or a folder of GPT-2's",
     )
     parser.add_argument("--max-sequence-length", required=True, type=int, help="tokens a sample")
     parser.add_argument(
@@ -45,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--samples-per-shard", type=int, default=8192, help="samples a file (default: %(default)s)"
     )
-    parser.add_argument("--output", required=True, type=Path, help="a new folder")
+    parser.add_argument("--output", required=True, type=arguments.path, help="a new folder")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
 
 

@@ -1,7 +1,8 @@
 """``mediswift tokenizer``: documents -> a byte-level BPE, or GPT-2's files -> one file."""
 
 import argparse
-from pathlib import Path
+
+from mediswift_cs import arguments
 
 HELP = """Train a byte-level BPE on documents, or take GPT-2's, as one tokenizer.json.
 
@@ -14,11 +15,15 @@ example:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     parser.add_argument(
-        "documents", nargs="*", type=Path, metavar="DOCS", help="a .jsonl.zst file, or a folder"
+        "documents",
+        nargs="*",
+        type=arguments.path,
+        metavar="DOCS",
+        help="a .jsonl.zst file, or a folder",
     )
     parser.add_argument(
         "--gpt2",
-        type=Path,
+        type=arguments.path,
         metavar="FOLDER",
         help="do not train: a folder with vocab.json + merges.txt, or encoder.json + vocab.bpe",
     )
@@ -30,7 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="merge only pairs that occur so many times (default: %(default)s)",
     )
     parser.add_argument("--limit", type=int, metavar="N", help="train on the first N documents")
-    parser.add_argument("--output", required=True, type=Path, help="for example tokenizer.json")
+    parser.add_argument(
+        "--output", required=True, type=arguments.path, help="for example tokenizer.json"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
 
 
