@@ -1,7 +1,8 @@
 """``mediswift evaluate``: answers of a fine-tuned model, and their score."""
 
 import argparse
-from pathlib import Path
+
+from mediswift_cs import arguments
 
 HELP = """Score a model on PubMedQA, Hallmarks of Cancer or artificial questions.
 
@@ -41,7 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--params", help="the model's params file, where the checkpoint does not hold it"
     )
     parser.add_argument(
-        "--output", type=Path, help="folder of the results (default: beside the checkpoint)"
+        "--output",
+        type=arguments.path,
+        help="folder of the results (default: beside the checkpoint)",
     )
     parser.add_argument(
         "--batch-tokens", type=int, default=4096, help="tokens a batch (default: %(default)s)"
