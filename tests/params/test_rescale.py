@@ -1,6 +1,11 @@
 """max_steps on the command line takes the schedules along."""
 
+import math
+from pathlib import Path
+from typing import Any
+
 import pytest
+import yaml
 
 from mediswift_cs.errors import ConfigError
 from mediswift_cs.params.load import LoadedParams, load_params
@@ -38,6 +43,77 @@ def test_schedules_keep_their_shape(name: str, max_steps: int, expected: list[in
     old = before.params.trainer.init.loop.max_steps
     assert f"from {old} to {max_steps} steps" in note
     assert f"CosineDecayLR {lengths(before)[1]} -> {expected[1]}" in note
+
+
+@pytest.mark.parametrize(
+    ("name", "max_steps", "warmup_steps"),
+    [
+        ("mediswift_tiny_artificial", 2, 1),
+        ("mediswift_tiny_artificial", 6, 1),
+        ("mediswift_tiny_pubmedqa", 6, 1),
+        ("mediswift_tiny_hoc", 6, 1),
+        ("mediswift_tiny_artificial", 50, 5),
+        ("mediswift_tiny_artificial", 20_000, 2000),
+    ],
+)
+def test_a_part_without_an_end_keeps_its_shape(
+    name: str, max_steps: int, warmup_steps: int
+) -> None:
+    name = f"finetuning/{name}"
+    before = load(name=name)
+    old_warmup = lengths(before)[0]
+    loaded = load(f"trainer.init.loop.max_steps={max_steps}", name=name)
+    assert lengths(loaded) == [warmup_steps, None]
+    sequence = loaded.params.trainer.init.schedulers[0].SequentialLR
+    assert sequence is not None
+    decay = sequence.schedulers[1].InverseSquareRootDecayLR
+    assert decay is not None
+    assert decay.warmup_steps == warmup_steps
+    # The rate where the warm-up ends is still the peak.
+    assert decay.scale == pytest.approx(math.sqrt(warmup_steps))
+    (note,) = loaded.notes
+    assert f"LinearLR {old_warmup} -> {warmup_steps}" in note
+    assert f"InverseSquareRootDecayLR warmup_steps {old_warmup} -> {warmup_steps}" in note
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        (
+            {"InverseSquareRootDecayLR": {"warmup_steps": 60, "scale": 4.0}},
+            {"InverseSquareRootDecayLR": {"warmup_steps": 15, "scale": 2.0}},
+        ),
+        # Rounded it would be the whole run.
+        (
+            {"InverseSquareRootDecayLR": {"warmup_steps": 599, "scale": 0.0}},
+            {"InverseSquareRootDecayLR": {"warmup_steps": 149, "scale": 0.0}},
+        ),
+        (
+            {"inversesquarerootdecaylr": {"scale": 4.0, "warmup_steps": 2}},
+            {"inversesquarerootdecaylr": {"scale": 4.0 * math.sqrt(0.5), "warmup_steps": 1}},
+        ),
+        ({"ConstantLR": {"learning_rate": 0.1}}, {"ConstantLR": {"learning_rate": 0.1}}),
+    ],
+)
+def test_a_schedule_without_an_end(
+    tiny: dict[str, Any], tmp_path: Path, schedule: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    tiny["trainer"]["init"]["schedulers"] = [schedule]
+    path = tmp_path / "a.yaml"
+    path.write_text(yaml.safe_dump(tiny))
+    loaded = load_params(path, ["trainer.init.loop.max_steps=150"], check_data="none")
+    (found,) = loaded.raw["trainer"]["init"]["schedulers"]
+    assert found == expected
+    assert len(loaded.notes) == (schedule != expected)
+
+
+def test_arguments_that_are_left_out_are_rescaled(tiny: dict[str, Any], tmp_path: Path) -> None:
+    tiny["trainer"]["init"]["schedulers"] = [{"InverseSquareRootDecayLR": None}]
+    path = tmp_path / "a.yaml"
+    path.write_text(yaml.safe_dump(tiny))
+    loaded = load_params(path, ["trainer.init.loop.max_steps=2400"], check_data="none")
+    (found,) = loaded.raw["trainer"]["init"]["schedulers"]
+    assert found == {"InverseSquareRootDecayLR": {"warmup_steps": 4, "scale": 2.0}}
 
 
 def test_the_same_number_changes_nothing() -> None:

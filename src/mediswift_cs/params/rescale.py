@@ -1,5 +1,6 @@
 """A shorter or longer run from the command line takes its schedules along."""
 
+import math
 from typing import Any
 
 from mediswift_cs.params.schema import Params, SchedulerParams
@@ -20,22 +21,40 @@ def rescale_schedules(document: Any, before: Params) -> list[str]:
         return []
     notes = []
     for index, scheduler in enumerate(before.trainer.init.schedulers):
-        parts = _parts(scheduler)
-        if scheduler.total_iters != old or new < len(parts):
-            continue
-        lengths = shares([part.total_iters or 0 for part in parts], new)
         entry = document["trainer"]["init"]["schedulers"][index]
-        for raw, length in zip(_raw_parts(entry, scheduler), lengths, strict=True):
-            raw["total_iters"] = length
-        changes = ", ".join(
-            f"{part.name} {part.total_iters} -> {length}"
-            for part, length in zip(parts, lengths, strict=True)
-        )
-        notes.append(
-            f"trainer.init.schedulers.{index} was rescaled from {old} to {new} steps, "
-            f"because max_steps was set on the command line ({changes})"
-        )
+        if changes := _rescale(scheduler, entry, old, new):
+            notes.append(
+                f"trainer.init.schedulers.{index} was rescaled from {old} to {new} steps, "
+                f"because max_steps was set on the command line ({', '.join(changes)})"
+            )
     return notes
+
+
+def _rescale(scheduler: SchedulerParams, entry: dict[str, Any], old: int, new: int) -> list[str]:
+    """Change the parts of one schedule; returns what became of each."""
+    parts = _parts(scheduler)
+    lengths = [part.total_iters or 0 for part in parts]
+    if scheduler.total_iters is None and parts[-1].total_iters is None:
+        # A last part without an end goes on until the run ends.
+        lengths[-1] = old - sum(lengths)
+    if min(lengths) < 1 or sum(lengths) != old or new < len(parts):
+        return []
+    changes = []
+    raw_parts = _raw_parts(entry, scheduler)
+    for part, raw, length in zip(parts, raw_parts, shares(lengths, new), strict=True):
+        if part.total_iters is not None:
+            raw["total_iters"] = length
+            changes.append(f"{part.name} {part.total_iters} -> {length}")
+        if part.InverseSquareRootDecayLR is not None:
+            decay = part.InverseSquareRootDecayLR
+            warmup_steps = max(1, min(new - 1, round(decay.warmup_steps * new / old)))
+            if warmup_steps == decay.warmup_steps:
+                continue
+            raw["warmup_steps"] = warmup_steps
+            # The peak is initial_learning_rate * scale / sqrt(warmup_steps): it stays.
+            raw["scale"] = decay.scale * math.sqrt(warmup_steps / decay.warmup_steps)
+            changes.append(f"{part.name} warmup_steps {decay.warmup_steps} -> {warmup_steps}")
+    return changes
 
 
 def shares(lengths: list[int], total: int) -> list[int]:
@@ -55,8 +74,17 @@ def _parts(scheduler: SchedulerParams) -> list[SchedulerParams]:
 
 def _raw_parts(entry: dict[str, Any], scheduler: SchedulerParams) -> list[dict[str, Any]]:
     """The mappings that hold total_iters; names may be written in any case."""
-    (arguments,) = entry.values()
     if scheduler.SequentialLR is None:
-        return [arguments]
+        return [_arguments(entry)]
+    arguments = _arguments(entry)
     arguments.pop("milestones", None)  # they follow from total_iters
-    return [next(iter(part.values())) for part in arguments["schedulers"]]
+    return [_arguments(part) for part in arguments["schedulers"]]
+
+
+def _arguments(entry: dict[str, Any]) -> dict[str, Any]:
+    """The mapping below the name of a class; where it was left out, an empty one is put there."""
+    ((name, arguments),) = entry.items()
+    if arguments is None:
+        entry[name] = arguments = {}
+    assert isinstance(arguments, dict)
+    return arguments
