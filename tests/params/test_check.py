@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from mediswift_cs.errors import ConfigError
 from mediswift_cs.params.check import check
+from mediswift_cs.params.load import load_params
 from mediswift_cs.params.problem import Problem
 
 Raw = dict[str, Any]
@@ -285,3 +287,12 @@ def test_check_leaves_the_document_alone(tiny: Raw) -> None:
     before = copy.deepcopy(broken)
     check(broken)
     assert broken == before
+
+
+@pytest.mark.parametrize("seed", ["-1", "true", str(2**63), "1.0"])
+def test_a_seed_that_torch_or_modelzoo_refuses(seed: str) -> None:
+    with pytest.raises(
+        ConfigError, match=r"init\.seed: got .*, allowed: a whole number, at least 0"
+    ):
+        load_params("mediswift_tiny_75", [f"trainer.init.seed={seed}"], check_data="none")
+    load_params("mediswift_tiny_75", [f"trainer.init.seed={2**63 - 1}"], check_data="none")

@@ -7,6 +7,7 @@ ModelZoo's own default. What holds between keys is in :mod:`mediswift_cs.params.
 
 from typing import Annotated, Any, Literal
 
+from annotated_types import Lt
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from mediswift_cs.params.callbacks import CallbackParams, LoggerParams
@@ -185,7 +186,8 @@ class InitParams(Section):
     logging: LoggingParams = LoggingParams(log_steps=1)
     callbacks: list[CallbackParams] = Field(default_factory=list)
     loggers: list[LoggerParams] = Field(default_factory=list)
-    seed: int | None = None
+    seed: Annotated[Count, Lt(2**63)] | None = None
+    """What torch.manual_seed takes on every host."""
     autorestart: AutoRestartParams = AutoRestartParams()
 
     @model_validator(mode="before")
