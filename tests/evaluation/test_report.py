@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 
 from mediswift_cs.errors import ConfigError
-from mediswift_cs.evaluation.outputs import write_report
+from mediswift_cs.evaluation.outputs import prepare_folder, write_report
 from mediswift_cs.evaluation.predict import Prediction
 from mediswift_cs.evaluation.report import Report, make_report
 from mediswift_cs.tasks import hoc, pubmedqa
+
+EARLIER = {"task": "pubmedqa", "split": "val", "method": "constrained"}
+OPTIONS = {**EARLIER, "params": None}
 
 
 def answers(gold: str, said: str | None, number: int, start: int = 0) -> list[Prediction]:
@@ -118,7 +121,8 @@ def test_unreadable_hoc_answers_are_wrong(shared_data: Path, convention: str) ->
 def test_files(tmp_path: Path) -> None:
     predictions = [*answers("yes", "yes", 3), *answers("no", "yes", 2, 10)]
     report = make_report(predictions, task="pubmedqa", split="val", method="constrained")
-    paths = write_report(report, predictions, tmp_path / "out")
+    prepare_folder(tmp_path / "out", OPTIONS, overwrite=False)
+    paths = write_report(report, predictions, tmp_path / "out", OPTIONS)
     assert {path.name for path in paths} == {
         "predictions.jsonl",
         "scores.json",
@@ -135,6 +139,7 @@ def test_files(tmp_path: Path) -> None:
     scores = json.loads((tmp_path / "out" / "scores.json").read_text())
     assert scores["scores"]["accuracy"] == 0.6
     assert scores["baseline"] == {"score": 0.6, "answer": "yes"}
+    assert scores["options"] == OPTIONS
     assert (tmp_path / "out" / "confusion_matrix.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -150,7 +155,7 @@ def test_leaderboard_file_is_for_the_official_test_set_only(
     report = make_report(predictions, task="pubmedqa", split="test", method="constrained")
     assert round(report.score, 4) == 0.552
     assert round(report.scores["macro_f1"], 4) == 0.2371
-    names = {path.name for path in write_report(report, predictions, tmp_path)}
+    names = {path.name for path in write_report(report, predictions, tmp_path, OPTIONS)}
     assert "pubmedqa_leaderboard.json" in names
     truth = json.loads((shared_data / "pubmedqa" / "test_ground_truth.json").read_text())
     written = json.loads((tmp_path / "pubmedqa_leaderboard.json").read_text())
@@ -159,6 +164,32 @@ def test_leaderboard_file_is_for_the_official_test_set_only(
     predictions[0] = replace(predictions[0], labels=None)
     report = make_report(predictions, task="pubmedqa", split="test", method="generate")
     assert "pubmedqa_leaderboard.json" not in {
-        path.name for path in write_report(report, predictions, tmp_path)
+        path.name for path in write_report(report, predictions, tmp_path, OPTIONS)
     }
     assert not (tmp_path / "pubmedqa_leaderboard.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "changes", "message"),
+    [
+        ({**OPTIONS, "options": OPTIONS}, {}, None),
+        ({**OPTIONS, "options": OPTIONS}, {"params": "a.yaml"}, r"other options \(params None\)"),
+        ({**OPTIONS, "options": OPTIONS}, {"method": "generate"}, r"\(method constrained\)"),
+        # Written before the options were kept.
+        (EARLIER, {"params": "a.yaml"}, None),
+        (EARLIER, {"split": "test"}, r"\(split val\), allowed: another folder, or --overwrite"),
+        (["something"], {}, "is no report of an evaluation"),
+    ],
+)
+def test_a_folder_of_another_evaluation_is_refused(
+    tmp_path: Path, content: object, changes: dict[str, str], message: str | None
+) -> None:
+    (tmp_path / "scores.json").write_text(json.dumps(content))
+    wanted = {**OPTIONS, **changes}
+    prepare_folder(tmp_path, wanted, overwrite=True)
+    if message is None:
+        prepare_folder(tmp_path, wanted, overwrite=False)
+    else:
+        with pytest.raises(ConfigError, match=message):
+            prepare_folder(tmp_path, wanted, overwrite=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["scores.json"]

@@ -47,6 +47,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder of the results (default: beside the checkpoint)",
     )
     parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace the results of an evaluation with other options too",
+    )
+    parser.add_argument(
         "--batch-tokens", type=int, default=4096, help="tokens a batch (default: %(default)s)"
     )
     parser.add_argument("--threads", type=int, help="CPU threads (default: all)")
@@ -67,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
             num_folds=args.folds,
             params=args.params,
             output=args.output,
+            overwrite=args.overwrite,
             max_batch_tokens=args.batch_tokens,
             num_threads=args.threads,
         )

@@ -1,16 +1,18 @@
 """One evaluation, or one for each fold with mean and spread."""
 
 import json
+import os
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from mediswift_cs.checkpoints.mdl import check_file
 from mediswift_cs.corpora.outputs import atomic_file
 from mediswift_cs.errors import ConfigError, DataError
 from mediswift_cs.evaluation.loading import load_model
-from mediswift_cs.evaluation.outputs import write_report
+from mediswift_cs.evaluation.outputs import prepare_folder, write_report
 from mediswift_cs.evaluation.predict import METHODS, TASKS, make_predictor
 from mediswift_cs.evaluation.report import Report, make_report
 from mediswift_cs.params.load import load_params
@@ -34,6 +36,7 @@ class EvaluationOptions:
     num_folds: int | None = None
     params: str | None = None
     output: Path | None = None
+    overwrite: bool = False
     max_batch_tokens: int = 4096
     num_threads: int | None = None
 
@@ -78,8 +81,12 @@ def check_options(options: EvaluationOptions) -> None:
             raise ConfigError(f"--convention: got {options.convention!r}, allowed: {allowed}")
     if options.max_batch_tokens < 1:
         raise ConfigError(f"--batch-tokens: got {options.max_batch_tokens}, allowed: at least 1")
-    if options.num_threads is not None and options.num_threads < 1:
-        raise ConfigError(f"--threads: got {options.num_threads}, allowed: at least 1")
+    num_cpus = os.cpu_count() or 1
+    # OpenMP starts as many threads as it is told to, and hangs or dies of too many.
+    if options.num_threads is not None and not 1 <= options.num_threads <= num_cpus:
+        raise ConfigError(
+            f"--threads: got {options.num_threads}, allowed: 1 to {num_cpus}, the number of CPUs"
+        )
     if options.num_folds is not None:
         if options.num_folds < 2:
             raise ConfigError(f"--folds: got {options.num_folds}, allowed: at least 2")
@@ -106,13 +113,28 @@ def evaluate_once(
     config = None
     if options.params is not None:
         config = load_params(options.params, check_data="none").params.trainer.init.model
-    loaded = load_model(Path(checkpoint), config)
-    predictor = make_predictor(loaded, data, options.max_batch_tokens)
     # check_options has seen the method; only a static reader does not know.
     method = METHODS[METHODS.index(options.method)]
+    convention = options.convention or hoc.DEFAULT_CONVENTION
+    folder = options.output or default_output(Path(checkpoint), split, method, options)
+    if fold is not None:
+        folder = folder / f"fold{fold}"
+    recorded = {
+        "task": data.task,
+        "split": split,
+        "method": method,
+        "convention": convention if data.task == "hoc" else None,
+        "checkpoint": str(Path(checkpoint).resolve()),
+        "data": str(data.folder.resolve()),
+        "params": options.params,
+    }
+    # Before a folder is made beside a checkpoint that is not there.
+    check_file(Path(checkpoint))
+    prepare_folder(folder, recorded, overwrite=options.overwrite)
+    loaded = load_model(Path(checkpoint), config)
+    predictor = make_predictor(loaded, data, options.max_batch_tokens)
     predictions = predictor.predict(examples, method)
     level: hoc.Level = data.options.get("level", "document")
-    convention = options.convention or hoc.DEFAULT_CONVENTION
     report = make_report(
         predictions,
         task=data.task,
@@ -121,10 +143,7 @@ def evaluate_once(
         convention=convention,
         level=level,
     )
-    folder = options.output or default_output(loaded.path, split, method, options)
-    if fold is not None:
-        folder = folder / f"fold{fold}"
-    write_report(report, predictions, folder)
+    write_report(report, predictions, folder, recorded)
     return report, folder
 
 

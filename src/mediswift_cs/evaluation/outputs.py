@@ -1,10 +1,12 @@
 """The files of an evaluation: predictions, scores, a picture, the leaderboard's answers."""
 
 import json
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mediswift_cs.corpora.outputs import atomic_file
+from mediswift_cs.errors import ConfigError
 from mediswift_cs.evaluation.predict import Prediction
 from mediswift_cs.evaluation.report import Report
 from mediswift_cs.tasks import pubmedqa
@@ -15,17 +17,62 @@ PICTURE_FILE = "confusion_matrix.png"
 LEADERBOARD_FILE = "pubmedqa_leaderboard.json"
 
 
-def write_report(report: Report, predictions: Sequence[Prediction], folder: Path) -> list[Path]:
-    """Write the files of one evaluation; returns their paths.
+def prepare_folder(folder: Path, options: Mapping[str, str | None], *, overwrite: bool) -> None:
+    """Make the folder of an evaluation and see that its files may be written there.
+
+    Args:
+        options: what decides the answers, as :func:`write_report` keeps it.
+        overwrite: replace the files of an evaluation with other options too.
+
+    Raises:
+        ConfigError: the folder cannot be written, or holds another evaluation.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f"--output: got {folder}, allowed: a folder that can be written ({error.strerror})"
+        ) from error
+    scores = folder / SCORES_FILE
+    if overwrite or not scores.exists():
+        return
+    try:
+        content = json.loads(scores.read_text(encoding="utf-8"))
+        # Reports of earlier versions name the task, the split and the method only.
+        kept = {**content, **content.get("options", {})}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise ConfigError(
+            f"--output: {scores} is no report of an evaluation, allowed: another folder, or "
+            f"--overwrite"
+        ) from error
+    changed = [
+        f"{key} {kept[key]}" for key in options if kept.get(key, options[key]) != options[key]
+    ]
+    if changed:
+        raise ConfigError(
+            f"--output: {folder} holds an evaluation with other options ({', '.join(changed)}), "
+            f"allowed: another folder, or --overwrite"
+        )
+
+
+def write_report(
+    report: Report,
+    predictions: Sequence[Prediction],
+    folder: Path,
+    options: Mapping[str, str | None],
+) -> list[Path]:
+    """Write the files of one evaluation into a prepared folder; returns their paths.
 
     The leaderboard's file is written for the official test set of PubMedQA, where every answer
     could be read.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     lines = "".join(json.dumps(p.record(), ensure_ascii=False) + "\n" for p in predictions)
+    scores = {**report.as_dict(), "options": dict(options)}
     paths = [
         _write_text(lines, folder / PREDICTIONS_FILE),
-        _write_text(json.dumps(report.as_dict(), indent=2) + "\n", folder / SCORES_FILE),
+        _write_text(json.dumps(scores, indent=2) + "\n", folder / SCORES_FILE),
         draw_counts(report, folder / PICTURE_FILE),
     ]
     by_pmid = {p.example.document: p.labels[0] if p.labels else None for p in predictions}

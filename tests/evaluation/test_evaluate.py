@@ -1,0 +1,97 @@
+"""mediswift evaluate: options, and a folder that must be free before the work begins."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from mediswift_cs import cli
+from mediswift_cs.evaluation import evaluate as module
+from mediswift_cs.evaluation.loading import LoadedModel
+from mediswift_cs.model.finetuning import MediSwiftFineTuningModel
+from mediswift_cs.tasks import pubmedqa
+from mediswift_cs.tasks.prompt_data import PromptSettings, write_prompt_data
+from mediswift_cs.training.checkpoint import save_checkpoint
+
+
+@pytest.fixture
+def data(tmp_path: Path, toy_tokenizer: Path) -> Path:
+    """Prepared questions."""
+    questions = [
+        pubmedqa.question_example(
+            str(number), question="Does a cell divide?", contexts=["Some do."], label="yes"
+        )
+        for number in range(1, 4)
+    ]
+    write_prompt_data(
+        {"train": questions[:1], "val": questions[1:]},
+        toy_tokenizer,
+        tmp_path / "data",
+        PromptSettings(max_sequence_length=90, num_virtual_tokens=3),
+        task="pubmedqa",
+        task_options={},
+        counts={},
+        sources=(),
+    )
+    return tmp_path / "data"
+
+
+@pytest.fixture(autouse=True)
+def checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two files that are complete, and no model."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.mdl", "b.mdl"):
+        save_checkpoint({"model": {}}, tmp_path / name)
+
+
+def evaluate(data: Path, *options: str, checkpoint: str = "a.mdl") -> int:
+    command = ["evaluate", "--task", "pubmedqa", "--data", str(data), "--checkpoint", checkpoint]
+    return cli.main([*command, *options])
+
+
+@pytest.mark.parametrize("name", ["file", "file/x"])
+def test_an_impossible_output_is_refused_before_the_model_is_loaded(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    (tmp_path / "file").touch()
+    assert evaluate(data, "--output", str(tmp_path / name)) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: --output: got {tmp_path / name}, allowed: a folder that can")
+
+
+def test_an_absent_checkpoint_leaves_no_folder(data: Path, tmp_path: Path) -> None:
+    assert evaluate(data, checkpoint="nosuch/a.mdl") == 2
+    assert not (tmp_path / "nosuch").exists()
+
+
+def test_results_are_replaced_by_the_same_evaluation_only(
+    data: Path,
+    tmp_path: Path,
+    toy_model: MediSwiftFineTuningModel,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def load(path: Path, config: object) -> LoadedModel:
+        return LoadedModel(model=toy_model, path=path, step=1, tokenizer_sha256=None)
+
+    monkeypatch.setattr(module, "load_model", load)
+    output = ["--output", str(tmp_path / "out")]
+    assert evaluate(data, *output) == 0
+    assert evaluate(data, *output) == 0
+    before = (tmp_path / "out" / "scores.json").read_text()
+    assert evaluate(data, *output, "--method", "generate") == 2
+    assert evaluate(data, *output, checkpoint="b.mdl") == 2
+    assert "a.mdl), allowed: another folder, or --overwrite" in capsys.readouterr().err
+    assert (tmp_path / "out" / "scores.json").read_text() == before
+    assert evaluate(data, *output, "--overwrite", checkpoint="b.mdl") == 0
+    kept = json.loads((tmp_path / "out" / "scores.json").read_text())["options"]
+    assert Path(kept["checkpoint"]).name == "b.mdl"
+
+
+@pytest.mark.parametrize("number", ["0", "99999999999999"])
+def test_threads_are_at_most_the_cpus(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], number: str
+) -> None:
+    assert evaluate(tmp_path, "--threads", number) == 2
+    assert f"--threads: got {number}, allowed: 1 to {os.cpu_count()}" in capsys.readouterr().err
