@@ -10,6 +10,7 @@ from pathlib import Path
 import cerebras.pytorch as cstorch
 import pytest
 import torch
+import yaml
 
 from mediswift_cs import cli
 from mediswift_cs.checkpoints.command_line import parse_size
@@ -148,3 +149,57 @@ def test_inspect_takes_less_than_a_second(tmp_path: Path) -> None:
     assert f"{3 * len(moments):,} tensors" in out
     seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     assert seconds < 1.0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("sparse.mdl out --no-tokenizer --verify-text text", "with --no-tokenizer, allowed: one"),
+        ("sparse.mdl out --no-verify --verify-text text", "with --no-verify, allowed: one of"),
+        ("sparse.mdl out --verify-text nosuch", "--verify-text: got nosuch, which is no file"),
+        ("sparse.mdl other.mdl", "TARGET: got other.mdl, allowed: a name without .mdl"),
+        ("hf out", "TARGET: got out, allowed: a name that ends in .mdl"),
+        (
+            "sparse.mdl out --license a\n---\nb:[",
+            "--license: got 'a\\n---\\nb:[', allowed: one line",
+        ),
+        ("sparse.mdl out --params mediswift_med_7.yaml", "did you mean mediswift_med_75.yaml?"),
+    ],
+)
+@pytest.mark.parametrize("dry", [False, True])
+def test_options_that_cannot_be_are_refused(
+    sparse: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: str,
+    message: str,
+    dry: bool,
+) -> None:
+    monkeypatch.chdir(sparse.parent)
+    Path("text").write_text("text")
+    Path("hf").mkdir()
+    Path("hf/config.json").write_text("{}")
+    assert cli.main(["convert", *arguments.split(" "), *["--dry-run"] * dry]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert {path.name for path in Path().iterdir()} == {"hf", "sparse.mdl", "text"}
+
+
+def test_a_shipped_params_file_is_found_by_its_name(
+    sparse: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The checkpoint is smaller than that file says: it was read.
+    argv = ["convert", str(sparse), str(tmp_path / "export"), "--params", "mediswift_med_75.yaml"]
+    assert cli.main([*argv, "--no-tokenizer"]) == 2
+    error = capsys.readouterr().err
+    assert "No such file" not in error
+    assert "params" in error
+
+
+@pytest.mark.parametrize("licence", ["apache-2.0", "no", "a: b [", "\N{COPYRIGHT SIGN} 'us\""])
+def test_licence_stays_text_in_the_model_card(sparse: Path, tmp_path: Path, licence: str) -> None:
+    argv = ["convert", str(sparse), str(tmp_path / "export"), "--no-tokenizer", "--no-verify"]
+    assert cli.main([*argv, "--num-workers", "0", "--license", licence]) == 0
+    card = (tmp_path / "export" / "README.md").read_text(encoding="utf-8")
+    assert yaml.safe_load(card.split("---\n")[1])["license"] == licence

@@ -71,3 +71,10 @@ def test_text(tmp_path: Path, tokenizer_file: Path) -> None:
     without = sample_ids(tmp_path, 320, None)
     assert max(without) < 320
     assert len(set(without)) > 50
+
+
+def test_a_text_without_a_tokenizer_is_not_ignored(tmp_path: Path) -> None:
+    with pytest.raises(
+        CheckpointError, match=r"--verify-text: got text, allowed: nothing, as .* has"
+    ):
+        sample_ids(tmp_path, 300, Path("text"))

@@ -30,7 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", type=Path, help=".mdl file, or Hugging Face GPT-2 folder")
     parser.add_argument("target", type=Path, help="folder, or .mdl file, to be made")
     parser.add_argument(
-        "--params", type=Path, help="params file, where the checkpoint does not keep its own"
+        "--params",
+        help="params file, or the bare name of a shipped one, where the checkpoint does not keep "
+        "its own",
     )
     parser.add_argument(
         "--tokenizer", type=Path, help="tokenizer.json or its folder; found beside the data if left"
@@ -74,9 +76,10 @@ def run(args: argparse.Namespace) -> int:
     """Convert; returns 0, 1 when the result is not the same model, or 130 after Ctrl-C."""
     from mediswift_cs.checkpoints import convert as conversion
     from mediswift_cs.checkpoints import dry_run
+    from mediswift_cs.params.load import find_params_file
 
     options = conversion.ConvertOptions(
-        params=args.params,
+        params=None if args.params is None else find_params_file(args.params),
         tokenizer=args.tokenizer,
         has_tokenizer=not args.no_tokenizer,
         dtype=args.dtype,

@@ -31,7 +31,7 @@ from mediswift_cs.checkpoints.source import read_checkpoint
 from mediswift_cs.checkpoints.sparsity_report import SparsityReport, sparsity_report
 from mediswift_cs.checkpoints.tokenizer_files import ModelTokenizer, find_tokenizer, write_tokenizer
 from mediswift_cs.checkpoints.workers import default_num_workers, run_jobs
-from mediswift_cs.errors import CheckpointError, DataError
+from mediswift_cs.errors import CheckpointError, ConfigError, DataError
 from mediswift_cs.tokens.tokenizer import fingerprint
 
 DEFAULT_SHARD_BYTES = 5 * 10**9
@@ -96,13 +96,49 @@ def is_export(source: Path) -> bool:
     raise CheckpointError(f"checkpoint not found: {source}")
 
 
+def check_options(source: Path, target: Path, options: ConvertOptions) -> None:
+    """Refuse before the work what cannot be, or would be ignored.
+
+    Raises:
+        ConfigError: the target is not named as what it becomes, or an option is of no use.
+        CheckpointError: there is no source.
+    """
+    exports = is_export(source)
+    if exports and target.suffix == ".mdl":
+        raise ConfigError(
+            f"TARGET: got {target}, allowed: a name without .mdl, as the file {source} becomes a "
+            f"Hugging Face folder"
+        )
+    if not exports and target.suffix != ".mdl":
+        raise ConfigError(
+            f"TARGET: got {target}, allowed: a name that ends in .mdl, as the Hugging Face folder "
+            f"{source} becomes a .mdl file"
+        )
+    text = options.verify_text
+    if text is not None and options.verify is False:
+        raise ConfigError(f"--verify-text: got {text} with --no-verify, allowed: one of them")
+    if text is not None and exports and not options.has_tokenizer:
+        raise ConfigError(
+            f"--verify-text: got {text} with --no-tokenizer, allowed: one of them, as a text is "
+            f"nothing to compare on without a tokenizer"
+        )
+    if text is not None and not text.exists():
+        raise ConfigError(f"--verify-text: got {text}, which is no file, allowed: a text file")
+    if options.licence is not None and not options.licence.isprintable():
+        raise ConfigError(
+            f"--license: got {options.licence!r}, allowed: one line of printable characters"
+        )
+
+
 def convert(source: Path, target: Path, options: ConvertOptions) -> Conversion:
     """Convert in the direction that ``source`` calls for.
 
     Raises:
+        ConfigError: options that contradict each other or the source.
         CheckpointError: the source is damaged or does not fit GPT-2, the target exists or cannot
             be written. Nothing is left under the target's name then.
     """
+    check_options(source, target, options)
     direction = to_huggingface if is_export(source) else to_mdl
     try:
         return direction(source, target.absolute(), options)

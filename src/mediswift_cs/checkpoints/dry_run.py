@@ -23,8 +23,9 @@ _VERIFY_BYTES = 700 * 2**20
 def describe(source: Path, target: Path, options: convert.ConvertOptions) -> str:
     """The plan as text; reads no weight and writes nothing.
 
-    Raises CheckpointError for whatever the conversion itself would refuse before its work.
+    Raises CheckpointError or ConfigError for what the conversion would refuse before its work.
     """
+    convert.check_options(source, target, options)
     check_free(target)
     lines = [f"{source} -> {target}"]
     if convert.is_export(source):

@@ -1,6 +1,9 @@
 """README.md of an exported model: only what the checkpoint says, and what nobody checked."""
 
+import sys
 from typing import Any
+
+import yaml
 
 from mediswift_cs import __version__
 from mediswift_cs.checkpoints.export import ADAPTER_FOLDER, ExportPlan
@@ -10,7 +13,7 @@ from mediswift_cs.checkpoints.tokenizer_files import training_manifest, virtual_
 _HEADER = """---
 library_name: transformers
 pipeline_tag: text-generation
-license: {license}
+{license}
 language: en
 tags: [biomedical, gpt2, mediswift]
 ---
@@ -95,7 +98,10 @@ def model_card(plan: ExportPlan, sparsity: SparsityReport, licence: str | None) 
     """The text of README.md."""
     checkpoint = plan.checkpoint
     return _HEADER.format(
-        license=licence or "other",
+        # As YAML, which reads `no` and `a: b` as something else than text.
+        license=yaml.safe_dump(
+            {"license": licence or "other"}, allow_unicode=True, width=sys.maxsize
+        ).strip(),
         title=f"{checkpoint.model_params.get('name', 'GPT-2')} "
         f"({checkpoint.architecture.num_parameters:,} parameters)",
         source=checkpoint.path.name,

@@ -284,7 +284,12 @@ def sample_ids(folder: Path, vocab_size: int, text_file: Path | None) -> list[in
     """Ids of a text, or without a tokenizer ids from all over the vocabulary."""
     try:
         tokenizer = load_tokenizer(folder)
-    except DataError:
+    except DataError as error:
+        if text_file is not None:
+            raise CheckpointError(
+                f"--verify-text: got {text_file}, allowed: nothing, as {folder} has no usable "
+                f"tokenizer ({error})"
+            ) from error
         generator = np.random.default_rng(0)
         return [int(token) for token in generator.integers(0, vocab_size, _NUM_TOKENS)]
     try:
