@@ -1,14 +1,18 @@
 """``run.py --engine``: which loop runs, and what ModelZoo gets."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 from mediswift_cs.errors import CheckpointError, ConfigError
 from mediswift_cs.modelzoo import engine, registration
+from mediswift_cs.params.load import load_params
+from mediswift_cs.training.checkpoint import checkpoint_path, save_checkpoint
 
 from .conftest import REPOSITORY, run_python
 
@@ -82,6 +86,94 @@ def test_resolved_params(toy_raw: dict[str, Any], tmp_path: Path) -> None:
     assert yaml.safe_dump(toy_raw) == before
 
 
+class StartedError(Exception):
+    """In place of ModelZoo's process."""
+
+
+@pytest.fixture
+def hand_over(
+    toy_raw: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., int]:
+    """Hand the toy params over; StartedError where ModelZoo would start."""
+    path = tmp_path / "toy.yaml"
+    path.write_text(yaml.safe_dump(toy_raw))
+
+    def started(*_: object) -> None:
+        raise StartedError
+
+    monkeypatch.setattr(os, "execv", started)
+
+    def run(*overrides: str, mode: engine.Mode = "train", given: Path | None = None) -> int:
+        return engine.hand_over(
+            load_params(path, overrides, check_data="none"),
+            device="CPU",
+            mode=mode,
+            model_dir=tmp_path / "out",
+            checkpoint_path=given,
+        )
+
+    return run
+
+
+INIT = "trainer.init"
+ONLY_MODEL = f"{INIT}.callbacks=[{{LoadCheckpointStates: {{load_checkpoint_states: model}}}}]"
+
+
+@pytest.mark.parametrize(
+    ("step", "overrides", "mode", "is_done"),
+    [
+        (12, [], "train", True),
+        (13, [], "train_and_eval", True),
+        (6, [], "train", False),
+        (12, [], "eval", False),
+        (12, [f"{INIT}.loop.num_steps=3"], "train", False),
+        (12, [ONLY_MODEL], "train", False),
+        (12, [f"{INIT}.checkpoint.autoload_last_checkpoint=false"], "train", False),
+        (12, [f"{INIT}.backend.compile_only=true"], "train", False),
+    ],
+)
+def test_a_finished_run_has_nothing_left_to_train(
+    hand_over: Callable[..., int],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    step: int,
+    overrides: list[str],
+    mode: engine.Mode,
+    is_done: bool,
+) -> None:
+    (tmp_path / "out").mkdir()
+    state = {"model": {"weight": torch.zeros(2)}, "global_step": step}
+    save_checkpoint(state, checkpoint_path(tmp_path / "out", step))
+    if is_done:
+        assert hand_over(*overrides, mode=mode) == 0
+        assert f"nothing left to train: step {step} of 12 is done" in capsys.readouterr().err
+    else:
+        with pytest.raises(StartedError):
+            hand_over(*overrides, mode=mode)
+
+
+@pytest.mark.parametrize("mode", ["train", "eval", "eval_all"])
+@pytest.mark.parametrize("is_given", [True, False])
+def test_a_damaged_checkpoint_is_found_before_modelzoo_starts(
+    hand_over: Callable[..., int], tmp_path: Path, mode: engine.Mode, is_given: bool
+) -> None:
+    path = tmp_path / "out" / "checkpoint_6.mdl"
+    path.parent.mkdir()
+    path.write_bytes(b"\x89HDF\r\n")
+    with pytest.raises(CheckpointError, match=r"checkpoint_6\.mdl"):
+        hand_over(mode=mode, given=path if is_given else None)
+
+
+@pytest.mark.parametrize("name", ["s3://bucket/a.mdl", None])
+def test_what_modelzoo_reads_itself_is_left_to_it(
+    hand_over: Callable[..., int], name: str | None
+) -> None:
+    with pytest.raises(StartedError):
+        hand_over(f"trainer.fit.ckpt_path={name or 'null'}")
+    with pytest.raises(CheckpointError, match="absent"):
+        hand_over("trainer.validate_all.ckpt_paths=[absent*.mdl]", mode="eval_all")
+
+
 Start = Callable[..., tuple[int, str, str]]
 
 
@@ -108,6 +200,10 @@ def test_modes_run_in_modelzoo(start: Start, tmp_path: Path) -> None:
         "checkpoint_12.mdl",
     }
     assert "Evaluation metrics" not in output + errors
+
+    code, output, errors = start("--mode", "train", "--model_dir", "out", "--engine", "modelzoo")
+    assert (code, output) == (0, "")
+    assert "nothing left to train: step 12 of 12 is done" in errors
 
     code, output, errors = start("--mode", "eval", "--model_dir", "out", "--engine", "modelzoo")
     assert code == 0, errors[-3000:]

@@ -15,6 +15,7 @@ import yaml
 from mediswift_cs.errors import CheckpointError, ConfigError
 from mediswift_cs.modelzoo import registration
 from mediswift_cs.params.load import LoadedParams
+from mediswift_cs.params.schema import InitParams
 
 Engine = Literal["auto", "builtin", "modelzoo"]
 Mode = Literal["train", "eval", "train_and_eval", "eval_all"]
@@ -113,15 +114,71 @@ def index_checkpoints(model_dir: Path) -> None:
         partial.replace(path)
 
 
+def checkpoints_to_load(
+    params: dict[str, Any], init: InitParams, mode: Mode, model_dir: Path
+) -> list[Path]:
+    """The local files that ModelZoo will load for resolved params: the given, or the newest."""
+    from mediswift_cs.training.checkpoint import list_checkpoints
+
+    section = params["trainer"].get(COMMANDS[mode]) or {}
+    key = "ckpt_paths" if mode == "eval_all" else "ckpt_path"
+    if key not in section:
+        own = list_checkpoints(model_dir) if init.checkpoint.autoload_last_checkpoint else []
+        return own if mode == "eval_all" else own[-1:]
+    given = section[key] or []
+    paths = []
+    for name in [given] if isinstance(given, str) else given:
+        if "://" in name:  # an object store's, which ModelZoo reads itself
+            continue
+        path = Path(name)
+        # ModelZoo takes patterns in this mode only.
+        matches = sorted(path.parent.glob(path.name)) if mode == "eval_all" else []
+        paths += matches or [path]
+    return paths
+
+
+def finished_step(init: InitParams, path: Path) -> int | None:
+    """The step of the checkpoint where max_steps leaves nothing to train after it, else None.
+
+    ModelZoo lets num_steps go before max_steps, takes the step from the checkpoint unless
+    LoadCheckpointStates leaves it out, and counts no steps where it only compiles.
+    """
+    from mediswift_cs.checkpoints.mdl import MdlFile
+
+    loop = init.loop
+    chosen = [c.LoadCheckpointStates for c in init.callbacks if c.LoadCheckpointStates is not None]
+    loads_step = all(
+        {
+            name.strip().lower()
+            for state in states.load_checkpoint_states
+            for name in state.split(",")
+        }
+        & {"all", "global_step"}
+        for states in chosen
+    )
+    if loop.num_steps is not None or loop.max_steps is None or not loads_step:
+        return None
+    if init.backend.compile_only:
+        return None
+    with MdlFile(path) as file:
+        step = file.state.get("global_step")
+    return step if isinstance(step, int) and step >= loop.max_steps else None
+
+
 def hand_over(
     loaded: LoadedParams, *, device: str, mode: Mode, model_dir: Path, checkpoint_path: Path | None
 ) -> int:
-    """Become ModelZoo's ``cszoo`` with these params; does not return.
+    """Become ModelZoo's ``cszoo`` with these params; returns 0 where nothing is left to train.
+
+    What ModelZoo would end with a stack trace over, after its start, is found here.
 
     Raises:
         ConfigError: there is no such device here, or model_dir is not writable.
-        CheckpointError: no checkpoint_path, or ModelZoo's index in model_dir is damaged.
+        CheckpointError: no checkpoint_path, a checkpoint that is to be loaded is damaged, or
+            ModelZoo's index in model_dir is.
     """
+    from mediswift_cs.checkpoints.mdl import check_file
+
     params = resolve(
         loaded.raw, device=device, mode=mode, model_dir=model_dir, checkpoint_path=checkpoint_path
     )
@@ -132,6 +189,15 @@ def hand_over(
         check_device(device, loaded.params.trainer.init.backend)
     for note in loaded.notes:
         print(note, file=sys.stderr)
+    init = loaded.params.trainer.init
+    for checkpoint in checkpoints_to_load(params, init, mode, model_dir):
+        check_file(checkpoint)
+        if COMMANDS[mode] == "fit" and (step := finished_step(init, checkpoint)) is not None:
+            print(
+                f"nothing left to train: step {step} of {init.loop.max_steps} is done",
+                file=sys.stderr,
+            )
+            return 0
     path = write_resolved(params, model_dir)
     index_checkpoints(model_dir)
     command = ["-m", "mediswift_cs.modelzoo", "cszoo", COMMANDS[mode], str(path)]
