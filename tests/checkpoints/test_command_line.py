@@ -203,3 +203,17 @@ def test_licence_stays_text_in_the_model_card(sparse: Path, tmp_path: Path, lice
     assert cli.main([*argv, "--num-workers", "0", "--license", licence]) == 0
     card = (tmp_path / "export" / "README.md").read_text(encoding="utf-8")
     assert yaml.safe_load(card.split("---\n")[1])["license"] == licence
+
+
+def test_odd_shapes_do_not_stop_an_inspection(tmp_path: Path) -> None:
+    model = {
+        "soft_prompt.weight": torch.zeros(3),
+        "a_mask": torch.tensor(True),
+        "b_mask": torch.zeros(0, 4, dtype=torch.bool),
+    }
+    cstorch.save({"model": model}, str(tmp_path / "odd.mdl"))
+    summary = summarize(tmp_path / "odd.mdl")
+    assert summary.soft_prompt == {"num_virtual_tokens": 3}
+    assert summary.masks is not None
+    assert summary.masks.num_masks == 1
+    assert cli.main(["inspect", str(tmp_path / "odd.mdl")]) == 0

@@ -221,7 +221,7 @@ def test_params_are_needed_only_where_the_checkpoint_cannot_tell(tmp_path: Path)
     params.write_text("trainer: {init: {model: {name: mediswift, num_heads: 4}}}")
     convert(source, tmp_path / "export", replace(IN_PROCESS, params=params))
     params.write_text("a: [")
-    with pytest.raises(CheckpointError, match="is not YAML"):
+    with pytest.raises(CheckpointError, match="is not plain YAML"):
         convert(source, tmp_path / "other", replace(IN_PROCESS, params=params))
 
 

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from mediswift_cs.checkpoints.architecture import Architecture
 from mediswift_cs.checkpoints.key_map import MASK_SUFFIX, SOFT_PROMPT
 from mediswift_cs.checkpoints.mdl import MdlFile, OpaqueObject, StoredTensor
 from mediswift_cs.checkpoints.model_section import find_model_section
-from mediswift_cs.errors import CheckpointError
+from mediswift_cs.errors import CheckpointError, ConfigError
+from mediswift_cs.params.document import read_yaml
 from mediswift_cs.params.soft_prompt import SoftPromptParams
 
 PREFIX = "model."
@@ -94,11 +93,9 @@ def read_checkpoint(path: Path, params_file: Path | None = None) -> Checkpoint:
 def read_params(path: Path) -> dict[str, Any]:
     """A params file as plain data; CheckpointError where it is none."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CheckpointError(f"cannot read --params {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"--params {path} is not YAML: {error}") from error
+        content = read_yaml(path)
+    except ConfigError as error:
+        raise CheckpointError(f"--params: {error}") from error
     if not isinstance(content, dict):
         raise CheckpointError(f"--params {path} is not a params file")
     return content

@@ -167,7 +167,11 @@ def _weights(tensors: Mapping[str, StoredTensor], *, is_tied: bool) -> dict[str,
 
 
 def _masks(file: MdlFile, exact: bool) -> MaskSummary | None:
-    masks = [tensor for key, tensor in file.tensors.items() if key.endswith(_MASK_SUFFIX)]
+    masks = [
+        tensor
+        for key, tensor in file.tensors.items()
+        if key.endswith(_MASK_SUFFIX) and tensor.num_elements
+    ]
     if not masks:
         return None
     total = sum(mask.num_elements for mask in masks)
@@ -188,6 +192,9 @@ def _masks(file: MdlFile, exact: bool) -> MaskSummary | None:
 def _mask_blocks(source: Any, mask: StoredTensor, in_full: bool) -> Iterator[Any]:
     if not in_full and isinstance(source, h5py.Dataset) and source.chunks:
         yield source[tuple(slice(0, length) for length in source.chunks)]
+        return
+    if not mask.shape:
+        yield source
         return
     width = max(1, mask.num_elements // mask.shape[0])
     step = max(1, (_SAMPLE if not in_full else 1 << 24) // width)
@@ -224,6 +231,6 @@ def _soft_prompt(
     noted = own.get("soft_prompt")
     return {
         **(noted if isinstance(noted, dict) else {}),
-        "num_virtual_tokens": tensor.shape[0],
-        "hidden_size": tensor.shape[1],
+        # Of a damaged file whatever it has: inspect is there to look at it.
+        **dict(zip(("num_virtual_tokens", "hidden_size"), tensor.shape, strict=False)),
     }

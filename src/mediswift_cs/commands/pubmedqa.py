@@ -59,13 +59,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_prompt_arguments(labelled)
     artificial = phases.add_parser("artificial", help="PQA-A: questions made of titles")
     _add_documents(artificial)
-    artificial.add_argument(
+    questions = artificial.add_mutually_exclusive_group()
+    questions.add_argument(
         "--contrast",
         action="store_true",
         help="ask half of the titles that allow it for the opposite (answer: no); "
         "not part of PQA-A, whose answers are nearly all yes",
     )
-    artificial.add_argument(
+    questions.add_argument(
         "--matching",
         action="store_true",
         help="ask instead whether a title belongs to the text, for a corpus whose titles are no "
