@@ -7,7 +7,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from mediswift_cs.errors import ConfigError, exit_code_of
+from mediswift_cs import arguments
+from mediswift_cs.errors import INTERRUPTED_EXIT_CODE, ConfigError, exit_code_of
 
 HELP = """Convert a checkpoint: .mdl to a Hugging Face folder, or back.
 
@@ -20,15 +21,15 @@ examples:
   mediswift convert export start.mdl
 """
 
-# What shells report for a process that Ctrl-C ended.
-INTERRUPTED_EXIT_CODE = 130
 _UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``mediswift convert``."""
-    parser.add_argument("source", type=Path, help=".mdl file, or Hugging Face GPT-2 folder")
-    parser.add_argument("target", type=Path, help="folder, or .mdl file, to be made")
+    parser.add_argument(
+        "source", type=arguments.path, help=".mdl file, or Hugging Face GPT-2 folder"
+    )
+    parser.add_argument("target", type=arguments.path, help="folder, or .mdl file, to be made")
     parser.add_argument(
         "--params",
         help="params file, or the bare name of a shipped one, where the checkpoint does not keep "

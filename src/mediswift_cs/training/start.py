@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mediswift_cs.data.processors import make_processor
-from mediswift_cs.errors import CheckpointError, ConfigError
+from mediswift_cs.errors import INTERRUPTED_EXIT_CODE, CheckpointError, ConfigError
 from mediswift_cs.params.load import LoadedParams
 from mediswift_cs.params.schema import DataLoaderParams, Params
 from mediswift_cs.training import checkpoint, origin, ranks
@@ -25,8 +25,6 @@ from mediswift_cs.training.warm_start import asks_for_weights_only, is_new_start
 LOGGER = logging.getLogger("mediswift_cs")
 
 Mode = Literal["train", "eval", "train_and_eval", "eval_all"]
-
-INTERRUPTED_EXIT_CODE = 130
 
 
 @dataclass(frozen=True, kw_only=True)
