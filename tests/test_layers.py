@@ -12,6 +12,7 @@ LAYER = {
     "errors": 0,
     "arguments": 0,
     "shipped_params": 0,
+    "endings": 1,
     "sizes": 1,
     "flops": 2,
     "corpora": 2,

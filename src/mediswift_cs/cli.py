@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from mediswift_cs import __version__, commands
-from mediswift_cs.errors import exit_code_of
+from mediswift_cs.endings import exit_code_of
 
 
 def command_names() -> list[str]:

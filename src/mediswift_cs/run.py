@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mediswift_cs import arguments
-from mediswift_cs.errors import ConfigError, exit_code_of
+from mediswift_cs.endings import exit_code_of
+from mediswift_cs.errors import ConfigError
 
 if TYPE_CHECKING:
     from mediswift_cs.params.data_rules import CheckData
@@ -185,7 +186,7 @@ def show_stages(title: str) -> Iterator[Callable[[str], None]]:
 
 def validate(args: argparse.Namespace, loaded: "LoadedParams", model_dir: Path) -> int:
     """``--validate_only``: 0 where the model compiles for CSX, 1 where it does not."""
-    from mediswift_cs.params.flops_report import check_json_place, write_json
+    from mediswift_cs.corpora.outputs import check_writable, write_json
     from mediswift_cs.training import compile_check, compile_report
     from mediswift_cs.training.process_memory import seconds_since_start
 
@@ -194,7 +195,7 @@ def validate(args: argparse.Namespace, loaded: "LoadedParams", model_dir: Path) 
             f"--validate_only compiles for CSX, got device {args.device}, allowed: CSX or nothing"
         )
     if args.json is not None:
-        check_json_place(args.json)
+        check_writable(args.json)
     before = seconds_since_start()
     with show_stages(f"{loaded.source.name} for CSX") as on_stage:
         verdict = compile_check.validate(

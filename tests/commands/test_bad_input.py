@@ -23,8 +23,8 @@ from mediswift_cs.params.__main__ import main as write_params
             "flops mediswift_tiny_75.yaml --tokens 0",
             "tokens of the run: got 0, allowed: a positive",
         ),
-        ("flops --json file/x.json", "cannot write --json file/x.json: Not a directory"),
-        ("flops --json .", "cannot write --json .: Is a directory"),
+        ("flops --json file/x.json", "cannot write file/x.json: Not a directory"),
+        ("flops --json .", "cannot write .: Is a directory"),
         ("flops nofile", "got 'nofile', which is no file"),
         ("hoc --input nofile --tokenizer t --output out", "cannot read nofile"),
         ("inspect file", "not a complete .mdl"),
@@ -36,7 +36,7 @@ from mediswift_cs.params.__main__ import main as write_params
         ("pubmedqa labelled --input nofile --tokenizer t --output out", "nofile"),
         (
             "run --params mediswift_tiny_75.yaml --validate_only --json file/x.json",
-            "cannot write --json file/x.json: Not a directory",
+            "cannot write file/x.json: Not a directory",
         ),
         (
             "run CPU --params mediswift_tiny_75.yaml --set trainer.init.model_dir=''",

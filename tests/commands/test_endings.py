@@ -12,7 +12,7 @@ import pytest
 
 from mediswift_cs import cli, run
 from mediswift_cs.corpora.outputs import atomic_file
-from mediswift_cs.errors import exit_code_of
+from mediswift_cs.endings import exit_code_of
 
 COMMAND = (sys.executable, "-m", "mediswift_cs.cli")
 LONG = "9" * 300
@@ -128,7 +128,7 @@ def test_output_that_nobody_reads_or_that_is_closed() -> None:
 
 def test_a_broken_pipe_of_the_job_is_no_reader_that_left() -> None:
     code = (
-        "from mediswift_cs.errors import exit_code_of\n"
+        "from mediswift_cs.endings import exit_code_of\n"
         "def job():\n    raise BrokenPipeError(32, 'Broken pipe')\n"
         "raise SystemExit(exit_code_of(job))"
     )

@@ -1,10 +1,11 @@
 import hashlib
 import os
+from pathlib import Path
 
 import pytest
 
 from mediswift_cs.corpora.files import describe_files, find_files
-from mediswift_cs.corpora.outputs import atomic_file, atomic_folder
+from mediswift_cs.corpora.outputs import atomic_file, atomic_folder, check_writable
 from mediswift_cs.errors import DataError
 
 
@@ -131,3 +132,18 @@ def test_what_a_killed_run_of_the_same_number_left_is_in_nobodys_way(tmp_path):
     assert (tmp_path / "folder" / "a").exists()
     # It may be another machine's, on a shared disk.
     assert len(list(tmp_path.glob("*.partial-*"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [(".", "Is a directory"), ("file/out", "Not a directory")]
+)
+def test_a_name_that_no_file_can_have_is_said_before_the_work(tmp_path, monkeypatch, name, reason):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match=f"cannot write {name}: {reason}"), atomic_file(Path(name)):
+        pytest.fail("the block must not start")
+    with pytest.raises(DataError, match=f"cannot write {name}: {reason}"):
+        check_writable(Path(name))
+    check_writable(tmp_path / "new")
+    check_writable(tmp_path / "file")
+    assert [p.name for p in tmp_path.iterdir()] == ["file"], "looking leaves nothing"

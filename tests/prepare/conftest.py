@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 import yaml
 
+from mediswift_cs.cli import main
+from mediswift_cs.corpora.documents_file import read_documents
+
 RECORD = """<PubmedArticle><MedlineCitation><PMID Version="{version}">{pmid}</PMID><Article>
 <Journal><JournalIssue><PubDate><Year>{year}</Year></PubDate></JournalIssue></Journal>
 <ArticleTitle>{title}</ArticleTitle><Abstract><AbstractText>{abstract}</AbstractText></Abstract>
@@ -143,3 +146,29 @@ def contents(output: Path) -> dict[str, bytes]:
         for path in sorted(output.rglob("*"))
         if path.is_file() and path.relative_to(output).parts[0] != "work"
     }
+
+
+def prepare(path, *options):
+    return main(["prepare", "--config", str(path), *map(str, options)])
+
+
+def ids(output):
+    return [d.id for p in sorted((output / "documents").glob("*.zst")) for d in read_documents(p)]
+
+
+def manifest_of(output):
+    return json.loads((output / "manifest.json").read_text())
+
+
+def nonzero(counts):
+    return {name: number for name, number in counts.items() if number}
+
+
+@pytest.fixture(scope="session")
+def expected(inputs, tmp_path_factory):
+    """The output of an uninterrupted run of one worker."""
+    folder = tmp_path_factory.mktemp("expected")
+    settings = corpus_settings(inputs, folder / "out")
+    (folder / "settings.yaml").write_text(json.dumps(settings))
+    assert prepare(folder / "settings.yaml") == 0
+    return folder / "out"

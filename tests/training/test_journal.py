@@ -35,6 +35,12 @@ def test_going_on_drops_later_lines_and_an_evaluation_drops_none(tmp_path: Path)
         assert not journal.lacks_evaluation(1)
         assert journal.lacks_evaluation(2)
     assert [line["step"] for line in lines_of(tmp_path)] == [1, 2, 3, 4, 5, 2]
+    # A kill has cut the last line: an evaluation's own line stands alone.
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 6, "lo')
+    with Journal(tmp_path, first_step=5, last_step=5, log_steps=1, trains=False) as journal:
+        journal.evaluation(5, scores, None)
+    assert json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])["step"] == 5
     with Journal(tmp_path, first_step=3, last_step=5, log_steps=1):
         pass
     assert [line["step"] for line in lines_of(tmp_path)] == [1, 2, 3, 2]

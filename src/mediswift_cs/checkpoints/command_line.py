@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mediswift_cs import arguments
-from mediswift_cs.errors import INTERRUPTED_EXIT_CODE, ConfigError, exit_code_of
+from mediswift_cs.endings import exit_code_of
+from mediswift_cs.errors import INTERRUPTED_EXIT_CODE, ConfigError
 
 HELP = """Convert a checkpoint: .mdl to a Hugging Face folder, or back.
 

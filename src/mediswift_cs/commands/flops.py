@@ -34,17 +34,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the tables; returns 0."""
+    from mediswift_cs.corpora.outputs import check_writable, write_json
     from mediswift_cs.params.flops_report import (
-        check_json_place,
         params_report,
         params_text,
         sizes_report,
         sizes_text,
-        write_json,
     )
 
     if args.json:
-        check_json_place(args.json)
+        check_writable(args.json)
     if not args.params:
         report = sizes_report(args.tokens)
         print(sizes_text(report))

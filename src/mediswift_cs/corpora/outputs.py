@@ -1,11 +1,14 @@
 """Outputs appear whole or not at all: written under a temporary name beside the final one."""
 
+import errno
+import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from mediswift_cs.errors import DataError
 
@@ -19,9 +22,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     """
     temporary = _temporary_name(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Shows at once, and not after hours of reading, that the place cannot be written.
-        temporary.touch(exist_ok=False)
+        _begin_file(temporary, path)
         yield temporary
         temporary.replace(path)
     except OSError as error:
@@ -40,7 +41,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     path = path.absolute()
     temporary, old = _temporary_name(path), _unique_name(path, ".", "old")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path.parent)
         temporary.mkdir()
         yield temporary
         if path.exists():
@@ -55,12 +56,55 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         _remove(old)
 
 
+def check_writable(path: Path) -> None:
+    """Find out before the work, and not after it, that :func:`atomic_file` can write ``path``.
+
+    Raises:
+        DataError: it cannot.
+    """
+    temporary = _temporary_name(path)
+    try:
+        _begin_file(temporary, path)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    finally:
+        _remove(temporary)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON object in one piece.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    with atomic_file(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _begin_file(temporary: Path, path: Path) -> None:
+    """Shows at once, and not after hours of reading, that the place cannot be written."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    _make_folder(path.parent)
+    temporary.touch(exist_ok=False)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        # "File exists" says nothing to whoever wants to write there.
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from error
+
+
 def _temporary_name(path: Path) -> Path:
     return _unique_name(path, "", "partial")
 
 
 def _unique_name(path: Path, prefix: str, purpose: str) -> Path:
     # Process numbers alone come again: in containers each run may have the same one.
+    # Absolute, since a path such as "." has no name.
+    path = path.absolute()
     return path.with_name(f"{prefix}{path.name}.{purpose}-{os.getpid()}-{secrets.token_hex(4)}")
 
 

@@ -8,7 +8,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from mediswift_cs.errors import exit_code_of
+from mediswift_cs.endings import exit_code_of
 from mediswift_cs.modelzoo import hook
 from mediswift_cs.modelzoo.registration import require_modelzoo
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mediswift_cs.errors import exit_code_of
+from mediswift_cs.endings import exit_code_of
 from mediswift_cs.params.shipped import check_or_write
 
 

@@ -1,14 +1,7 @@
 """The tables of ``mediswift flops``."""
 
-import errno
-import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
-from mediswift_cs.errors import ConfigError
 from mediswift_cs.flops import Flops, run_flops, shape_of_size
 from mediswift_cs.params.load import load_params
 from mediswift_cs.params.training_cost import decoder_shape, num_training_tokens, weights_train
@@ -129,40 +122,3 @@ def params_text(report: dict[str, Any]) -> str:
         lines.append(f"{part.replace('_', ' '):<24}" + cells)
     ratio = dense["training_per_sequence"]["total"] / sparse["training_per_sequence"]["total"]
     return "\n".join([*lines, f"dense / sparse: {ratio:.2f}x"])
-
-
-def check_json_place(path: Path) -> None:
-    """Find out before the work, and not after it, that the result cannot be written.
-
-    Raises:
-        ConfigError: the file cannot be written.
-    """
-    with _temporary_file(path) as temporary:
-        temporary.touch()
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write ``content`` in one piece.
-
-    Raises:
-        ConfigError: the file cannot be written.
-    """
-    with _temporary_file(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        temporary.replace(path)
-
-
-@contextmanager
-def _temporary_file(path: Path) -> Iterator[Path]:
-    """A name beside ``path``, for a file that is removed where it has not been moved there."""
-    temporary = Path(f"{path}.tmp")
-    try:
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        yield temporary
-    except OSError as error:
-        raise ConfigError(f"cannot write --json {path}: {error.strerror}") from error
-    finally:
-        # Clearing up must not hide the error that made it necessary.
-        with suppress(OSError):
-            temporary.unlink()

@@ -62,6 +62,8 @@ class Journal:
         self.log_steps = log_steps
         if trains:
             self._drop_repeated_steps()
+        else:
+            self._end_cut_line()
         self.tensorboard: Any = SummaryWriter(  # type: ignore[no-untyped-call]
             str(model_dir / "events"), purge_step=first_step + 1 if trains else None
         )
@@ -86,6 +88,13 @@ class Journal:
         partial = self.path.with_suffix(".partial")
         partial.write_text("".join(kept), encoding="utf-8")
         partial.replace(self.path)
+
+    def _end_cut_line(self) -> None:
+        """Begin a line of one's own where a kill has cut the last one short."""
+        content = self.path.read_bytes() if self.path.exists() else b""
+        if content and not content.endswith(b"\n"):
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write("\n")
 
     def lacks_evaluation(self, num_sets: int) -> bool:
         """Whether the scores at ``first_step`` of one of ``num_sets`` sets are not written down."""
@@ -174,6 +183,13 @@ class SilentJournal(Journal):
 
     def __init__(self) -> None:
         pass
+
+    def _end_cut_line(self) -> None:
+        """Begin a line of one's own where a kill has cut the last one short."""
+        content = self.path.read_bytes() if self.path.exists() else b""
+        if content and not content.endswith(b"\n"):
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write("\n")
 
     def lacks_evaluation(self, num_sets: int) -> bool:
         """False: the rank that writes knows."""

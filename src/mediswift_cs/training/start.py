@@ -1,6 +1,7 @@
 """Start a run: train, evaluate, or both, in one model_dir."""
 
 import logging
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -62,9 +63,8 @@ def prepare_model_dir(model_dir: Path) -> Path:
         return model_dir
     try:
         model_dir.mkdir(parents=True, exist_ok=True)
-        probe = model_dir / ".write_probe"
-        probe.touch()
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=model_dir):
+            pass
     except OSError as error:
         raise ConfigError(f"cannot write to --model_dir {model_dir}: {error.strerror}") from error
     return model_dir

@@ -1,0 +1,110 @@
+"""How a command ends: its exit code, one line on standard error, and nothing left behind."""
+
+import os
+import select
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from mediswift_cs.errors import (
+    INTERRUPTED_EXIT_CODE,
+    JOB_FAILED_EXIT_CODE,
+    USER_ERROR_EXIT_CODE,
+    MediSwiftError,
+)
+
+
+def exit_code_of(job: Callable[[], int]) -> int:
+    """The exit code of a command; whatever a user meets is one line on standard error.
+
+    That is 2 for a MediSwiftError (where it says no other) and for a file that cannot be read or
+    written, and 130 for Ctrl-C. A reader of the output that has left, such as ``head``, is no
+    error.
+
+    Raises:
+        SystemExit: a termination signal came; temporary files are removed on the way out.
+    """
+    code = 0
+    try:
+        with _unwind_on_termination():
+            _replace_closed_output()
+            code = job()
+            # Here, because nobody could catch the error at the end of the process.
+            sys.stdout.flush()
+            return code
+    except MediSwiftError as error:
+        return _tell(f"error: {error}", error.exit_code)
+    except KeyboardInterrupt:
+        return _tell("interrupted", INTERRUPTED_EXIT_CODE)
+    except BrokenPipeError as error:
+        if not _reader_has_left():
+            return _tell(f"error: {error}", JOB_FAILED_EXIT_CODE)
+        _discard_output()
+        return code
+    except OSError as error:
+        place = error.filename
+        if not _can_flush_output():
+            _discard_output()
+            place = place or "standard output"
+        reason = error.strerror or str(error) or type(error).__name__
+        return _tell(f"error: {place}: {reason}" if place else f"error: {reason}")
+
+
+def _tell(line: str, code: int = USER_ERROR_EXIT_CODE) -> int:
+    print(line, file=sys.stderr)
+    return code
+
+
+@contextmanager
+def _unwind_on_termination() -> Iterator[None]:
+    """Let SIGTERM raise SystemExit in this process, unless somebody else has a use for it."""
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    process = os.getpid()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if os.getpid() == process:
+            raise SystemExit(128 + number)
+        # A forked worker has nothing to clear up: it ends at once.
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
+
+    signal.signal(signal.SIGTERM, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _replace_closed_output() -> None:
+    """Python has None for an output that was closed (``>&-``), which has no method to call."""
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+
+
+def _reader_has_left() -> bool:
+    """Whether standard output is a pipe that nobody reads: jobs have other pipes too."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    return any(events & select.POLLERR for _, events in poll.poll(0))
+
+
+def _can_flush_output() -> bool:
+    """Text that could not be written is still there, and fails again."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        return False
+    return True
+
+
+def _discard_output() -> None:
+    """Let what is left in the buffer go nowhere, so that the end of the process is quiet."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,188 @@
+"""Runs that go on, at once, with other workers, or beside what is not theirs."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mediswift_cs.errors import ConfigError, DataError
+from mediswift_cs.prepare.config import load_settings
+from mediswift_cs.prepare.pipeline import STAGES, Pipeline
+
+from .conftest import (
+    contents,
+    manifest_of,
+    prepare,
+)
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def test_a_second_run_does_nothing(settings_file, capsys):
+    path = settings_file()
+    assert prepare(path) == 0
+    output = load_settings(path).output
+    before = {p: p.stat().st_mtime_ns for p in (output / "work").rglob("*.*") if p.is_file()}
+    capsys.readouterr()
+    assert prepare(path) == 0
+    log = capsys.readouterr().err
+    assert "parse: 0 of 5 parts done" in log
+    assert log.count(" were there") == len(log.splitlines())
+    assert before == {p: p.stat().st_mtime_ns for p in before}
+
+
+def test_a_new_file_adds_its_part_only(settings_file, inputs, tmp_path, capsys):
+    copied = tmp_path / "inputs"
+    shutil.copytree(inputs, copied, copy_function=shutil.copy2)
+    path = settings_file(pubmed={"inputs": [str(copied / "pubmed")]})
+    assert prepare(path) == 0
+    shutil.copy(copied / "pubmed" / "pubmed20n0003.xml", copied / "pubmed" / "pubmed20n0004.xml")
+    capsys.readouterr()
+    assert prepare(path) == 0
+    assert "parse: 1 of 6 parts done" in capsys.readouterr().err
+    counts = manifest_of(load_settings(path).output)["counts"]["parse pubmed"]
+    assert counts["superseded"] == 62
+
+
+@pytest.mark.parametrize("engine", ["process", "dask"])
+def test_workers_and_engines_give_the_same_bytes(settings_file, expected, engine):
+    if engine == "dask":
+        pytest.importorskip("distributed")
+    path = settings_file()
+    assert prepare(path, "--workers", 2, "--engine", engine) == 0
+    assert contents(load_settings(path).output) == contents(expected)
+
+
+def test_the_largest_parts_begin_first(expected, inputs):
+    parts = Pipeline(load_settings(expected.parent / "settings.yaml")).parts
+    for stage in ("parse", "clean", "guard", "tokens"):
+        done = {p: (expected / "work" / stage / f"{p.name}.json").stat().st_mtime_ns for p in parts}
+        sizes = [part.num_bytes for part in sorted(parts, key=lambda part: done[part])]
+        assert sizes == sorted(sizes, reverse=True), stage
+    files = [path for folder in ("pubmed", "pmc") for path in (inputs / folder).iterdir()]
+    assert sum(part.num_bytes for part in parts) == sum(path.stat().st_size for path in files)
+    # The parts are not in that order by themselves, so the order above is a choice.
+    own_order = [part.num_bytes for part in parts]
+    assert own_order != sorted(own_order, reverse=True)
+
+
+def test_another_tokenizer_in_the_same_process(settings_file, expected):
+    path = settings_file(tokenizer={"vocab_size": 400})
+    assert prepare(path) == 0
+    output = load_settings(path).output
+    assert contents(output)["hdf5/tokenizer.json"] != contents(expected)["hdf5/tokenizer.json"]
+    assert prepare(settings_file()) == 0
+    assert contents(output) == contents(expected)
+
+
+def test_a_scheduler_that_runs_already(settings_file, expected):
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
+    ) as cluster:
+        path = settings_file()
+        options = ("--engine", "dask", "--scheduler", cluster.scheduler_address)
+        assert prepare(path, *options) == 0
+    assert contents(load_settings(path).output) == contents(expected)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_killed_anywhere_and_started_again(settings_file, expected, seed):
+    path = settings_file()
+    command = [sys.executable, "-m", "mediswift_cs.cli", "prepare", "--config", str(path)]
+    output, random_ = load_settings(path).output, random.Random(seed)
+    num_killed = 0
+    for _ in range(3):
+        process = subprocess.Popen(
+            command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
+        )
+        # Killed when so many files have been written, wherever that is.
+        wanted = len(list(output.rglob("*"))) + random_.randint(1, 25)
+        while process.poll() is None and len(list(output.rglob("*"))) < wanted:
+            time.sleep(0.002)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            num_killed += 1
+        process.wait()
+        process.stderr.close()
+    assert num_killed
+    assert prepare(path) == 0
+    assert contents(output) == contents(expected)
+    assert not list(output.rglob("*.partial-*"))
+
+
+def test_what_no_run_made_is_not_touched(settings_file, tmp_path, capsys):
+    path, output = settings_file(), tmp_path / "out"
+    (output / "documents").mkdir(parents=True)
+    (output / "documents" / "thesis.docx").write_text("mine")
+    (output / "tokenizer.json").write_text("{}")
+    before = contents(output)
+    assert prepare(path) == 2
+    assert "holds documents, tokenizer.json, which no earlier run made" in capsys.readouterr().err
+    assert contents(output) == before
+    shutil.rmtree(output)
+    assert prepare(path) == 0
+    # Without work/ the output is known by its manifest.
+    shutil.rmtree(output / "work")
+    assert prepare(path) == 0
+    (output / "documents" / "mine.jsonl.zst").write_text("mine")
+    shutil.rmtree(output / "work" / "guard")
+    assert prepare(path) == 2
+    assert "holds 'mine.jsonl.zst', which no run made" in capsys.readouterr().err
+    assert (output / "documents" / "mine.jsonl.zst").read_text() == "mine"
+
+
+def test_what_a_killed_run_was_writing_is_removed(settings_file, expected, tmp_path):
+    path, output = settings_file(), tmp_path / "out"
+    assert prepare(path) == 0
+    left = ("work/tokens/x.partial-1-a/y", "hdf5.partial-1-b/train/z", ".hdf5.old-1-c/z")
+    for name in (*left, "work/clean/x.jsonl.zst.partial-1-d", "tokenizer.json.partial-1-e"):
+        (output / name).parent.mkdir(parents=True, exist_ok=True)
+        (output / name).touch()
+    assert prepare(path) == 0
+    assert contents(output) == contents(expected)
+    assert not [p for p in output.rglob("*") if "partial-" in p.name or ".old-" in p.name]
+
+
+def test_a_mended_md5_or_disk_brings_the_file_back(settings_file, inputs, tmp_path):
+    copied = tmp_path / "inputs"
+    shutil.copytree(inputs, copied)
+    md5 = copied / "pubmed" / "pubmed20n0003.xml.md5"
+    md5.write_text("0" * 32)
+    path = settings_file(
+        pubmed={"inputs": [str(copied / "pubmed")]}, pmc={"inputs": [str(copied / "pmc")]}
+    )
+    assert prepare(path) == 1
+    md5.unlink()
+    assert prepare(path) == 0
+    output = load_settings(path).output
+    assert manifest_of(output)["counts"]["parse pubmed"]["kept"] == 125
+
+
+def test_stages_alone(settings_file):
+    settings = load_settings(settings_file())
+    with pytest.raises(DataError, match=r"stage parse is not done .*: run it too"):
+        Pipeline(settings, ("clean",)).run()
+    for stage in STAGES:
+        Pipeline(settings, (stage,)).run()
+        assert Pipeline(settings, (stage,)).counts() == {}
+    assert (settings.output / "corpus.html").is_file()
+    with pytest.raises(ConfigError, match="no stage 'train', there are: fetch, parse, clean"):
+        Pipeline(settings, ("train",))
+
+
+def test_two_runs_at_once(settings_file):
+    import fcntl
+
+    settings = load_settings(settings_file())
+    (settings.output / "work").mkdir(parents=True)
+    with (settings.output / "work" / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(DataError, match="another run is at work in"):
+            Pipeline(settings).run()

@@ -1,0 +1,70 @@
+"""Settings and the files that they name."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from mediswift_cs.errors import ConfigError
+from mediswift_cs.prepare.config import load_settings
+
+from .conftest import (
+    prepare,
+)
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"dedup": {"treshold": 0.5}}, r"dedup.treshold: Extra inputs are not permitted, got 0\.5"),
+        ({"dedup": {"threshold": 2}}, "dedup threshold must be above 0 and at most 1, got 2"),
+        ({"dedup": {"threshold": 0.99}}, r"dedup threshold 0\.99 is too high for num_perm 128"),
+        ({"pmc": {"licences": ["free"]}}, "pmc.licences.0: Input should be 'commercial'"),
+        ({"pubmed": {"inputs": []}, "pmc": {"inputs": []}}, "no input: set pubmed.inputs or"),
+        ({"engine": {"scheduler": "tcp://x:1"}}, "engine.scheduler needs engine.name: dask"),
+        ({"fetch": {"pmc": "data/pmc"}}, "fetch.pmc needs fetch.pmc_list"),
+        ({"hdf5": {"val_fraction": 1}}, "hdf5.val_fraction: Input should be less than 1, got 1"),
+    ],
+)
+def test_wrong_settings(settings_file, changes, message):
+    with pytest.raises(ConfigError, match=message):
+        load_settings(settings_file(**changes))
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "content", "message"),
+    [
+        ("guard", "texts", "[1]", r"bad\.json is no benchmark file: expected an object of records"),
+        ("guard", "texts", "{", r"bad\.json is no benchmark file \(Expecting property name"),
+        ("guard", "texts", '{"1": {"CONTEXTS": "text"}}', r"bad\.json is no benchmark file"),
+        (
+            "guard",
+            "texts",
+            '{"1": {"CONTEXTS": ["too short"]}}',
+            "no text of benchmark .* has the 13",
+        ),
+        ("guard", "pmid_files", "PMC12", r"line 1 of .*bad\.json is 'PMC12', expected a PMID"),
+        ("tokenizer", "path", "{}", r"bad\.json is not a tokenizer\.json"),
+        ("tokenizer", "path", None, r"tokenizer .*bad\.json does not exist"),
+    ],
+)
+def test_files_of_late_stages_are_read_first(
+    settings_file, tmp_path, capsys, section, name, content, message
+):
+    bad = tmp_path / "bad.json"
+    if content is not None:
+        bad.write_text(content)
+    path = settings_file(**{section: {name: str(bad) if name == "path" else [str(bad)]}})
+    assert prepare(path) == 2
+    err = capsys.readouterr().err
+    assert re.search(message, err)
+    assert "parse:" not in err
+    assert prepare(path, "--stage", "parse") == 0
+
+
+def test_the_shipped_settings_are_valid():
+    settings = load_settings(REPOSITORY / "data_preprocessing/configs/pubmed_pmc.yaml")
+    assert settings.pmc.licences == ("commercial",)
+    assert settings.guard.pmids
