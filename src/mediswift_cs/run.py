@@ -186,7 +186,7 @@ def show_stages(title: str) -> Iterator[Callable[[str], None]]:
 
 def validate(args: argparse.Namespace, loaded: "LoadedParams", model_dir: Path) -> int:
     """``--validate_only``: 0 where the model compiles for CSX, 1 where it does not."""
-    from mediswift_cs.corpora.outputs import check_writable, write_json
+    from mediswift_cs.storage.write import check_writable, write_json
     from mediswift_cs.training import compile_check, compile_report
     from mediswift_cs.training.process_memory import seconds_since_start
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from mediswift_cs import cli, run
-from mediswift_cs.corpora.outputs import atomic_file
 from mediswift_cs.endings import exit_code_of
+from mediswift_cs.storage.write import atomic_file
 
 COMMAND = (sys.executable, "-m", "mediswift_cs.cli")
 LONG = "9" * 300

@@ -34,13 +34,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the tables; returns 0."""
-    from mediswift_cs.corpora.outputs import check_writable, write_json
     from mediswift_cs.params.flops_report import (
         params_report,
         params_text,
         sizes_report,
         sizes_text,
     )
+    from mediswift_cs.storage.write import check_writable, write_json
 
     if args.json:
         check_writable(args.json)

@@ -20,11 +20,11 @@ from mediswift_cs.corpora.documents_file import (
 )
 from mediswift_cs.corpora.files import InputFile, describe_files, find_files
 from mediswift_cs.corpora.latest import DELETED, KEPT, LatestRecords
-from mediswift_cs.corpora.outputs import atomic_file
 from mediswift_cs.corpora.pubmed import SUFFIXES as PUBMED_SUFFIXES
 from mediswift_cs.corpora.pubmed import Deletion, Record, read_pubmed
 from mediswift_cs.corpora.selection import OUTCOMES, Selection
 from mediswift_cs.errors import ConfigError, DataError
+from mediswift_cs.storage.write import atomic_file
 
 FORMAT_VERSION = 1
 _RECIPE = ("format_version", "package_version", "sources", "options")

@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 from tqdm import tqdm
 
 from mediswift_cs import __version__
-from mediswift_cs.corpora.outputs import atomic_file
 from mediswift_cs.errors import ConfigError, DataError
+from mediswift_cs.storage.write import atomic_file
 
 _CHUNK = 1 << 18
 _LONGEST_PAUSE = 60.0

@@ -13,8 +13,8 @@ import sys
 import zipfile
 from pathlib import Path
 
-from mediswift_cs.corpora.outputs import atomic_file
 from mediswift_cs.errors import ConfigError, DataError
+from mediswift_cs.storage.write import atomic_file
 
 BASELINE = "pubmed20n0014.xml.gz"
 UPDATE = "pubmed21n1298.xml.gz"

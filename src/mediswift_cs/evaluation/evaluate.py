@@ -9,13 +9,13 @@ from pathlib import Path
 import torch
 
 from mediswift_cs.checkpoints.mdl import check_file
-from mediswift_cs.corpora.outputs import atomic_file
 from mediswift_cs.errors import ConfigError, DataError
 from mediswift_cs.evaluation.loading import load_model
 from mediswift_cs.evaluation.outputs import prepare_folder, write_report
 from mediswift_cs.evaluation.predict import METHODS, TASKS, make_predictor
 from mediswift_cs.evaluation.report import Report, make_report
 from mediswift_cs.params.load import load_params
+from mediswift_cs.storage.write import atomic_file
 from mediswift_cs.tasks import hoc
 from mediswift_cs.tasks.prompt_data import PromptData, read_prompt_data
 

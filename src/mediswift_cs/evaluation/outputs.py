@@ -5,10 +5,10 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mediswift_cs.corpora.outputs import atomic_file
 from mediswift_cs.errors import ConfigError
 from mediswift_cs.evaluation.predict import Prediction
 from mediswift_cs.evaluation.report import Report
+from mediswift_cs.storage.write import atomic_file
 from mediswift_cs.tasks import pubmedqa
 
 PREDICTIONS_FILE = "predictions.jsonl"

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mediswift_cs.corpora.outputs import atomic_file
+from mediswift_cs.storage.write import atomic_file
 
 
 def save_array(path: Path, array: npt.NDArray[Any]) -> None:

@@ -14,10 +14,10 @@ from mediswift_cs.corpora.document import Document
 from mediswift_cs.corpora.documents_file import DocumentsWriter, read_documents
 from mediswift_cs.corpora.latest import KEPT
 from mediswift_cs.corpora.ngrams import word_hashes, words_of
-from mediswift_cs.corpora.outputs import atomic_file
 from mediswift_cs.prepare.arrays import save_array
 from mediswift_cs.prepare.config import CleanSettings, DedupSettings
 from mediswift_cs.prepare.tasks import Result, Task, digest_of
+from mediswift_cs.storage.write import atomic_file
 
 # One row a document: hashes of its id and words, its PMID (0: none) and version.
 TRAITS = np.dtype(

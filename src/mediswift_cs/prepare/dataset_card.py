@@ -4,7 +4,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from mediswift_cs.corpora.document import Document
-from mediswift_cs.corpora.outputs import atomic_file
+from mediswift_cs.storage.write import atomic_file
 
 CARD = "README.md"
 

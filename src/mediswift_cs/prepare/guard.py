@@ -17,11 +17,11 @@ from mediswift_cs.corpora.documents_file import (
     read_lines,
 )
 from mediswift_cs.corpora.ngrams import word_hashes, words_of
-from mediswift_cs.corpora.outputs import atomic_file
 from mediswift_cs.prepare.config import GuardSettings
 from mediswift_cs.prepare.given_files import benchmark_overlaps
 from mediswift_cs.prepare.statistics import Statistics
 from mediswift_cs.prepare.tasks import Result, Task, digest_of
+from mediswift_cs.storage.write import atomic_file
 
 
 def guard_part(task: Task) -> Result:

@@ -12,7 +12,6 @@ import numpy as np
 from mediswift_cs.corpora.document import Document
 from mediswift_cs.corpora.documents_file import DocumentsWriter, document_line
 from mediswift_cs.corpora.files import describe_files
-from mediswift_cs.corpora.outputs import atomic_file
 from mediswift_cs.corpora.pmc import Article, parse_articles, read_pmc
 from mediswift_cs.corpora.pubmed import Deletion, read_pubmed
 from mediswift_cs.corpora.selection import ARTICLE_OUTCOMES, OUTCOMES
@@ -22,6 +21,7 @@ from mediswift_cs.errors import DataError
 from mediswift_cs.prepare.config import PmcSettings, PubmedSettings
 from mediswift_cs.prepare.parts import Part
 from mediswift_cs.prepare.tasks import Result, Task, digest_of
+from mediswift_cs.storage.write import atomic_file
 
 # The last column of events: an index into OUTCOMES, or this.
 DELETION = -1

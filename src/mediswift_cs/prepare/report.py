@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from mediswift_cs import __version__
-from mediswift_cs.corpora.outputs import atomic_file
 from mediswift_cs.prepare.given_files import blocked_pmids
 from mediswift_cs.prepare.output import MANIFEST, REPORT
 from mediswift_cs.prepare.statistics import Statistics
+from mediswift_cs.storage.write import atomic_file
 
 if TYPE_CHECKING:
     from mediswift_cs.prepare.pipeline import Pipeline

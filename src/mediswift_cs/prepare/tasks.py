@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mediswift_cs import __version__
-from mediswift_cs.corpora.outputs import atomic_file
+from mediswift_cs.storage.write import atomic_file
 
 FORMAT_VERSION = 1
 

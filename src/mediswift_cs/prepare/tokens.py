@@ -14,11 +14,11 @@ from tokenizers import Tokenizer
 
 from mediswift_cs import __version__
 from mediswift_cs.corpora.documents_file import read_documents
-from mediswift_cs.corpora.outputs import atomic_folder
 from mediswift_cs.errors import DataError
 from mediswift_cs.prepare.arrays import save_array
 from mediswift_cs.prepare.config import Hdf5Settings, TokenizerSettings
 from mediswift_cs.prepare.tasks import Result, Task, digest_of
+from mediswift_cs.storage.write import atomic_folder
 from mediswift_cs.tokens.build import TOKENIZER_NAME, write_splits
 from mediswift_cs.tokens.shards import (
     MANIFEST_NAME,

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 from tokenizers import Tokenizer
 
 from mediswift_cs import __version__
-from mediswift_cs.corpora.outputs import atomic_folder
 from mediswift_cs.errors import ConfigError, DataError
+from mediswift_cs.storage.write import atomic_folder
 from mediswift_cs.tasks.example import Example, check_disjoint, read_examples_file
 from mediswift_cs.tasks.example import write_examples_file as write_lines
 from mediswift_cs.tasks.prompt_layout import LossOn, Position, PromptLayout

@@ -12,8 +12,8 @@ from tokenizers import Tokenizer
 from tqdm import tqdm
 
 from mediswift_cs import __version__
-from mediswift_cs.corpora.outputs import atomic_folder
 from mediswift_cs.errors import ConfigError, DataError
+from mediswift_cs.storage.write import atomic_folder
 from mediswift_cs.tokens.hdf5 import check_sequence_length
 from mediswift_cs.tokens.shards import (
     MANIFEST_NAME,

@@ -8,8 +8,8 @@ from typing import Any
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
-from mediswift_cs.corpora.outputs import atomic_file
 from mediswift_cs.errors import ConfigError, DataError
+from mediswift_cs.storage.write import atomic_file
 from mediswift_cs.tokens.hdf5 import MAX_TOKEN_ID
 
 EOS = "<|endoftext|>"

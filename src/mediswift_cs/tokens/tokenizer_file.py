@@ -10,8 +10,8 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from mediswift_cs import __version__
-from mediswift_cs.corpora.outputs import atomic_file
 from mediswift_cs.errors import ConfigError, DataError
+from mediswift_cs.storage.write import atomic_file
 from mediswift_cs.tokens.texts import TextSource
 from mediswift_cs.tokens.tokenizer import (
     fingerprint_of,

@@ -1,4 +1,4 @@
-"""Outputs appear whole or not at all: written under a temporary name beside the final one."""
+"""Outputs appear whole or not at all: written under a temporary name, synced, then renamed."""
 
 import errno
 import json
@@ -24,6 +24,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     try:
         _begin_file(temporary, path)
         yield temporary
+        sync(temporary)
         temporary.replace(path)
     except OSError as error:
         raise _cannot_write(path, error) from error
@@ -71,14 +72,44 @@ def check_writable(path: Path) -> None:
         _remove(temporary)
 
 
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON object in one piece.
+def write_text(path: Path, text: str) -> Path:
+    """Write a text as UTF-8 in one piece; returns ``path``.
 
     Raises:
         DataError: the file cannot be written.
     """
     with atomic_file(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
+    return path
+
+
+def write_json(
+    path: Path, content: Mapping[str, Any], *, indent: int | None = 2, ensure_ascii: bool = True
+) -> Path:
+    """Write a JSON object and a line end in one piece; returns ``path``.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    return write_text(path, json.dumps(content, indent=indent, ensure_ascii=ensure_ascii) + "\n")
+
+
+def sync(path: Path) -> None:
+    """Wait until the content of a file, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_partial(folder: Path, pattern: str = "*") -> None:
+    """Remove what a killed process was writing in ``folder`` under names that fit ``pattern``.
+
+    Call it only where nobody else can be writing, such as while holding a lock.
+    """
+    for path in [*folder.glob(f"{pattern}.partial-*"), *folder.glob(f".{pattern}.old-*")]:
+        _remove(path)
 
 
 def _begin_file(temporary: Path, path: Path) -> None:

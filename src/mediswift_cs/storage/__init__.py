@@ -1,0 +1,1 @@
+"""Files that appear whole, what made them, checksums, locks, processes."""

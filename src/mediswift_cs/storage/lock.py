@@ -1,0 +1,31 @@
+"""One process at a time."""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mediswift_cs.errors import DataError
+
+
+@contextmanager
+def only_process(path: Path, refusal: str) -> Iterator[None]:
+    """Hold the lock file ``path`` within the block; the system frees it when the process ends.
+
+    Args:
+        refusal: what to say where another process holds it.
+
+    Raises:
+        DataError: another process holds the lock, or the file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = path.open("a")
+    except OSError as error:
+        raise DataError(f"cannot write {path}: {error.strerror or error}") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise DataError(refusal) from error
+        yield

@@ -1,0 +1,89 @@
+"""What is there already, one process at a time, and a pool that ends with its parent."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mediswift_cs.errors import DataError
+from mediswift_cs.storage.checksums import md5_of, sha256_of
+from mediswift_cs.storage.lock import only_process
+from mediswift_cs.storage.made import check_same, is_empty
+from mediswift_cs.storage.processes import process_pool
+
+POOL = """
+import sys, time
+from mediswift_cs.storage.processes import process_pool
+if __name__ == "__main__":
+    with process_pool(2) as pool:
+        for job in [pool.submit(time.sleep, 0.2) for _ in range(2)]:
+            job.result()
+        print(*(pool._processes), flush=True)
+        time.sleep(600)
+"""
+
+
+def test_checksums_are_those_of_hashlib(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"content")
+    assert md5_of(path) == hashlib.md5(b"content").hexdigest()
+    assert sha256_of(path) == hashlib.sha256(b"content").hexdigest()
+
+
+def test_an_empty_folder_is_nothing(tmp_path: Path) -> None:
+    assert is_empty(tmp_path)
+    assert is_empty(tmp_path / "new")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    assert not is_empty(tmp_path / "link")
+    assert not is_empty(tmp_path)
+
+
+def test_an_output_made_otherwise_is_not_replaced(tmp_path: Path) -> None:
+    check_same(tmp_path, [])
+    with pytest.raises(DataError, match="was made with other sources, options: give another"):
+        check_same(tmp_path, ["sources", "options"])
+
+
+def test_two_processes_cannot_hold_one_lock(tmp_path: Path) -> None:
+    lock = tmp_path / "folder" / "lock"
+    with (
+        only_process(lock, "busy"),
+        pytest.raises(DataError, match="busy"),
+        only_process(lock, "busy"),
+    ):
+        pass
+    with only_process(lock, "busy"):
+        pass
+
+
+def test_workers_have_one_thread_and_end_when_their_parent_is_killed(tmp_path: Path) -> None:
+    with process_pool(1) as pool:
+        assert pool.submit(os.getenv, "OMP_NUM_THREADS").result() == "1"
+    script = tmp_path / "pool.py"
+    script.write_text(POOL)
+    with subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, text=True
+    ) as pool_:
+        assert pool_.stdout is not None
+        workers = [int(number) for number in pool_.stdout.readline().split()]
+        assert len(workers) == 2
+        assert all(Path(f"/proc/{worker}").exists() for worker in workers)
+        pool_.send_signal(signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    while any(_lives(worker) for worker in workers) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(_lives(worker) for worker in workers)
+
+
+def _lives(process: int) -> bool:
+    try:
+        status = Path(f"/proc/{process}/stat").read_text()
+    except OSError:
+        return False
+    # A zombie has ended; whoever adopted it has not looked yet.
+    return status.rsplit(")", 1)[1].split()[0] != "Z"
