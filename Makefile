@@ -6,21 +6,36 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Options of the demo, such as: make demo DEMO="--level dense --num-records 5000"
 DEMO ?=
+# An environment without torch and cerebras-pytorch, for the lower layers.
+LIGHT_VENV ?= .venv-light
 # Options of pytest, such as: make test PYTEST="-k resume -x"
 PYTEST ?=
 NEEDED_GB := 7
+# The layers that need neither torch nor cerebras-pytorch; a test there that compares with a library
+# of the whole installation skips.
+LIGHT_TESTS := $(addprefix tests/,storage params corpora tokens tasks prepare checkpoints \
+  test_flops.py test_sizes.py test_layers.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format install clean
+.PHONY: help demo test test-light check format install clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
 
 demo: $(STAMP) ## pre-train a small sparse model on real PubMed abstracts, fine-tune, score and export it
 	@$(BIN)/mediswift demo $(DEMO)
 
 test: $(STAMP) ## install what is missing and run the whole test suite
 	@$(BIN)/python -m pytest $(PYTEST)
+
+test-light: ## run the lower layers' tests in an environment without torch and cerebras-pytorch
+	@[ -x $(LIGHT_VENV)/bin/python ] || $(PYTHON) -m venv $(LIGHT_VENV)
+	@$(LIGHT_VENV)/bin/python -m pip install --disable-pip-version-check -q -r requirements/light.txt \
+	  'pytest>=8' 'pytest-timeout>=2.3' 'hypothesis>=6.100'
+	@$(LIGHT_VENV)/bin/python -m pip install --disable-pip-version-check -q --no-deps -e .
+	@! $(LIGHT_VENV)/bin/python -c 'import torch' 2>/dev/null || { \
+	  echo "error: torch is installed in $(LIGHT_VENV), where it must not be" >&2; exit 1; }
+	@$(LIGHT_VENV)/bin/python -m pytest $(LIGHT_TESTS)
 
 check: $(STAMP) ## lint, formatting, types, rendered params files
 	$(BIN)/ruff check .
