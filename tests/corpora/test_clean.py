@@ -2,7 +2,7 @@ import unicodedata
 
 import pytest
 
-from mediswift_cs.corpora.clean import clean_line
+from mediswift_cs.corpora.cleaning import clean_line
 
 
 @pytest.mark.parametrize(

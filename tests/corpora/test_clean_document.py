@@ -1,6 +1,6 @@
 import pytest
 
-from mediswift_cs.corpora.clean_document import CHANGES, Cleaning, clean_text
+from mediswift_cs.corpora.cleaning import CHANGES, Cleaning, clean_text
 from mediswift_cs.corpora.pubmed import read_pubmed
 
 from .conftest import record

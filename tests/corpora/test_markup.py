@@ -1,7 +1,7 @@
 import pytest
 from lxml import etree
 
-from mediswift_cs.corpora.clean import clean_line
+from mediswift_cs.corpora.cleaning import clean_line
 from mediswift_cs.corpora.markup import element_text
 
 MML = 'xmlns:mml="http://www.w3.org/1998/Math/MathML"'

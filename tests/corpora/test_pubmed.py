@@ -4,7 +4,7 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from mediswift_cs.corpora.clean import clean_line
+from mediswift_cs.corpora.cleaning import clean_line
 from mediswift_cs.corpora.pubmed import Deletion, Record, read_pubmed
 from mediswift_cs.corpora.sample import BASELINE, UPDATE
 

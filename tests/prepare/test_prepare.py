@@ -5,10 +5,10 @@ import json
 import shutil
 from pathlib import Path
 
-from mediswift_cs.corpora.build import write_documents
+from mediswift_cs.corpora.build_documents import write_documents
 from mediswift_cs.corpora.documents_file import read_documents
 from mediswift_cs.prepare.config import load_settings
-from mediswift_cs.tokens.shards import read_manifest
+from mediswift_cs.tokens.manifest import read_manifest
 
 from .conftest import (
     BENCHMARK_PMID,

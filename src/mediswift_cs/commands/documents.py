@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from mediswift_cs.corpora.build import write_documents
+    from mediswift_cs.corpora.build_documents import write_documents
     from mediswift_cs.corpora.sample import download_sample
     from mediswift_cs.corpora.selection import Selection
     from mediswift_cs.errors import ConfigError

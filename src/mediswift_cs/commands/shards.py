@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from mediswift_cs.errors import ConfigError
-    from mediswift_cs.tokens.build import build_shards
+    from mediswift_cs.tokens.build_shards import build_shards
     from mediswift_cs.tokens.dataset_texts import dataset_source
     from mediswift_cs.tokens.texts import documents_source
 

@@ -13,7 +13,7 @@ from pathlib import Path, PurePath
 
 from lxml import etree
 
-from mediswift_cs.corpora.clean import clean_line
+from mediswift_cs.corpora.cleaning import clean_line
 from mediswift_cs.corpora.document import Document
 from mediswift_cs.corpora.jats_text import TextCollector
 from mediswift_cs.corpora.licence import OTHER, Licence, article_licence

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lxml import etree
 
-from mediswift_cs.corpora.clean import clean_line
+from mediswift_cs.corpora.cleaning import clean_line
 from mediswift_cs.corpora.document import Document
 from mediswift_cs.corpora.markup import element_text
 from mediswift_cs.corpora.xml_stream import (

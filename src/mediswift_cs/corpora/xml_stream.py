@@ -9,7 +9,7 @@ from typing import IO, Any
 
 from lxml import etree
 
-from mediswift_cs.corpora.clean import clean_line
+from mediswift_cs.corpora.cleaning import clean_line
 from mediswift_cs.errors import DataError
 
 # A bound on one file's decompressed size. PubMed's files have 0.1 to 0.4 GB, PMC's sets a few.

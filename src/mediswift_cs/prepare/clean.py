@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from mediswift_cs.corpora.clean_document import clean_text
-from mediswift_cs.corpora.dedup import NearDuplicates, text_hash
+from mediswift_cs.corpora.cleaning import clean_text
 from mediswift_cs.corpora.document import Document
 from mediswift_cs.corpora.documents_file import DocumentsWriter, read_documents
+from mediswift_cs.corpora.duplicates import NearDuplicates, text_hash
 from mediswift_cs.corpora.latest import KEPT
 from mediswift_cs.corpora.ngrams import word_hashes, words_of
 from mediswift_cs.prepare.arrays import save_array

@@ -5,8 +5,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from mediswift_cs.corpora.clean_document import Cleaning
-from mediswift_cs.corpora.dedup import NearDuplicates
+from mediswift_cs.corpora.cleaning import Cleaning
+from mediswift_cs.corpora.duplicates import NearDuplicates
 from mediswift_cs.corpora.fetch import PMC_ADDRESS, PUBMED_ADDRESS
 from mediswift_cs.corpora.pmc import TextOptions
 from mediswift_cs.corpora.selection import ArticleSelection, Selection
@@ -87,7 +87,7 @@ class DedupSettings(_Section):
     abstracts_of_full_texts: Literal["drop", "keep"] = "drop"
 
     def near_duplicates(self) -> NearDuplicates:
-        """As :mod:`mediswift_cs.corpora.dedup` takes it."""
+        """As :mod:`mediswift_cs.corpora.duplicates` takes it."""
         return NearDuplicates(threshold=self.threshold, num_perm=self.num_perm, ngram=self.ngram)
 
 

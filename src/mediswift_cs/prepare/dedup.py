@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mediswift_cs.corpora.dedup import (
+from mediswift_cs.corpora.duplicates import (
     Pairs,
     equal_pairs,
     first_of_each_group,

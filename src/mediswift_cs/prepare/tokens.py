@@ -19,8 +19,8 @@ from mediswift_cs.prepare.arrays import save_array
 from mediswift_cs.prepare.config import Hdf5Settings, TokenizerSettings
 from mediswift_cs.prepare.tasks import Result, Task, digest_of
 from mediswift_cs.storage.write import atomic_folder
-from mediswift_cs.tokens.build import TOKENIZER_NAME, write_splits
-from mediswift_cs.tokens.shards import (
+from mediswift_cs.tokens.build_shards import TOKENIZER_NAME, write_splits
+from mediswift_cs.tokens.manifest import (
     MANIFEST_NAME,
     SPLITS,
     Manifest,
@@ -29,8 +29,7 @@ from mediswift_cs.tokens.shards import (
     SplitEntry,
     TokenizerEntry,
 )
-from mediswift_cs.tokens.split_writer import unigram_loss
-from mediswift_cs.tokens.splits import SPLIT_FUNCTION
+from mediswift_cs.tokens.splits import SPLIT_FUNCTION, unigram_loss
 from mediswift_cs.tokens.texts import Text, TextSource
 from mediswift_cs.tokens.tokenizer import (
     EOS,

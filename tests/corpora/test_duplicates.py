@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from mediswift_cs.corpora.dedup import (
+from mediswift_cs.corpora.duplicates import (
     NearDuplicates,
     equal_pairs,
     first_of_each_group,

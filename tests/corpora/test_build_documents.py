@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from mediswift_cs.corpora.build import write_documents
+from mediswift_cs.corpora.build_documents import write_documents
 from mediswift_cs.corpora.documents_file import read_documents
 from mediswift_cs.corpora.sample import UPDATE
 from mediswift_cs.corpora.selection import OUTCOMES, Selection
@@ -215,7 +215,7 @@ MEASURE = """
 import sys
 from collections import Counter
 from pathlib import Path
-from mediswift_cs.corpora.build import write_documents
+from mediswift_cs.corpora.build_documents import write_documents
 write_documents([Path(sys.argv[1])], Path(sys.argv[2]), limit=int(sys.argv[3]))
 (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line]
 print(int(line.split()[1]) / 1024)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mediswift_cs.errors import DataError
-from mediswift_cs.tokens.shards import (
+from mediswift_cs.tokens.manifest import (
     Manifest,
     ShardEntry,
     SourceEntry,
@@ -121,7 +121,7 @@ def test_folders_without_shards_are_refused(folder, tmp_path):
 
 def test_reading_a_manifest_loads_nothing_heavy():
     code = (
-        "import sys, mediswift_cs.tokens.shards;"
+        "import sys, mediswift_cs.tokens.manifest;"
         "print([m for m in ('torch', 'h5py', 'numpy', 'tokenizers') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
