@@ -17,7 +17,6 @@ from mediswift_cs.errors import DataError
 from mediswift_cs.prepare.config import PmcSettings, load_settings
 from mediswift_cs.prepare.parse import parse_part
 from mediswift_cs.prepare.parts import find_parts
-from mediswift_cs.prepare.tasks import Task
 
 from .conftest import article, article_set, record
 
@@ -213,15 +212,7 @@ def test_a_member_of_an_archive_is_bounded_as_a_file_is(tmp_path):
 def parse_file(path):
     """The result of stage parse for one file of PMC."""
     (part,) = find_parts([], [path], 10)
-    task = Task(
-        run=parse_part,
-        name=part.name,
-        key="",
-        marker=path.with_suffix(".json"),
-        outputs=(path.with_suffix(".jsonl.zst"),),
-        settings={"part": part, "pmc": PmcSettings(), "options": {}},
-    )
-    return parse_part(task)
+    return parse_part(part, PmcSettings(), path.with_suffix(".jsonl.zst"), None)
 
 
 @pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])
