@@ -96,6 +96,16 @@ def test_near_copies_are_found_and_others_are_not():
     assert found == expected
 
 
+def test_pairs_at_exactly_the_threshold_are_similar() -> None:
+    pairs = np.array([[0, 1], [2, 3], [4, 5]])
+    first = np.zeros((3, 16), np.uint32)
+    second = first.copy()
+    for row, num_different in enumerate((3, 4, 5)):
+        second[row, :num_different] = 1
+    # 12 of 16 values agree in the second pair.
+    assert similar_pairs(pairs, first, second, 0.75).tolist() == [[0, 1], [2, 3]]
+
+
 def test_equal_hashes_pair_within_each_partition():
     hashes = np.array([5, 7, 5, 9, 7, 5], np.uint64)
     pairs = equal_pairs(hashes, np.arange(6) + 10)

@@ -21,6 +21,7 @@ def test_of_equal_versions_the_later_counts():
     latest = LatestRecords()
     latest.add(5, 1, written=True)
     latest.add(6, 1, written=True)
+    assert not latest.is_superseded(5, 1)
     latest.add(5, 1, written=True)
     assert list(latest.status) == [SUPERSEDED, KEPT, KEPT]
 

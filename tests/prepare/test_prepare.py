@@ -163,12 +163,27 @@ def test_policies(settings_file):
     assert "pubmed:109" in found
 
 
-def test_an_earlier_version_does_not_outlive_a_retraction(settings_file, inputs, tmp_path):
-    def versioned(number, pmid, version, retracted=False):
-        text = article(number, pmid).replace(f">{number}<", f">PMC{number}.{version}<")
-        related = '<related-article related-article-type="retraction-forward"/><permissions>'
-        return text.replace("<permissions>", related) if retracted else text
+def versioned(number: int, pmid: int, version: int, retracted: bool = False) -> str:
+    text = article(number, pmid).replace(f">{number}<", f">PMC{number}.{version}<")
+    related = '<related-article related-article-type="retraction-forward"/><permissions>'
+    return text.replace("<permissions>", related) if retracted else text
 
+
+def test_a_retraction_takes_back_the_same_version(settings_file, tmp_path):
+    pmc = tmp_path / "pmc"
+    pmc.mkdir()
+    (pmc / "a.nxml").write_text(versioned(50, 5000, 1))
+    (pmc / "b.nxml").write_text(versioned(50, 5000, 1, retracted=True))
+    (pmc / "c.nxml").write_text(versioned(51, 5001, 1))
+    path = settings_file(
+        pmc={"inputs": [str(pmc)], "files_per_part": 1}, hdf5={"val_fraction": 0.2}
+    )
+    assert prepare(path) == 0
+    output = load_settings(path).output
+    assert {i for i in ids(output) if i.startswith("pmc:")} == {"pmc:PMC51"}
+
+
+def test_an_earlier_version_does_not_outlive_a_retraction(settings_file, inputs, tmp_path):
     pmc = tmp_path / "pmc"
     pmc.mkdir()
     (pmc / "a1.nxml").write_text(versioned(50, 5000, 1))

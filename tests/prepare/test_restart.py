@@ -117,6 +117,40 @@ def test_killed_anywhere_and_started_again(settings_file, expected, seed):
     assert not list(output.rglob("*.partial-*"))
 
 
+def children_of(process: int) -> set[int]:
+    return {
+        int(child)
+        for thread in Path(f"/proc/{process}/task").iterdir()
+        for child in (thread / "children").read_text().split()
+    }
+
+
+def is_running(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_the_workers_of_a_killed_run_end(settings_file, tmp_path):
+    path = settings_file()
+    command = [sys.executable, "-m", "mediswift_cs.cli", "prepare", "--config", str(path)]
+    process = subprocess.Popen([*command, "--workers", "2"], stderr=subprocess.DEVNULL)
+    # Workers that have made something have begun to watch over their parent.
+    while not list((tmp_path / "out" / "work").glob("parse/*.jsonl.zst")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    workers = children_of(process.pid)
+    assert len(workers) >= 2
+    # It alone, as the system's killer of processes that take too much memory does.
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 20
+    while any(map(is_running, workers)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(map(is_running, workers))
+
+
 def test_what_no_run_made_is_not_touched(settings_file, tmp_path, capsys):
     path, output = settings_file(), tmp_path / "out"
     (output / "documents").mkdir(parents=True)
