@@ -82,14 +82,7 @@ def write_documents(
     if limit is not None and limit < 1:
         raise ConfigError(f"limit must be at least 1 record, got {limit}")
     files = describe_files(find_files(inputs, PUBMED_SUFFIXES))
-    planned = {
-        "format_version": FORMAT_VERSION,
-        "package_version": __version__,
-        "sources": [
-            {"path": recorded_name(f.name), "bytes": f.num_bytes, "md5": f.md5} for f in files
-        ],
-        "options": {**asdict(selection), "limit": limit},
-    }
+    planned = _planned(files, {**asdict(selection), "limit": limit})
     if output.exists() and not overwrite:
         return _existing(output, planned), False
     with atomic_file(output) as temporary:
@@ -103,6 +96,17 @@ def write_documents(
     }
     write_json(manifest_path(output), manifest, ensure_ascii=False)
     return manifest, True
+
+
+def _planned(files: Sequence[InputFile], options: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "format_version": FORMAT_VERSION,
+        "package_version": __version__,
+        "sources": [
+            {"path": recorded_name(f.name), "bytes": f.num_bytes, "md5": f.md5} for f in files
+        ],
+        "options": options,
+    }
 
 
 def _existing(output: Path, planned: dict[str, Any]) -> dict[str, Any]:

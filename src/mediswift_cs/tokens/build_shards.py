@@ -1,10 +1,11 @@
 """Texts -> ``OUT/{train,val}/shard_*.h5``, ``OUT/tokenizer.json`` and ``OUT/manifest.json``."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -85,21 +86,8 @@ def build_shards(
     if samples_per_shard < 1:
         raise ConfigError(f"samples_per_shard must be at least 1, got {samples_per_shard}")
     tokenizer = load_tokenizer(tokenizer_path)
-    planned = Manifest(
-        package_version=__version__,
-        max_sequence_length=max_sequence_length,
-        tokenizer=tokenizer_entry(tokenizer),
-        sources=source.entries,
-        counts={},
-        splits={},
-        options={
-            **source.options,
-            "val_fraction": val_fraction,
-            "samples_per_shard": samples_per_shard,
-            "split_function": SPLIT_FUNCTION,
-        },
-        documents=source.manifests,
-    )
+    settings = {"val_fraction": val_fraction, "samples_per_shard": samples_per_shard}
+    planned = _planned(source, tokenizer_entry(tokenizer), max_sequence_length, settings)
     found = existing_manifest(output, "data folder of `mediswift shards`", overwrite=overwrite)
     if found is not None:
         check_same(output, different_fields(found, planned, _RECIPE))
@@ -108,6 +96,24 @@ def build_shards(
     with atomic_folder(output) as folder:
         manifest = _write(source, tokenizer, planned, folder)
     return replace(manifest, folder=output), True
+
+
+def _planned(
+    source: TextSource,
+    tokenizer: TokenizerEntry,
+    max_sequence_length: int,
+    settings: Mapping[str, Any],
+) -> Manifest:
+    return Manifest(
+        package_version=__version__,
+        max_sequence_length=max_sequence_length,
+        tokenizer=tokenizer,
+        sources=source.entries,
+        counts={},
+        splits={},
+        options={**source.options, **settings, "split_function": SPLIT_FUNCTION},
+        documents=source.manifests,
+    )
 
 
 def _write(source: TextSource, tokenizer: Tokenizer, planned: Manifest, folder: Path) -> Manifest:
