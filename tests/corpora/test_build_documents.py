@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -191,7 +192,7 @@ def test_options_out_of_range(mixed, tmp_path):
         write_documents(mixed, tmp_path / "docs.jsonl.zst", limit=0)
 
 
-def test_real_versions_and_deletions(shared_data, tmp_path):
+def test_real_versions_and_deletions(shared_data: Path, tmp_path: Path) -> None:
     """Two hand-made files: version 2 replaces version 1, and a deletion."""
     folder = shared_data / "pubmed_xml" / "pubmed2db" / "tests" / "fixtures"
     manifest, documents = build([folder], tmp_path / "docs.jsonl.zst")

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -343,6 +344,6 @@ def test_no_more_connections_than_allowed(server, tmp_path):
         Downloader(num_connections=100)
 
 
-def test_only_http(tmp_path):
+def test_only_http(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="must begin with https:// or http://"):
         fetch_pubmed(tmp_path, address="file:///etc", downloader=Downloader(**QUICK))

@@ -68,7 +68,7 @@ def test_a_manifest_above_that_does_not_name_the_folder_is_not_its_manifest(fold
         read_manifest(folder / "other")
 
 
-def test_an_absent_folder(tmp_path):
+def test_an_absent_folder(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nowhere does not exist"):
         read_manifest(tmp_path / "nowhere")
 
@@ -119,7 +119,7 @@ def test_folders_without_shards_are_refused(folder, tmp_path):
         shard_paths(tmp_path / "nowhere")
 
 
-def test_reading_a_manifest_loads_nothing_heavy():
+def test_reading_a_manifest_loads_nothing_heavy() -> None:
     code = (
         "import sys, mediswift_cs.tokens.manifest;"
         "print([m for m in ('torch', 'h5py', 'numpy', 'tokenizers') if m in sys.modules])"
