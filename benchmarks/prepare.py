@@ -66,7 +66,7 @@ def parse_elementtree(paths: list[Path], **_: Any) -> dict[str, float]:
 
 
 def documents(paths: list[Path], folder: Path, **_: Any) -> dict[str, float]:
-    from mediswift_cs.corpora.build import write_documents
+    from mediswift_cs.corpora.build_documents import write_documents
 
     start = time.process_time()
     manifest, _new = write_documents(paths, folder / "docs.jsonl.zst")
@@ -87,7 +87,7 @@ def train(folder: Path, tokenizer: Path, **_: Any) -> dict[str, float]:
 
 
 def shards_ours(folder: Path, tokenizer: Path, **_: Any) -> dict[str, float]:
-    from mediswift_cs.tokens.build import build_shards
+    from mediswift_cs.tokens.build_shards import build_shards
     from mediswift_cs.tokens.texts import documents_source
 
     start = time.process_time()

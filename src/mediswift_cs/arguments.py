@@ -1,4 +1,4 @@
-"""Types of options that several commands share."""
+"""Options that several commands share, each with one type, one default and one wording."""
 
 import argparse
 from pathlib import Path
@@ -13,3 +13,50 @@ def path(text: str) -> Path:
     if not text:
         raise argparse.ArgumentTypeError("got '', allowed: a path (. is the current folder)")
     return Path(text)
+
+
+def add_documents(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    """``DOCS``: documents files or folders of them, at least one where they are ``required``."""
+    parser.add_argument(
+        "documents",
+        nargs="+" if required else "*",
+        type=path,
+        metavar="DOCS",
+        help="a .jsonl.zst file, or a folder",
+    )
+
+
+def add_output(parser: argparse.ArgumentParser, what: str = "a new folder") -> None:
+    """``--output``, and ``--overwrite`` to replace what another call made there."""
+    parser.add_argument("--output", required=True, type=path, help=what)
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
+
+
+def add_tokenizer(parser: argparse.ArgumentParser) -> None:
+    """``--tokenizer``, in any form that ``tokens.tokenizer.load_tokenizer`` takes."""
+    parser.add_argument(
+        "--tokenizer", required=True, type=path, help="a tokenizer.json, or a folder of GPT-2's"
+    )
+
+
+def add_max_sequence_length(parser: argparse.ArgumentParser, default: int | None = None) -> None:
+    """``--max-sequence-length``, required where there is no default."""
+    parser.add_argument(
+        "--max-sequence-length",
+        required=default is None,
+        type=int,
+        default=default,
+        help="tokens a sample" if default is None else "tokens (default: %(default)s)",
+    )
+
+
+def add_val_fraction(parser: argparse.ArgumentParser, what: str = "share of val") -> None:
+    """``--val-fraction``, the share of the documents that goes to the validation split."""
+    parser.add_argument(
+        "--val-fraction", type=float, default=0.05, help=f"{what} (default: %(default)s)"
+    )
+
+
+def add_limit(parser: argparse.ArgumentParser, what: str, metavar: str | None = "N") -> None:
+    """``--limit``: stop early, for a first try."""
+    parser.add_argument("--limit", type=int, metavar=metavar, help=what)

@@ -19,7 +19,7 @@ from mediswift_cs.errors import (
     MediSwiftError,
 )
 from mediswift_cs.params.load import load_params
-from mediswift_cs.tokens.shards import read_manifest
+from mediswift_cs.tokens.manifest import read_manifest
 
 # Also where ModelZoo is importable: its Trainer keeps its records in other files.
 RUN = ("run", "CPU", "--engine", "builtin")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mediswift_cs.cli import main
-from mediswift_cs.tokens.shards import read_manifest
+from mediswift_cs.tokens.manifest import read_manifest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RECORD = """<PubmedArticle><MedlineCitation><PMID Version="1">{n}</PMID><Article>

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +17,7 @@ def is_near_copy(overlaps, text):
     return overlaps.is_near_copy(word_hashes(words_of(text)))
 
 
-def test_the_shipped_pmids_are_the_benchmarks(shared_data):
+def test_the_shipped_pmids_are_the_benchmarks(shared_data: Path) -> None:
     questions = json.loads((shared_data / "pubmedqa" / "ori_pqal.json").read_text())
     lines = (shared_data / "hoc" / "hoc_docs.jsonl").read_text().splitlines()
     hallmarks = {int(json.loads(line)["pmid"]) for line in lines}
@@ -24,7 +25,7 @@ def test_the_shipped_pmids_are_the_benchmarks(shared_data):
     assert len(benchmark_pmids()) == 2852
 
 
-def test_own_pmids(tmp_path):
+def test_own_pmids(tmp_path: Path) -> None:
     path = tmp_path / "pmids.txt"
     path.write_text("# mine\n12\n\n 7 # seven\n")
     assert read_pmids(path) == {7, 12}
@@ -33,7 +34,7 @@ def test_own_pmids(tmp_path):
         read_pmids(path)
 
 
-def test_real_benchmark_texts_are_found_in_copies(shared_data):
+def test_real_benchmark_texts_are_found_in_copies(shared_data: Path) -> None:
     questions = benchmark_texts(shared_data / "pubmedqa" / "ori_pqal.json")
     hallmarks = benchmark_texts(shared_data / "hoc" / "hoc_docs.jsonl")
     assert (len(questions), len(hallmarks)) == (1000, 1852)
@@ -47,7 +48,7 @@ def test_real_benchmark_texts_are_found_in_copies(shared_data):
     assert not any(is_near_copy(overlaps, text) for text in hallmarks)
 
 
-def test_the_overlap_is_that_of_the_benchmark_text():
+def test_the_overlap_is_that_of_the_benchmark_text() -> None:
     words = [f"w{n}" for n in range(112)]
     overlaps = Overlaps.of_texts([" ".join(words), "too short"], overlap=0.5)
     assert overlaps.num_grams.tolist() == [100]
@@ -58,7 +59,7 @@ def test_the_overlap_is_that_of_the_benchmark_text():
     assert not is_near_copy(Overlaps.of_texts([]), " ".join(words))
 
 
-def test_an_ngram_of_several_texts_counts_for_each():
+def test_an_ngram_of_several_texts_counts_for_each() -> None:
     shared = " ".join(f"s{n}" for n in range(20))
     first, second = (shared + " " + " ".join(f"{x}{n}" for n in range(40)) for x in "ab")
     overlaps = Overlaps.of_texts([first, second])
@@ -66,7 +67,7 @@ def test_an_ngram_of_several_texts_counts_for_each():
     assert not is_near_copy(overlaps, shared)
 
 
-def test_own_texts(tmp_path):
+def test_own_texts(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("one text\n\nanother text\n")
     # A line end that JSON allows in a string, and an empty line.
     (tmp_path / "b.jsonl").write_text('{"text": "third\u2028part"}\n\n{"sentences": ["a", "b"]}\n')

@@ -2,7 +2,7 @@ import unicodedata
 
 import pytest
 
-from mediswift_cs.corpora.clean import clean_line
+from mediswift_cs.corpora.cleaning import clean_line
 
 
 @pytest.mark.parametrize(
@@ -26,13 +26,13 @@ def test_clean_line(text, expected):
     assert clean_line(text) == expected
 
 
-def test_what_is_clean_stays_as_it_is():
+def test_what_is_clean_stays_as_it_is() -> None:
     text = "H2O, 3\u20135 \u00b5m; \u2018x\u2019 \U0001d6fc"
     assert clean_line(text) == text
     # Control: compatibility forms would be changed by NFKC, which is not what is done.
     assert unicodedata.normalize("NFKC", text) != text
 
 
-def test_ascii_shortcut_agrees_with_the_general_rule():
+def test_ascii_shortcut_agrees_with_the_general_rule() -> None:
     every = "".join(map(chr, range(128)))
     assert clean_line(every) == clean_line(every + "\u00e9").removesuffix("\u00e9")

@@ -1,6 +1,6 @@
 import pytest
 
-from mediswift_cs.corpora.clean_document import CHANGES, Cleaning, clean_text
+from mediswift_cs.corpora.cleaning import CHANGES, Cleaning, clean_text
 from mediswift_cs.corpora.pubmed import read_pubmed
 
 from .conftest import record
@@ -39,7 +39,7 @@ def test_text_about_copyright_stays(text):
     assert cleaned(text) == (text, {})
 
 
-def test_lines_that_say_nothing_go():
+def test_lines_that_say_nothing_go() -> None:
     text = "Mice grew.\nAll rights reserved.\n(ABSTRACT TRUNCATED AT 250 WORDS)\nEnd."
     assert cleaned(text) == ("Mice grew.\nEnd.", {"boilerplate_lines": 2})
     assert cleaned("All rights reserved.") == ("", {"boilerplate_lines": 1})

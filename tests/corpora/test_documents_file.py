@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import datasets
 import pytest
@@ -57,7 +58,7 @@ def test_datasets_reads_the_file(path, tmp_path):
     assert read["id"][-1] == "pubmed:1999"
 
 
-def test_datasets_reads_a_file_whose_first_licence_comes_late(tmp_path):
+def test_datasets_reads_a_file_whose_first_licence_comes_late(tmp_path: Path) -> None:
     """It takes the types from the first 10 MB, in which null would have no type."""
     path, other = tmp_path / "late.jsonl.zst", tmp_path / "with_null.jsonl"
     documents = [Document(id=f"pubmed:{n}", text="x" * 1000, source="a.xml") for n in range(12000)]
@@ -123,7 +124,7 @@ def test_other_lines_are_refused(tmp_path, line, message):
         list(read_documents(path))
 
 
-def test_unknown_fields_are_left_alone(tmp_path):
+def test_unknown_fields_are_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text('{"id": "a", "text": "b", "extra": 1}\n')
     assert list(read_documents(path)) == [Document(id="a", text="b", source="a.jsonl")]
@@ -140,7 +141,7 @@ def test_the_manifest_beside_it(path):
         read_documents_manifest(path)
 
 
-def test_a_name_that_is_no_utf8_is_written_with_a_mark(tmp_path):
+def test_a_name_that_is_no_utf8_is_written_with_a_mark(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(document_line(Document(id="a", text="b", source="bad\udcff.xml.gz")))
     assert [document.source for document in read_documents(path)] == ["bad?.xml.gz"]

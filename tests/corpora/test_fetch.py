@@ -8,6 +8,7 @@ import sys
 import threading
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -326,7 +327,7 @@ def test_no_key_leaves_the_folder(server, tmp_path, key):
     listing = tmp_path / "list.txt"
     listing.write_text(f"PMC1.xml\n{key}\n")
     with pytest.raises(DataError, match=r"line 2 of .*list\.txt has .* no key of a bucket"):
-        fetch_pmc(tmp_path / "out", listing, address=server.address)
+        fetch_pmc(tmp_path / "out", str(listing), address=server.address)
     assert not (tmp_path / "out").exists()
 
 
@@ -336,13 +337,13 @@ def test_no_more_connections_than_allowed(server, tmp_path):
     listing = tmp_path / "list.txt"
     listing.write_text("\n".join(keys))
     downloader = Downloader(num_connections=2, **QUICK)
-    fetch_pmc(tmp_path / "out", listing, address=server.address, downloader=downloader)
+    fetch_pmc(tmp_path / "out", str(listing), address=server.address, downloader=downloader)
     # The server may still be at the end of an answer when the next request is there.
     assert 1 <= server.most_active <= 4
     with pytest.raises(ConfigError, match="connections must be from 1 to 32, got 100"):
         Downloader(num_connections=100)
 
 
-def test_only_http(tmp_path):
+def test_only_http(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="must begin with https:// or http://"):
         fetch_pubmed(tmp_path, address="file:///etc", downloader=Downloader(**QUICK))

@@ -1,4 +1,5 @@
 import hashlib
+from pathlib import Path
 
 import pytest
 
@@ -6,7 +7,7 @@ from mediswift_cs.corpora.files import describe_files, find_files
 from mediswift_cs.errors import DataError
 
 
-def test_files_come_in_the_order_of_their_names(tmp_path):
+def test_files_come_in_the_order_of_their_names(tmp_path: Path) -> None:
     for name in ("b/pubmed20n0002.xml", "a/pubmed20n0003.xml.gz", "a/x/pubmed20n0001.xml"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
@@ -17,12 +18,12 @@ def test_files_come_in_the_order_of_their_names(tmp_path):
         assert [name for _, name in found] == expected
 
 
-def test_a_single_file_is_taken_whatever_its_name(tmp_path):
+def test_a_single_file_is_taken_whatever_its_name(tmp_path: Path) -> None:
     (tmp_path / "records").touch()
     assert find_files([tmp_path / "records"], (".xml",)) == [(tmp_path / "records", "records")]
 
 
-def test_missing_and_empty_inputs_are_refused(tmp_path):
+def test_missing_and_empty_inputs_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nowhere does not exist"):
         find_files([tmp_path / "nowhere"], (".xml",))
     with pytest.raises(DataError, match=r"no \.xml or \.xml\.gz file in folder"):
@@ -46,7 +47,7 @@ def test_md5_beside_a_file_is_checked(tmp_path, form):
         describe_files([(path, "a.xml")])
 
 
-def test_real_md5_files(shared_data):
+def test_real_md5_files(shared_data: Path) -> None:
     path = shared_data / "pubmed_xml" / "pmparser" / "pubmed26n1335.xml.gz"
     (described,) = describe_files([(path, path.name)])
     assert described.md5 in path.with_name(path.name + ".md5").read_text()

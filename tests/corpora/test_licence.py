@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 from lxml import etree
 
@@ -118,7 +120,7 @@ def test_what_is_not_understood_is_other(text):
     assert prose(text).licence_class == "other"
 
 
-def test_no_statement_is_other():
+def test_no_statement_is_other() -> None:
     assert licence("") == Licence("other")
     # The licence of a figure is not the article's.
     assert licence(
@@ -126,7 +128,7 @@ def test_no_statement_is_other():
     ) == Licence("other")
 
 
-def test_every_real_plos_file_is_commercial(shared_data):
+def test_every_real_plos_file_is_commercial(shared_data: Path) -> None:
     """Most of them state it in prose only; one is WHO's, under PLOS's own principles."""
     names = {}
     for path in sorted((shared_data / "pmc_nxml" / "plos").glob("*.xml")):
@@ -139,7 +141,7 @@ def test_every_real_plos_file_is_commercial(shared_data):
     assert set(names.values()) == {"CC BY", "CC BY 4.0", "CC0", "PLOS open access"}
 
 
-def test_the_real_non_commercial_articles_are_not(shared_data):
+def test_the_real_non_commercial_articles_are_not(shared_data: Path) -> None:
     articles = list(read_pmc(shared_data / "pmc_nxml" / "pubget" / "articleset.xml"))
     classes = [(a.licence.licence_class, a.licence.name) for a in articles]
     assert (

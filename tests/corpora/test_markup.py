@@ -1,7 +1,9 @@
+from pathlib import Path
+
 import pytest
 from lxml import etree
 
-from mediswift_cs.corpora.clean import clean_line
+from mediswift_cs.corpora.cleaning import clean_line
 from mediswift_cs.corpora.markup import element_text
 
 MML = 'xmlns:mml="http://www.w3.org/1998/Math/MathML"'
@@ -53,7 +55,7 @@ def test_mathml_is_kept_as_text(math, expected):
     assert text(f"see <mml:math {MML}> {math} </mml:math> here") == f"see {expected} here"
 
 
-def test_real_mathml(shared_data):
+def test_real_mathml(shared_data: Path) -> None:
     tree = etree.parse(shared_data / "pubmed_xml" / "biopython_entrez" / "pubmed7.xml")
     (text,) = [clean_line(element_text(e)) for e in tree.iterfind(".//Abstract/AbstractText")]
     # The journal's own page: "(1) inhaled 3He/129Xe MRI ventilation ..., (3) ultrashort echo-time

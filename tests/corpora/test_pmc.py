@@ -239,7 +239,7 @@ def test_sizes_are_bounded(read, monkeypatch):
     content = article("<p>x</p>" * 40_000)
     with pytest.raises(DataError, match="more than the 100000 bytes allowed, decompressed"):
         read(gzip.compress(content.encode()), max_bytes=100_000)
-    monkeypatch.setattr("mediswift_cs.corpora.pmc.MAX_RECORD_BYTES", 200_000)
+    monkeypatch.setattr("mediswift_cs.corpora.xml_stream.MAX_RECORD_BYTES", 200_000)
     with pytest.raises(DataError, match="a record of more than the 200000 bytes"):
         read(content)
     many = f"<pmc-articleset>{article('<p>x</p>' * 10_000) * 6}</pmc-articleset>"

@@ -1,10 +1,11 @@
 import gzip
 import itertools
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 
 import pytest
 
-from mediswift_cs.corpora.clean import clean_line
+from mediswift_cs.corpora.cleaning import clean_line
 from mediswift_cs.corpora.pubmed import Deletion, Record, read_pubmed
 from mediswift_cs.corpora.sample import BASELINE, UPDATE
 
@@ -42,7 +43,7 @@ def test_a_document_is_title_then_abstract(pubmed_file):
     assert (document.source, document.version, document.licence) == ("a.xml", 3, None)
 
 
-def test_the_vernacular_title_stands_in_where_there_is_no_english_one(shared_data):
+def test_the_vernacular_title_stands_in_where_there_is_no_english_one(shared_data: Path) -> None:
     path = shared_data / "pubmed_xml" / "pubmed2db" / "tests" / "fixtures" / "pubmed25n0004.xml"
     english, norwegian = read_pubmed(path)
     assert english.title == "Quality: link with effectiveness."
@@ -66,7 +67,7 @@ def test_the_largest_number_is_one(pubmed_file):
     assert read_one(pubmed_file(record(99_999_999))).pmid == 99_999_999
 
 
-def test_retractions_real(shared_data):
+def test_retractions_real(shared_data: Path) -> None:
     folder = shared_data / "pubmed_xml" / "net_synergy"
     items = [item for path in sorted(folder.glob("*.gz")) for item in read_pubmed(path)]
     assert len(items) == 319
@@ -82,7 +83,7 @@ def test_a_retraction_named_only_in_the_corrections(pubmed_file):
         assert read_one(pubmed_file(text)).is_retracted is expected
 
 
-def test_deletions_real(shared_data):
+def test_deletions_real(shared_data: Path) -> None:
     folder = shared_data / "pubmed_xml" / "pmparser"
     counts = {}
     for name in ("pubmed20n1016", "pubmed26n1334", "pubmed26n1335"):
@@ -96,7 +97,7 @@ def test_deletions_real(shared_data):
     }
 
 
-def test_known_awkward_records(shared_data):
+def test_known_awkward_records(shared_data: Path) -> None:
     folder = shared_data / "pubmed_xml" / "pmparser"
     paths = sorted(folder.glob("*.xml.gz"))
     records = {r.pmid: r for path in paths for r in read_pubmed(path) if isinstance(r, Record)}
@@ -182,7 +183,7 @@ def test_bytes_read_add_up_to_the_file(sample_files, shared_data):
     assert sum(read) == path.stat().st_size
 
 
-def test_plain_and_gzip_are_told_by_content(tmp_path):
+def test_plain_and_gzip_are_told_by_content(tmp_path: Path) -> None:
     content = article_set(record(1)).encode()
     for name, data in (("a.xml.gz", content), ("b.xml", gzip.compress(content))):
         (tmp_path / name).write_bytes(data)

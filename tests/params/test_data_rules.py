@@ -7,7 +7,7 @@ import pytest
 from mediswift_cs.errors import ConfigError
 from mediswift_cs.params.data_rules import CheckData
 from mediswift_cs.params.load import LoadedParams, load_params
-from mediswift_cs.tokens.shards import (
+from mediswift_cs.tokens.manifest import (
     MANIFEST_NAME,
     Manifest,
     ShardEntry,

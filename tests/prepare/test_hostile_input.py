@@ -17,7 +17,6 @@ from mediswift_cs.errors import DataError
 from mediswift_cs.prepare.config import PmcSettings, load_settings
 from mediswift_cs.prepare.parse import parse_part
 from mediswift_cs.prepare.parts import find_parts
-from mediswift_cs.prepare.tasks import Task
 
 from .conftest import article, article_set, record
 
@@ -168,7 +167,7 @@ def test_a_gigabyte_of_xml_in_a_small_gzip(tmp_path, start, unit, message):
     assert megabytes < 400
 
 
-def test_a_gzip_bomb_has_a_limit(tmp_path):
+def test_a_gzip_bomb_has_a_limit(tmp_path: Path) -> None:
     path = tmp_path / "pubmed20n0001.xml.gz"
     path.write_bytes(gzip.compress(b"<PubmedArticleSet>" + b"<DeleteCitation/>" * 2_000_000))
     assert path.stat().st_size < 200_000
@@ -182,7 +181,7 @@ def test_a_gzip_bomb_has_a_limit(tmp_path):
         list(read_members(path, max_bytes=1_000_000))
 
 
-def test_a_large_member_is_passed_over(tmp_path):
+def test_a_large_member_is_passed_over(tmp_path: Path) -> None:
     path = tmp_path / "a.tar"
     with tarfile.open(path, "w") as archive:
         add(archive, "large.nxml", b"x" * 5000)
@@ -192,7 +191,7 @@ def test_a_large_member_is_passed_over(tmp_path):
     assert found["small.nxml"] == b"y"
 
 
-def test_a_member_of_an_archive_is_bounded_as_a_file_is(tmp_path):
+def test_a_member_of_an_archive_is_bounded_as_a_file_is(tmp_path: Path) -> None:
     large = article(1, 1).replace("<body>", "<body>" + f"<p>{'word ' * 300_000}</p>" * 8)
     many = article(2, 2).replace("<body>", "<body>" + "<p/>" * 1_100_000)
     results = []
@@ -213,15 +212,7 @@ def test_a_member_of_an_archive_is_bounded_as_a_file_is(tmp_path):
 def parse_file(path):
     """The result of stage parse for one file of PMC."""
     (part,) = find_parts([], [path], 10)
-    task = Task(
-        run=parse_part,
-        name=part.name,
-        key="",
-        marker=path.with_suffix(".json"),
-        outputs=(path.with_suffix(".jsonl.zst"),),
-        settings={"part": part, "pmc": PmcSettings(), "options": {}},
-    )
-    return parse_part(task)
+    return parse_part(part, PmcSettings(), path.with_suffix(".jsonl.zst"), None)
 
 
 @pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])
@@ -234,7 +225,7 @@ def test_headers_of_an_archive_are_bounded(tmp_path, kind):
         list(read_members(path, max_bytes=1 << 30))
 
 
-def test_damage_is_not_taken_for_the_end_of_an_archive(tmp_path):
+def test_damage_is_not_taken_for_the_end_of_an_archive(tmp_path: Path) -> None:
     path = tmp_path / "a.tar"
     with tarfile.open(path, "w") as archive:
         for number in range(3):
@@ -247,7 +238,7 @@ def test_damage_is_not_taken_for_the_end_of_an_archive(tmp_path):
         list(read_members(path, max_bytes=1 << 30))
 
 
-def test_a_link_is_no_way_out(tmp_path):
+def test_a_link_is_no_way_out(tmp_path: Path) -> None:
     """A link where an output is to be is replaced, not followed."""
     path = tmp_path / "settings.yaml"
     (tmp_path / "pubmed.xml").write_text(article_set(*(record(n) for n in range(1, 9))))

@@ -3,12 +3,15 @@
 import gzip
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
-from mediswift_cs.corpora.build import write_documents
+import pytest
+
+from mediswift_cs.corpora.build_documents import write_documents
 from mediswift_cs.corpora.documents_file import read_documents
 from mediswift_cs.prepare.config import load_settings
-from mediswift_cs.tokens.shards import read_manifest
+from mediswift_cs.tokens.manifest import read_manifest
 
 from .conftest import (
     BENCHMARK_PMID,
@@ -24,7 +27,7 @@ from .conftest import (
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-def test_each_document_has_one_outcome(expected):
+def test_each_document_has_one_outcome(expected: Path) -> None:
     manifest = manifest_of(expected)
     counts = {stage: nonzero(numbers) for stage, numbers in manifest["counts"].items()}
     # 59 + 10 + 2 + 60 records; 2 is revised, 3 retracted, 4 deleted.
@@ -50,7 +53,7 @@ def test_each_document_has_one_outcome(expected):
     assert counts["tokens"] == {"kept": counts["guard"]["kept"]}
 
 
-def test_what_is_left_out_is_the_right_thing(expected):
+def test_what_is_left_out_is_the_right_thing(expected: Path) -> None:
     found = ids(expected)
     assert len(found) == len(set(found))
     gone = {3, 4, 5, 100, 101, 104, 106, BENCHMARK_PMID, 108, 109}
@@ -61,7 +64,7 @@ def test_what_is_left_out_is_the_right_thing(expected):
     assert sum(text.startswith("Revised.") for text in texts) == 1
 
 
-def test_manifest_and_report_say_so(expected):
+def test_manifest_and_report_say_so(expected: Path) -> None:
     manifest = manifest_of(expected)
     assert manifest["guard"] == {
         "num_blocked_pmids": 2852,
@@ -80,7 +83,7 @@ def test_manifest_and_report_say_so(expected):
     assert "<script" not in page
 
 
-def test_the_shards_are_those_of_the_documents(expected):
+def test_the_shards_are_those_of_the_documents(expected: Path) -> None:
     manifest = read_manifest(expected / "hdf5")
     assert manifest.counts["documents_read"] == len(ids(expected))
     assert sum(split.num_documents for split in manifest.splits.values()) == len(ids(expected))
@@ -93,7 +96,7 @@ def test_the_shards_are_those_of_the_documents(expected):
     ).read_bytes()
 
 
-def test_datasets_reads_the_documents(expected, tmp_path):
+def test_datasets_reads_the_documents(expected: Path, tmp_path: Path) -> None:
     import datasets
 
     data = datasets.load_dataset(
@@ -102,7 +105,9 @@ def test_datasets_reads_the_documents(expected, tmp_path):
     assert sorted(data["id"]) == sorted(ids(expected))
 
 
-def test_the_pubmed_part_agrees_with_the_documents_command(expected, inputs, tmp_path):
+def test_the_pubmed_part_agrees_with_the_documents_command(
+    expected: Path, inputs: Path, tmp_path: Path
+) -> None:
     manifest, _ = write_documents([inputs / "pubmed"], tmp_path / "docs.jsonl.zst")
     counts = manifest["counts"]
     del counts["records_read"]
@@ -110,8 +115,11 @@ def test_the_pubmed_part_agrees_with_the_documents_command(expected, inputs, tmp
 
 
 def test_poisoned_files_are_quarantined_and_the_rest_goes_on(
-    settings_file, inputs, tmp_path, capsys
-):
+    settings_file: Callable[..., Path],
+    inputs: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     copied = tmp_path / "inputs"
     shutil.copytree(inputs, copied)
     good = (copied / "pubmed" / "pubmed20n0003.xml").read_bytes()
@@ -146,7 +154,7 @@ def test_poisoned_files_are_quarantined_and_the_rest_goes_on(
     assert prepare(path) == 0
 
 
-def test_policies(settings_file):
+def test_policies(settings_file: Callable[..., Path]) -> None:
     path = settings_file(
         dedup={"near": False, "threshold": 1.0, "exact": False, "abstracts_of_full_texts": "keep"},
         guard={"pmids": False, "near_copies": "report"},
@@ -163,12 +171,31 @@ def test_policies(settings_file):
     assert "pubmed:109" in found
 
 
-def test_an_earlier_version_does_not_outlive_a_retraction(settings_file, inputs, tmp_path):
-    def versioned(number, pmid, version, retracted=False):
-        text = article(number, pmid).replace(f">{number}<", f">PMC{number}.{version}<")
-        related = '<related-article related-article-type="retraction-forward"/><permissions>'
-        return text.replace("<permissions>", related) if retracted else text
+def versioned(number: int, pmid: int, version: int, retracted: bool = False) -> str:
+    text = article(number, pmid).replace(f">{number}<", f">PMC{number}.{version}<")
+    related = '<related-article related-article-type="retraction-forward"/><permissions>'
+    return text.replace("<permissions>", related) if retracted else text
 
+
+def test_a_retraction_takes_back_the_same_version(
+    settings_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    pmc = tmp_path / "pmc"
+    pmc.mkdir()
+    (pmc / "a.nxml").write_text(versioned(50, 5000, 1))
+    (pmc / "b.nxml").write_text(versioned(50, 5000, 1, retracted=True))
+    (pmc / "c.nxml").write_text(versioned(51, 5001, 1))
+    path = settings_file(
+        pmc={"inputs": [str(pmc)], "files_per_part": 1}, hdf5={"val_fraction": 0.2}
+    )
+    assert prepare(path) == 0
+    output = load_settings(path).output
+    assert {i for i in ids(output) if i.startswith("pmc:")} == {"pmc:PMC51"}
+
+
+def test_an_earlier_version_does_not_outlive_a_retraction(
+    settings_file: Callable[..., Path], inputs: Path, tmp_path: Path
+) -> None:
     pmc = tmp_path / "pmc"
     pmc.mkdir()
     (pmc / "a1.nxml").write_text(versioned(50, 5000, 1))

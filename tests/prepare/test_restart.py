@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,9 @@ from .conftest import (
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-def test_a_second_run_does_nothing(settings_file, capsys):
+def test_a_second_run_does_nothing(
+    settings_file: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
     path = settings_file()
     assert prepare(path) == 0
     output = load_settings(path).output
@@ -37,7 +40,12 @@ def test_a_second_run_does_nothing(settings_file, capsys):
     assert before == {p: p.stat().st_mtime_ns for p in before}
 
 
-def test_a_new_file_adds_its_part_only(settings_file, inputs, tmp_path, capsys):
+def test_a_new_file_adds_its_part_only(
+    settings_file: Callable[..., Path],
+    inputs: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     copied = tmp_path / "inputs"
     shutil.copytree(inputs, copied, copy_function=shutil.copy2)
     path = settings_file(pubmed={"inputs": [str(copied / "pubmed")]})
@@ -59,7 +67,7 @@ def test_workers_and_engines_give_the_same_bytes(settings_file, expected, engine
     assert contents(load_settings(path).output) == contents(expected)
 
 
-def test_the_largest_parts_begin_first(expected, inputs):
+def test_the_largest_parts_begin_first(expected: Path, inputs: Path) -> None:
     parts = Pipeline(load_settings(expected.parent / "settings.yaml")).parts
     for stage in ("parse", "clean", "guard", "tokens"):
         done = {p: (expected / "work" / stage / f"{p.name}.json").stat().st_mtime_ns for p in parts}
@@ -72,7 +80,9 @@ def test_the_largest_parts_begin_first(expected, inputs):
     assert own_order != sorted(own_order, reverse=True)
 
 
-def test_another_tokenizer_in_the_same_process(settings_file, expected):
+def test_another_tokenizer_in_the_same_process(
+    settings_file: Callable[..., Path], expected: Path
+) -> None:
     path = settings_file(tokenizer={"vocab_size": 400})
     assert prepare(path) == 0
     output = load_settings(path).output
@@ -81,7 +91,7 @@ def test_another_tokenizer_in_the_same_process(settings_file, expected):
     assert contents(output) == contents(expected)
 
 
-def test_a_scheduler_that_runs_already(settings_file, expected):
+def test_a_scheduler_that_runs_already(settings_file: Callable[..., Path], expected: Path) -> None:
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(
         n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
@@ -117,7 +127,45 @@ def test_killed_anywhere_and_started_again(settings_file, expected, seed):
     assert not list(output.rglob("*.partial-*"))
 
 
-def test_what_no_run_made_is_not_touched(settings_file, tmp_path, capsys):
+def children_of(process: int) -> set[int]:
+    return {
+        int(child)
+        for thread in Path(f"/proc/{process}/task").iterdir()
+        for child in (thread / "children").read_text().split()
+    }
+
+
+def is_running(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_the_workers_of_a_killed_run_end(
+    settings_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = settings_file()
+    command = [sys.executable, "-m", "mediswift_cs.cli", "prepare", "--config", str(path)]
+    process = subprocess.Popen([*command, "--workers", "2"], stderr=subprocess.DEVNULL)
+    # Workers that have made something have begun to watch over their parent.
+    while not list((tmp_path / "out" / "work").glob("parse/*.jsonl.zst")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    workers = children_of(process.pid)
+    assert len(workers) >= 2
+    # It alone, as the system's killer of processes that take too much memory does.
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 20
+    while any(map(is_running, workers)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(map(is_running, workers))
+
+
+def test_what_no_run_made_is_not_touched(
+    settings_file: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path, output = settings_file(), tmp_path / "out"
     (output / "documents").mkdir(parents=True)
     (output / "documents" / "thesis.docx").write_text("mine")
@@ -138,7 +186,9 @@ def test_what_no_run_made_is_not_touched(settings_file, tmp_path, capsys):
     assert (output / "documents" / "mine.jsonl.zst").read_text() == "mine"
 
 
-def test_what_a_killed_run_was_writing_is_removed(settings_file, expected, tmp_path):
+def test_what_a_killed_run_was_writing_is_removed(
+    settings_file: Callable[..., Path], expected: Path, tmp_path: Path
+) -> None:
     path, output = settings_file(), tmp_path / "out"
     assert prepare(path) == 0
     left = ("work/tokens/x.partial-1-a/y", "hdf5.partial-1-b/train/z", ".hdf5.old-1-c/z")
@@ -150,7 +200,9 @@ def test_what_a_killed_run_was_writing_is_removed(settings_file, expected, tmp_p
     assert not [p for p in output.rglob("*") if "partial-" in p.name or ".old-" in p.name]
 
 
-def test_a_mended_md5_or_disk_brings_the_file_back(settings_file, inputs, tmp_path):
+def test_a_mended_md5_or_disk_brings_the_file_back(
+    settings_file: Callable[..., Path], inputs: Path, tmp_path: Path
+) -> None:
     copied = tmp_path / "inputs"
     shutil.copytree(inputs, copied)
     md5 = copied / "pubmed" / "pubmed20n0003.xml.md5"
@@ -165,7 +217,7 @@ def test_a_mended_md5_or_disk_brings_the_file_back(settings_file, inputs, tmp_pa
     assert manifest_of(output)["counts"]["parse pubmed"]["kept"] == 125
 
 
-def test_stages_alone(settings_file):
+def test_stages_alone(settings_file: Callable[..., Path]) -> None:
     settings = load_settings(settings_file())
     with pytest.raises(DataError, match=r"stage parse is not done .*: run it too"):
         Pipeline(settings, ("clean",)).run()
@@ -177,7 +229,7 @@ def test_stages_alone(settings_file):
         Pipeline(settings, ("train",))
 
 
-def test_two_runs_at_once(settings_file):
+def test_two_runs_at_once(settings_file: Callable[..., Path]) -> None:
     import fcntl
 
     settings = load_settings(settings_file())

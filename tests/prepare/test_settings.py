@@ -64,7 +64,7 @@ def test_files_of_late_stages_are_read_first(
     assert prepare(path, "--stage", "parse") == 0
 
 
-def test_the_shipped_settings_are_valid():
+def test_the_shipped_settings_are_valid() -> None:
     settings = load_settings(REPOSITORY / "data_preprocessing/configs/pubmed_pmc.yaml")
     assert settings.pmc.licences == ("commercial",)
     assert settings.guard.pmids

@@ -7,7 +7,7 @@ import pytest
 from mediswift_cs.cli import main
 from mediswift_cs.errors import DataError
 from mediswift_cs.tasks import hoc, hub
-from mediswift_cs.tokens.shards import read_manifest
+from mediswift_cs.tokens.manifest import read_manifest
 
 
 def test_hallmarks_by_command(shared_data: Path, tmp_path: Path) -> None:

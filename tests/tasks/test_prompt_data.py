@@ -20,7 +20,7 @@ from mediswift_cs.tasks.example import Example
 from mediswift_cs.tasks.prompt_data import PromptSettings, read_prompt_data, write_prompt_data
 from mediswift_cs.tasks.pubmedqa import question_example
 from mediswift_cs.tasks.title_matching import matching_examples
-from mediswift_cs.tokens.shards import SourceEntry, read_manifest
+from mediswift_cs.tokens.manifest import SourceEntry, read_manifest
 from mediswift_cs.tokens.tokenizer import save_tokenizer, train_tokenizer
 
 SETTINGS = PromptSettings(max_sequence_length=64, num_virtual_tokens=3)

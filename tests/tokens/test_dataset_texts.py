@@ -1,5 +1,6 @@
 import gzip
 import json
+from pathlib import Path
 
 import pyarrow
 import pyarrow.parquet
@@ -7,7 +8,7 @@ import pytest
 import zstandard
 
 from mediswift_cs.errors import DataError
-from mediswift_cs.tokens.build import build_shards
+from mediswift_cs.tokens.build_shards import build_shards
 from mediswift_cs.tokens.dataset_texts import dataset_source
 
 from .conftest import texts
@@ -46,7 +47,7 @@ def test_local_files(tmp_path, name):
     assert str(tmp_path) not in json.dumps(dict(source.options))
 
 
-def test_a_folder_with_splits(tmp_path):
+def test_a_folder_with_splits(tmp_path: Path) -> None:
     folder = tmp_path / "corpus"
     folder.mkdir()
     write(folder / "train-0.parquet")
@@ -61,7 +62,7 @@ def test_a_folder_with_splits(tmp_path):
         dataset_source(str(folder), split="dev")
 
 
-def test_without_ids_equal_texts_are_on_one_side(tmp_path):
+def test_without_ids_equal_texts_are_on_one_side(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl")
     path.write_bytes(path.read_bytes() * 2)
     ids = [text.id for text in dataset_source(str(path), text_column="abstract")]
@@ -111,7 +112,7 @@ def test_values_of_another_type(tmp_path, row, message):
         list(dataset_source(str(path), text_column="abstract", id_column="key"))
 
 
-def test_a_null_text_is_an_empty_one(tmp_path):
+def test_a_null_text_is_an_empty_one(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text('{"text": null}\n{"text": "x"}\n')
     assert [text.text for text in dataset_source(str(path))] == ["", "x"]
@@ -129,7 +130,7 @@ def test_damaged_files(tmp_path, name, content):
     assert "\n" not in str(caught.value)
 
 
-def test_a_format_that_is_not_read(tmp_path):
+def test_a_format_that_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "a.xlsx"
     path.touch()
     with pytest.raises(
@@ -138,7 +139,7 @@ def test_a_format_that_is_not_read(tmp_path):
         dataset_source(str(path))
 
 
-def test_code_beside_the_data_is_never_run(tmp_path):
+def test_code_beside_the_data_is_never_run(tmp_path: Path) -> None:
     folder = tmp_path / "evil"
     folder.mkdir()
     (folder / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
@@ -147,7 +148,7 @@ def test_code_beside_the_data_is_never_run(tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_name_without_a_network(monkeypatch):
+def test_a_name_without_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(DataError, match="cannot open data set nobody/nothing: "):

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import h5py
 import numpy as np
 import pytest
@@ -50,7 +52,7 @@ def test_shards_hold_the_samples_in_order_and_say_what_they_are(tmp_path, sample
     assert writer.max_token_id == samples[:, [0, 2]].max()
 
 
-def test_the_loss_mask_row_is_not_taken_for_ids(tmp_path):
+def test_the_loss_mask_row_is_not_taken_for_ids(tmp_path: Path) -> None:
     samples = np.zeros((1, 3, 8), np.int32)
     samples[:, 1] = 1
     assert write(tmp_path / "a", samples, []).max_token_id == 0
@@ -71,7 +73,7 @@ def test_an_exact_multiple_leaves_no_empty_shard(tmp_path, samples):
     assert write(tmp_path / "a", samples[:200], []).num_samples == [100, 100]
 
 
-def test_shards_of_modelzoos_own_tools_are_read_without_our_attributes(tmp_path):
+def test_shards_of_modelzoos_own_tools_are_read_without_our_attributes(tmp_path: Path) -> None:
     path = tmp_path / "data-0.h5"
     with h5py.File(path, "w") as file:
         file.attrs["n_examples"] = 2

@@ -7,8 +7,8 @@ import h5py
 import numpy as np
 import pytest
 
-from mediswift_cs.tokens.build import build_shards
-from mediswift_cs.tokens.shards import shard_paths
+from mediswift_cs.tokens.build_shards import build_shards
+from mediswift_cs.tokens.manifest import shard_paths
 from mediswift_cs.tokens.texts import documents_source
 
 from .conftest import texts

@@ -50,17 +50,17 @@ def test_every_token_but_the_first_is_a_label_exactly_once(length):
     np.testing.assert_array_equal(samples[0, 0, :1], stream[:1])
 
 
-def test_the_padding_is_eos_and_does_not_count():
+def test_the_padding_is_eos_and_does_not_count() -> None:
     samples = packed([[[1, 2]]], 5)
     assert samples.tolist() == [[[1, 2, 99, 99, 99], [1, 1, 0, 0, 0], [2, 99, 99, 99, 99]]]
 
 
-def test_a_full_last_window_is_not_padded_and_nothing_follows():
+def test_a_full_last_window_is_not_padded_and_nothing_follows() -> None:
     samples = packed([[[1, 2, 3, 4]]], 4)
     assert samples.tolist() == [[[1, 2, 3, 4], [1, 1, 1, 1], [2, 3, 4, 99]]]
 
 
-def test_how_documents_are_batched_does_not_show():
+def test_how_documents_are_batched_does_not_show() -> None:
     documents = [[i] * (i % 5 + 1) for i in range(1, 60)]
     one = packed([documents], 7)
     many = packed([[document] for document in documents], 7)
@@ -68,5 +68,5 @@ def test_how_documents_are_batched_does_not_show():
     assert not np.array_equal(one, packed([documents[::-1]], 7))
 
 
-def test_an_empty_stream_gives_no_sample():
+def test_an_empty_stream_gives_no_sample() -> None:
     assert packed([], 4).shape == (0, 3, 4)

@@ -17,12 +17,12 @@ def test_the_share_is_the_one_asked_for(fraction):
     assert abs(len(val_ids(fraction)) / len(IDS) - fraction) < tolerance
 
 
-def test_a_larger_share_keeps_the_smaller_one():
+def test_a_larger_share_keeps_the_smaller_one() -> None:
     assert val_ids(0.01) < val_ids(0.05) < val_ids(0.5)
     assert val_ids(0) == set()
 
 
-def test_the_split_never_changes():
+def test_the_split_never_changes() -> None:
     """Known values (of `b2sum -l 64`): another hash would move documents of existing data."""
     assert sorted(val_ids(0.0003), key=IDS.index) == [
         "pubmed:5708",

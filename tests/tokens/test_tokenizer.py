@@ -1,5 +1,6 @@
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 from tokenizers import Tokenizer, normalizers
@@ -126,7 +127,7 @@ def test_training_is_deterministic(trained, tmp_path):
     assert (tmp_path / "other.json").read_bytes() != trained.read_bytes()
 
 
-def test_min_frequency(tmp_path):
+def test_min_frequency(tmp_path: Path) -> None:
     rare = train_tokenizer(["abcdefg hijklmn"], vocab_size=1000, min_frequency=2)
     assert vocab_size(rare) == 257
     assert vocab_size(train_tokenizer(["abcdefg hijklmn"], vocab_size=1000, min_frequency=1)) > 257
@@ -198,7 +199,7 @@ def test_ids_that_no_shard_can_hold_are_refused(tmp_path, trained):
         load_tokenizer(tmp_path / "large.json")
 
 
-def test_settings_out_of_range():
+def test_settings_out_of_range() -> None:
     # Just above what is allowed: far above it, `tokenizers` ends the process.
     for number in (256, 2**20 + 1):
         with pytest.raises(ConfigError, match=rf"at least 257 .* at most 1048576, got {number}"):
@@ -214,7 +215,7 @@ def test_there_must_be_text_to_train_on(texts):
         train_tokenizer(texts, vocab_size=300)
 
 
-def test_saving_where_nothing_can_be_written(tmp_path):
+def test_saving_where_nothing_can_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match="cannot write"):
         save_tokenizer(train_tokenizer(TEXTS, vocab_size=300), tmp_path / "file" / "t.json")

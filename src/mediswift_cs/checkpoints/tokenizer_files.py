@@ -9,7 +9,7 @@ from tokenizers import AddedToken, Tokenizer
 
 from mediswift_cs.checkpoints.source import Checkpoint
 from mediswift_cs.errors import CheckpointError, DataError
-from mediswift_cs.tokens import shards
+from mediswift_cs.tokens import manifest
 from mediswift_cs.tokens.tokenizer import EOS, fingerprint_of, load_tokenizer, vocab_size
 
 UNUSED_TOKEN = "<|unused_{}|>"
@@ -57,7 +57,7 @@ def find_tokenizer(checkpoint: Checkpoint, given: Path | None) -> ModelTokenizer
     return ModelTokenizer(path=path, tokenizer=tokenizer, sha256=sha256)
 
 
-def training_manifest(checkpoint: Checkpoint) -> shards.Manifest | None:
+def training_manifest(checkpoint: Checkpoint) -> manifest.Manifest | None:
     """The manifest of the training data, where the params name a folder that is here."""
     section: Any = checkpoint.params or {}
     for key in ("trainer", "fit", "train_dataloader"):
@@ -68,7 +68,7 @@ def training_manifest(checkpoint: Checkpoint) -> shards.Manifest | None:
     if not isinstance(folder, str):
         return None
     try:
-        return shards.read_manifest(Path(folder))
+        return manifest.read_manifest(Path(folder))
     except DataError:
         # Usual on another machine than the training one; the caller says what it does without.
         return None

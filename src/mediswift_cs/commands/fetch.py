@@ -1,7 +1,6 @@
 """``mediswift fetch``: PubMed's files, or PMC's articles by a list."""
 
 import argparse
-from pathlib import Path
 
 from mediswift_cs import arguments
 
@@ -62,9 +61,8 @@ def run(args: argparse.Namespace) -> int:
     else:
         if not args.list or args.folder:
             raise ConfigError("pmc needs --list FILE_OR_ADDRESS, and has no --folder")
-        listing = args.list if "://" in args.list else Path(args.list)
         counts = fetch_pmc(
-            args.output, listing, address=args.address or PMC_ADDRESS, downloader=downloader
+            args.output, args.list, address=args.address or PMC_ADDRESS, downloader=downloader
         )
     print(
         f"{args.output}: {counts['fetched']:,} fetched, {counts['already_there']:,} already there"

@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     from mediswift_cs.errors import ConfigError
     from mediswift_cs.tasks import hoc, hub
     from mediswift_cs.tasks.prepare import prepare_hoc
-    from mediswift_cs.tokens.shards import SourceEntry
+    from mediswift_cs.tokens.manifest import SourceEntry
 
     if args.input is not None:
         documents, name = hoc.read_documents(args.input), args.input.name

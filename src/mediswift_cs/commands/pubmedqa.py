@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from mediswift_cs.corpora.document import Document
     from mediswift_cs.tasks.prompt_data import Lengths, PromptSettings
-    from mediswift_cs.tokens.shards import Manifest, SourceEntry
+    from mediswift_cs.tokens.manifest import Manifest, SourceEntry
 
 HELP = """Prepare PubMedQA: prompt shards to train on, JSON lines to evaluate on.
 
@@ -158,7 +158,7 @@ def _labelled(args: argparse.Namespace) -> int:
     from mediswift_cs.tasks import hub, pubmedqa
     from mediswift_cs.tasks.prepare import prepare_pubmedqa
     from mediswift_cs.tasks.pubmedqa_split import NUM_FOLDS
-    from mediswift_cs.tokens.shards import SourceEntry
+    from mediswift_cs.tokens.manifest import SourceEntry
 
     if args.input is not None:
         records = pubmedqa.read_records(args.input)
@@ -265,7 +265,7 @@ def _read_documents(args: argparse.Namespace) -> tuple:  # type: ignore[type-arg
 
     from mediswift_cs.corpora import documents_file
     from mediswift_cs.corpora.files import describe_files, find_files
-    from mediswift_cs.tokens.shards import SourceEntry
+    from mediswift_cs.tokens.manifest import SourceEntry
 
     files = describe_files(find_files(args.documents, documents_file.SUFFIXES))
     stream = (doc for file in files for doc in documents_file.read_documents(file.path))

@@ -18,13 +18,7 @@ Writes OUTPUT/train/*.h5, OUTPUT/val/*.h5, OUTPUT/tokenizer.json and OUTPUT/mani
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    parser.add_argument(
-        "documents",
-        nargs="*",
-        type=arguments.path,
-        metavar="DOCS",
-        help="a .jsonl.zst file, or a folder",
-    )
+    arguments.add_documents(parser, required=False)
     dataset = parser.add_argument_group("instead of DOCS, a data set that `datasets` reads")
     dataset.add_argument(
         "--dataset", metavar="NAME_OR_PATH", help="JSON lines, Parquet, or a name on the Hub"
@@ -37,30 +31,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     dataset.add_argument(
         "--id-column", help="decides each document's split (default: the text itself)"
     )
-    parser.add_argument(
-        "--tokenizer",
-        required=True,
-        type=arguments.path,
-        help="a tokenizer.json, or a folder of GPT-2's",
-    )
-    parser.add_argument("--max-sequence-length", required=True, type=int, help="tokens a sample")
-    parser.add_argument(
-        "--val-fraction",
-        type=float,
-        default=0.05,
-        help="share of the documents that goes to val (default: %(default)s)",
-    )
+    arguments.add_tokenizer(parser)
+    arguments.add_max_sequence_length(parser)
+    arguments.add_val_fraction(parser, "share of the documents that goes to val")
     parser.add_argument(
         "--samples-per-shard", type=int, default=8192, help="samples a file (default: %(default)s)"
     )
-    parser.add_argument("--output", required=True, type=arguments.path, help="a new folder")
-    parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
+    arguments.add_output(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from mediswift_cs.errors import ConfigError
-    from mediswift_cs.tokens.build import build_shards
+    from mediswift_cs.tokens.build_shards import build_shards
     from mediswift_cs.tokens.dataset_texts import dataset_source
     from mediswift_cs.tokens.texts import documents_source
 

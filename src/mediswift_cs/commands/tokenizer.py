@@ -14,13 +14,7 @@ example:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    parser.add_argument(
-        "documents",
-        nargs="*",
-        type=arguments.path,
-        metavar="DOCS",
-        help="a .jsonl.zst file, or a folder",
-    )
+    arguments.add_documents(parser, required=False)
     parser.add_argument(
         "--gpt2",
         type=arguments.path,
@@ -34,11 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=2,
         help="merge only pairs that occur so many times (default: %(default)s)",
     )
-    parser.add_argument("--limit", type=int, metavar="N", help="train on the first N documents")
-    parser.add_argument(
-        "--output", required=True, type=arguments.path, help="for example tokenizer.json"
-    )
-    parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
+    arguments.add_limit(parser, "train on the first N documents")
+    arguments.add_output(parser, "for example tokenizer.json")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,6 +1,5 @@
 """Files over HTTP: resumed where they broke off, checked, tried again with growing pauses."""
 
-import hashlib
 import http.client
 import re
 import threading
@@ -18,7 +17,8 @@ from tqdm import tqdm
 
 from mediswift_cs import __version__
 from mediswift_cs.errors import ConfigError, DataError
-from mediswift_cs.storage.write import atomic_file
+from mediswift_cs.storage.checksums import md5_of
+from mediswift_cs.storage.write import atomic_file, sync
 
 _CHUNK = 1 << 18
 _LONGEST_PAUSE = 60.0
@@ -125,7 +125,7 @@ class Downloader:
             if match is None:
                 raise DataError(f"{file.md5_address} holds no md5 sum")
             md5 = match[0].lower()
-        if file.path.is_file() and (md5 is None or _md5_of(file.path) == md5):
+        if file.path.is_file() and (md5 is None or md5_of(file.path) == md5):
             return False
         try:
             file.path.parent.mkdir(parents=True, exist_ok=True)
@@ -207,10 +207,12 @@ class Downloader:
         if num_bytes < expected:
             raise _PassingError(f"cut short at {num_bytes} of {expected} bytes")
         wanted = md5 or (etag.lower() if _MD5.fullmatch(etag) else None)
-        if wanted is not None and (found := _md5_of(part)) != wanted:
+        if wanted is not None and (found := md5_of(part)) != wanted:
             _remove(part)
             raise _PassingError(f"md5 is {found}, expected {wanted}")
         _note_of(part).unlink(missing_ok=True)
+        # Not atomic_file's: a part outlives its process, so that the next one can go on with it.
+        sync(part)
         part.replace(file.path)
 
 
@@ -264,8 +266,3 @@ def _remove(part: Path) -> None:
 def _retry_after(error: urllib.error.HTTPError) -> float:
     text = error.headers.get("Retry-After") or "" if error.headers else ""
     return float(text) if text.isascii() and text.isdigit() else 0.0
-
-
-def _md5_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "md5").hexdigest()

@@ -48,7 +48,7 @@ def fetch_pubmed(
 
 def fetch_pmc(
     output: Path,
-    listing: Path | str,
+    listing: str,
     *,
     address: str = PMC_ADDRESS,
     downloader: Downloader | None = None,
@@ -63,14 +63,14 @@ def fetch_pmc(
         DataError: the list names no article, or one outside the bucket; a file cannot be had.
     """
     downloader = downloader or Downloader()
-    if isinstance(listing, str):
+    if "://" in listing:
         text = downloader.text(listing)
     else:
         try:
-            text = listing.read_text(encoding="utf-8")
+            text = Path(listing).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"cannot read {listing}: {error}") from error
-    keys = list(dict.fromkeys(_keys(text, str(listing))))
+    keys = list(dict.fromkeys(_keys(text, listing)))
     if not keys:
         raise DataError(f"{listing} names no .xml or .nxml file")
     files = [

@@ -1,6 +1,5 @@
 """Input files: which ones, and what they are (size and md5)."""
 
-import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from mediswift_cs.errors import DataError
+from mediswift_cs.storage.checksums import md5_of
 
 # "MD5(name)= 0123..." as NLM writes it, or "0123...  name" as md5sum does.
 _MD5 = re.compile(r"(?:^|=\s*)([0-9a-fA-F]{32})\b")
@@ -63,8 +63,7 @@ def describe_files(files: Sequence[tuple[Path, str]], *, quiet: bool = False) ->
     disable = True if quiet else None
     for path, name in tqdm(files, desc="checksums", unit="file", disable=disable, leave=False):
         try:
-            with path.open("rb") as file:
-                md5 = hashlib.file_digest(file, "md5").hexdigest()
+            md5 = md5_of(path)
             num_bytes = path.stat().st_size
         except OSError as error:
             raise DataError(f"cannot read {path}: {error.strerror}") from error

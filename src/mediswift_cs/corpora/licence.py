@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from lxml import etree
 
-from mediswift_cs.corpora.clean import clean_line
+from mediswift_cs.corpora.cleaning import clean_line
 
 COMMERCIAL, NON_COMMERCIAL, OTHER = "commercial", "non-commercial", "other"
 # As PMC groups its open-access subset: commercial is CC0, CC BY, CC BY-SA and CC BY-ND.

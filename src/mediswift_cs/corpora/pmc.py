@@ -8,23 +8,20 @@ expanded and nothing is fetched.
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import chain
+from functools import partial
 from pathlib import Path, PurePath
 
 from lxml import etree
 
-from mediswift_cs.corpora.clean import clean_line
+from mediswift_cs.corpora.cleaning import clean_line
 from mediswift_cs.corpora.document import Document
 from mediswift_cs.corpora.jats_text import TextCollector
 from mediswift_cs.corpora.licence import OTHER, Licence, article_licence
 from mediswift_cs.corpora.pubmed import MAX_PMID
 from mediswift_cs.corpora.xml_stream import (
     MAX_FILE_BYTES,
-    MAX_RECORD_BYTES,
-    RecordSize,
     read_chunks,
-    read_start,
-    record_parser,
+    read_records,
     xml_errors,
 )
 from mediswift_cs.errors import DataError
@@ -136,30 +133,16 @@ def parse_articles(
         DataError: as :func:`read_pmc`.
     """
     options = text_options or TextOptions()
-    with xml_errors(path):
-        start = read_start(chunks, path, _ROOTS)
-        parser, size = record_parser(("article",)), RecordSize(path, MAX_RECORD_BYTES)
-        for chunk in chain([start], chunks):
-            parser.feed(chunk)
-            num_articles = 0
-            for element in _elements(parser, path):
-                num_articles += 1
-                yield _article(element, options)
-            size.add(chunk, num_articles)
-        parser.close()
-        for element in _elements(parser, path):
-            yield _article(element, options)
+    for element in read_records(
+        chunks, path, roots=_ROOTS, tags=("article",), check_place=partial(_check_place, path)
+    ):
+        yield _article(element, options)
 
 
-def _elements(parser: etree.XMLPullParser, path: PurePath) -> Iterator[etree._Element]:
-    for _, element in parser.read_events():
-        parent = element.getparent()
-        if parent is not None and parent.tag != "pmc-articleset":
-            raise DataError(f"{path} has <article> in <{parent.tag}>, which is not PMC XML")
-        yield element
-        element.clear(keep_tail=False)
-        while (before := element.getprevious()) is not None:
-            element.getparent().remove(before)
+def _check_place(path: PurePath, element: etree._Element) -> None:
+    parent = element.getparent()
+    if parent is not None and parent.tag != "pmc-articleset":
+        raise DataError(f"{path} has <article> in <{parent.tag}>, which is not PMC XML")
 
 
 def _article(article: etree._Element, options: TextOptions) -> Article:
@@ -213,24 +196,13 @@ def _title(meta: etree._Element) -> str:
     collector = TextCollector()
     for element in group.iterfind("article-title"):
         # Notes to a title are about the article, not part of it.
-        for note in [*element.iterfind(".//fn"), *element.iterfind(".//xref[@ref-type='fn']")]:
-            _remove(note)
+        for reference in element.iterfind(".//xref[@ref-type='fn']"):
+            reference.tag = "fn"
+        etree.strip_elements(element, "fn", with_tail=False)
         collector.add(element)
     for element in group.iterfind("subtitle"):
         collector.add(element)
     return ": ".join(line.rstrip(":") for line in collector.lines)
-
-
-def _remove(element: etree._Element) -> None:
-    parent = element.getparent()
-    assert parent is not None
-    if element.tail:
-        before = element.getprevious()
-        if before is None:
-            parent.text = (parent.text or "") + element.tail
-        else:
-            before.tail = (before.tail or "") + element.tail
-    parent.remove(element)
 
 
 def _abstract(meta: etree._Element) -> list[str]:

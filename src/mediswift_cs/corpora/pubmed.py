@@ -8,21 +8,18 @@ grow with the file. Entities are never expanded and nothing is fetched.
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import chain
+from functools import partial
 from pathlib import Path
 
 from lxml import etree
 
-from mediswift_cs.corpora.clean import clean_line
+from mediswift_cs.corpora.cleaning import clean_line
 from mediswift_cs.corpora.document import Document
 from mediswift_cs.corpora.markup import element_text
 from mediswift_cs.corpora.xml_stream import (
     MAX_FILE_BYTES,
-    MAX_RECORD_BYTES,
-    RecordSize,
     read_chunks,
-    read_start,
-    record_parser,
+    read_records,
     xml_errors,
 )
 from mediswift_cs.errors import DataError
@@ -42,9 +39,9 @@ NOTICES = {
 
 _ROOT = "PubmedArticleSet"
 _RECORDS = ("PubmedArticle", "PubmedBookArticle", "DeleteCitation")
-# "(ABSTRACT TRUNCATED AT 250 WORDS)": MEDLINE cut abstracts until 2000.
 _BRACKETED = re.compile(r"\[([^\[\]]+)\](\.?)")
 _YEAR = re.compile(r"\b(?:1[5-9]|20)[0-9]{2}\b")
+# "(ABSTRACT TRUNCATED AT 250 WORDS)": MEDLINE cut abstracts until 2000.
 _TRUNCATED = re.compile(r"\s*[(\[]\s*abstract truncated[^)\]]{0,40}[)\]]\s*", re.IGNORECASE)
 
 
@@ -118,35 +115,14 @@ def read_pubmed(
             another kind of XML, or with entities of its own.
     """
     with xml_errors(path), path.open("rb") as raw:
-        yield from _parse(read_chunks(raw, path, on_bytes, max_bytes), path)
-
-
-def _parse(chunks: Iterator[bytes], path: Path) -> Iterator[Record | Deletion]:
-    start = read_start(chunks, path, (_ROOT,))
-    parser, size = record_parser(_RECORDS), RecordSize(path, MAX_RECORD_BYTES)
-    for chunk in chain([start], chunks):
-        parser.feed(chunk)
-        num_records = 0
-        for element in _elements(parser, path):
-            num_records += 1
+        for element in read_records(
+            read_chunks(raw, path, on_bytes, max_bytes),
+            path,
+            roots=(_ROOT,),
+            tags=_RECORDS,
+            check_place=partial(_check_place, path),
+        ):
             yield from _read_element(element, path)
-        size.add(chunk, num_records)
-    root = parser.close()
-    for element in _elements(parser, path):
-        yield from _read_element(element, path)
-    for element in root:
-        _check_place(element, path)
-
-
-def _elements(parser: etree.XMLPullParser, path: Path) -> Iterator[etree._Element]:
-    for _, element in parser.read_events():
-        _check_place(element, path)
-        yield element
-        # Its own node is still the parser's; the emptied ones before it can go.
-        element.clear(keep_tail=False)
-        while (before := element.getprevious()) is not None:
-            _check_place(before, path)
-            element.getparent().remove(before)
 
 
 def _read_element(element: etree._Element, path: Path) -> Iterator[Record | Deletion]:
@@ -158,7 +134,7 @@ def _read_element(element: etree._Element, path: Path) -> Iterator[Record | Dele
         yield _record(element)
 
 
-def _check_place(element: etree._Element, path: Path) -> None:
+def _check_place(path: Path, element: etree._Element) -> None:
     parent = element.getparent()
     if element.tag not in _RECORDS or parent is None or parent.tag != _ROOT:
         where = "at the top" if parent is None else f"in <{parent.tag}>"

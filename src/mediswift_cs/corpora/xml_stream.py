@@ -4,12 +4,13 @@ import gzip
 import zlib
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path, PurePath
 from typing import IO, Any
 
 from lxml import etree
 
-from mediswift_cs.corpora.clean import clean_line
+from mediswift_cs.corpora.cleaning import clean_line
 from mediswift_cs.errors import DataError
 
 # A bound on one file's decompressed size. PubMed's files have 0.1 to 0.4 GB, PMC's sets a few.
@@ -104,35 +105,78 @@ def _check_root(
         raise DataError(f"{path} defines entities of its own, which NLM's files never do")
 
 
-def record_parser(tags: Collection[str]) -> etree.XMLPullParser:
-    """A parser that reports the end of each element of ``tags``.
+def read_records(
+    chunks: Iterator[bytes],
+    path: PurePath,
+    *,
+    roots: Collection[str],
+    tags: Collection[str],
+    check_place: Callable[[etree._Element], object],
+) -> Iterator[etree._Element]:
+    """Yield the elements of ``tags``, in their order; each is freed once the next is asked for.
 
-    "internal" makes a reference to an undefined entity an error (False would keep it as a node);
-    :func:`read_start` refuses files that define any, so nothing is ever expanded.
+    Args:
+        path: the name of the file in errors.
+        roots: what the outermost element may be.
+        check_place: called with each element, and with all that stands beside them below the root;
+            raises DataError for one that must not be where it is.
+
+    Raises:
+        DataError: not well-formed, cut short, another root, entities of the file's own, or a record
+            that is too large.
     """
-    return etree.XMLPullParser(
-        events=("end",), tag=tuple(tags), resolve_entities="internal", **PARSER_OPTIONS
-    )
+    with xml_errors(path):
+        start = read_start(chunks, path, roots)
+        # "internal" makes a reference to an undefined entity an error (False would keep it as a
+        # node); read_start refuses files that define any, so nothing is ever expanded.
+        parser = etree.XMLPullParser(
+            events=("end",), tag=tuple(tags), resolve_entities="internal", **PARSER_OPTIONS
+        )
+        size = _RecordSize(path)
+        for chunk in chain([start], chunks):
+            parser.feed(chunk)
+            num_records = 0
+            for element in _ended(parser, check_place):
+                num_records += 1
+                yield element
+            size.add(chunk, num_records)
+        root = parser.close()
+        yield from _ended(parser, check_place)
+        for element in root:
+            check_place(element)
 
 
-class RecordSize:
+def _ended(
+    parser: etree.XMLPullParser, check_place: Callable[[etree._Element], object]
+) -> Iterator[etree._Element]:
+    for _, element in parser.read_events():
+        check_place(element)
+        yield element
+        # Its own node is still the parser's; the emptied ones before it can go.
+        element.clear(keep_tail=False)
+        while (before := element.getprevious()) is not None:
+            check_place(before)
+            element.getparent().remove(before)
+
+
+class _RecordSize:
     """Refuses a record that grows beyond what may be held."""
 
-    def __init__(self, path: PurePath, max_bytes: int) -> None:
-        self._path, self._max_bytes = path, max_bytes
+    def __init__(self, path: PurePath) -> None:
+        self._path = path
         self._num_bytes = self._num_markup = 0
 
     def add(self, chunk: bytes, num_records: int) -> None:
-        """Note a chunk in which ``num_records`` records ended."""
+        """Note a chunk of the file, in which ``num_records`` records ended."""
         if num_records:
             self._num_bytes = self._num_markup = 0
             return
         self._num_bytes += len(chunk)
         # One < a tag and one = an attribute, whatever else they stand for.
         self._num_markup += chunk.count(b"<") + chunk.count(b"=")
-        if self._num_bytes > self._max_bytes:
+        if self._num_bytes > MAX_RECORD_BYTES:
             raise DataError(
-                f"{self._path} has a record of more than the {self._max_bytes} bytes allowed"
+                f"{self._path} has a record of more than the {MAX_RECORD_BYTES} bytes allowed"
             )
         if self._num_markup > MAX_RECORD_MARKUP:
             raise DataError(

@@ -8,7 +8,7 @@ from mediswift_cs.data.restartable import RestartableDataLoader
 from mediswift_cs.errors import DataError
 from mediswift_cs.params.schema import DataLoaderParams
 from mediswift_cs.tokens.hdf5 import read_shard_info
-from mediswift_cs.tokens.shards import shard_paths
+from mediswift_cs.tokens.manifest import shard_paths
 
 
 class MediSwiftPretrainingDataProcessor:

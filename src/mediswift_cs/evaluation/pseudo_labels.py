@@ -22,7 +22,7 @@ from mediswift_cs.tasks.artificial import (
 )
 from mediswift_cs.tasks.example import Example
 from mediswift_cs.tasks.prompt_data import PromptSettings, make_layout
-from mediswift_cs.tokens.shards import SourceEntry
+from mediswift_cs.tokens.manifest import SourceEntry
 from mediswift_cs.tokens.splits import check_val_fraction
 from mediswift_cs.tokens.tokenizer import fingerprint, load_tokenizer
 

@@ -9,7 +9,7 @@ from mediswift_cs.params.problem import Problem
 from mediswift_cs.params.prompt_rules import check_prompt_data
 from mediswift_cs.params.rules import MODEL, dataloaders
 from mediswift_cs.params.schema import DataLoaderParams, Params
-from mediswift_cs.tokens.shards import (
+from mediswift_cs.tokens.manifest import (
     Manifest,
     SplitEntry,
     find_manifest,

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from mediswift_cs.params.dataloader import PROMPT_PROCESSOR
 from mediswift_cs.params.problem import Problem, spell
 from mediswift_cs.params.schema import DataLoaderParams, ModelParams, Params
-from mediswift_cs.tokens.shards import Manifest
+from mediswift_cs.tokens.manifest import Manifest
 
 MODEL = "trainer.init.model"
 PROMPT = f"{MODEL}.soft_prompt"

@@ -1,12 +1,12 @@
 """The settings of ``mediswift prepare``, read from YAML and checked before any work."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from mediswift_cs.corpora.clean_document import Cleaning
-from mediswift_cs.corpora.dedup import NearDuplicates
+from mediswift_cs.corpora.cleaning import Cleaning
+from mediswift_cs.corpora.duplicates import NearDuplicates
 from mediswift_cs.corpora.fetch import PMC_ADDRESS, PUBMED_ADDRESS
 from mediswift_cs.corpora.pmc import TextOptions
 from mediswift_cs.corpora.selection import ArticleSelection, Selection
@@ -29,8 +29,12 @@ class PubmedSettings(_Section):
     other_languages: bool = False
     corrections: Corrections = "drop_retracted_and_notices"
 
+    def options(self) -> dict[str, Any]:
+        """The settings that decide what is read from a file, as JSON."""
+        return self.model_dump(mode="json", exclude={"inputs"})
+
     def selection(self) -> Selection:
-        """As the reader takes it."""
+        """The records that :func:`mediswift_cs.corpora.pubmed.read_pubmed` gives and that count."""
         return Selection(
             title_only=self.title_only,
             other_languages=self.other_languages,
@@ -51,8 +55,12 @@ class PmcSettings(_Section):
     back: bool = False
     files_per_part: int = Field(default=2000, ge=1)
 
+    def options(self) -> dict[str, Any]:
+        """The settings that decide what is read from a file, as JSON."""
+        return self.model_dump(mode="json", exclude={"inputs", "files_per_part"})
+
     def selection(self) -> ArticleSelection:
-        """As the reader takes it."""
+        """The articles that :func:`mediswift_cs.corpora.pmc.read_pmc` gives and that count."""
         return ArticleSelection(
             licences=self.licences,
             other_languages=self.other_languages,
@@ -61,7 +69,7 @@ class PmcSettings(_Section):
         )
 
     def text_options(self) -> TextOptions:
-        """As the reader takes it."""
+        """What :func:`mediswift_cs.corpora.pmc.read_pmc` makes text of."""
         return TextOptions(tables=self.tables, references=self.references, back=self.back)
 
 
@@ -72,7 +80,7 @@ class CleanSettings(_Section):
     dehyphenate: bool = True
 
     def cleaning(self) -> Cleaning:
-        """As the cleaner takes it."""
+        """The choices for :func:`mediswift_cs.corpora.cleaning.clean_text`."""
         return Cleaning(boilerplate=self.boilerplate, dehyphenate=self.dehyphenate)
 
 
@@ -87,7 +95,7 @@ class DedupSettings(_Section):
     abstracts_of_full_texts: Literal["drop", "keep"] = "drop"
 
     def near_duplicates(self) -> NearDuplicates:
-        """As :mod:`mediswift_cs.corpora.dedup` takes it."""
+        """How :mod:`mediswift_cs.corpora.duplicates` finds near duplicates."""
         return NearDuplicates(threshold=self.threshold, num_perm=self.num_perm, ngram=self.ngram)
 
 

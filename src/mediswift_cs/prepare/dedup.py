@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mediswift_cs.corpora.dedup import (
+from mediswift_cs.corpora.duplicates import (
     Pairs,
     equal_pairs,
     first_of_each_group,
@@ -17,10 +17,9 @@ from mediswift_cs.corpora.dedup import (
     similar_pairs,
     text_hash,
 )
-from mediswift_cs.prepare.arrays import save_array
-from mediswift_cs.prepare.clean import TRAITS
+from mediswift_cs.prepare.clean import TRAITS, CleanedFiles
 from mediswift_cs.prepare.config import DedupSettings
-from mediswift_cs.prepare.tasks import Result, Task, digest_of
+from mediswift_cs.prepare.tasks import Result, save_array
 
 # What becomes of a cleaned document; the number is its status.
 OUTCOMES = (
@@ -44,11 +43,16 @@ _PAIRS_AT_A_TIME = 100_000
 Status = npt.NDArray[np.uint8]
 
 
-def find_pairs(task: Task) -> Result:
-    """Write int64 [pairs, 2]: documents that share band ``settings["band"]`` and are similar."""
-    band, threshold = task.settings["band"], task.settings["threshold"]
-    all_bands = [np.load(path, mmap_mode="r") for path in task.settings["bands"]]
-    signatures = _Signatures(task.settings["signatures"])
+def find_pairs(band: int, threshold: float, files: Sequence[CleanedFiles], output: Path) -> Result:
+    """Write int64 [pairs, 2]: the places of documents that share one band and are similar.
+
+    Args:
+        band: its number.
+        threshold: share of the signature in which similar documents agree.
+        files: of all parts.
+    """
+    all_bands = [np.load(each.bands, mmap_mode="r") for each in files]
+    signatures = _Signatures([each.signatures for each in files])
     found: list[Pairs] = []
     for num_parts, part in partitions(signatures.num_documents, _LARGEST_PARTITION):
         hashes, places = [], []
@@ -62,9 +66,8 @@ def find_pairs(task: Task) -> Result:
             some = pairs[start : start + _PAIRS_AT_A_TIME]
             first, second = signatures.rows(some[:, 0]), signatures.rows(some[:, 1])
             found.append(similar_pairs(some, first, second, threshold))
-    (output,) = task.outputs
     save_array(output, np.concatenate([np.empty((0, 2), np.int64), *found]))
-    return {"content": digest_of(task.key)}
+    return {}
 
 
 class _Signatures:
@@ -86,33 +89,50 @@ class _Signatures:
         return result
 
 
-def decide(task: Task) -> Result:
-    """Write for each part uint8 [num_documents], the number of each document's outcome."""
-    settings: DedupSettings = task.settings["dedup"]
-    of_parts = [np.load(path) for path in task.settings["traits"]]
+def decide(
+    settings: DedupSettings,
+    files: Sequence[CleanedFiles],
+    outputs: Sequence[Path],
+    *,
+    is_pmc: Sequence[bool],
+    retracted: Path,
+    retracted_articles: Sequence[tuple[str, int]],
+    blocked: Sequence[int],
+    pairs: Sequence[Path],
+) -> Result:
+    """Write for each part uint8 [num_documents], the number of each document's outcome.
+
+    Args:
+        files: of the cleaned parts, of which ``is_pmc`` says whether they hold full texts.
+        retracted: the PMIDs of retracted articles.
+        retracted_articles: (id, version) of full texts that say so themselves.
+        blocked: PMIDs that must not be in the corpus.
+        pairs: what :func:`find_pairs` wrote for each band.
+    """
+    of_parts = [np.load(each.traits) for each in files]
     traits = np.concatenate([np.empty(0, TRAITS), *of_parts])
     lengths = [len(each) for each in of_parts]
-    is_full_text = np.repeat(np.array(task.settings["is_pmc"], bool), lengths)
+    is_full_text = np.repeat(np.array(is_pmc, bool), lengths)
     status = np.zeros(len(traits), np.uint8)
-    is_retracted = np.isin(traits["pmid"], np.load(task.settings["retracted"])) & is_full_text
-    is_retracted |= _is_retracted_version(traits, task.settings["retracted_articles"])
+    is_retracted = np.isin(traits["pmid"], np.load(retracted)) & is_full_text
+    is_retracted |= _is_retracted_version(traits, retracted_articles)
     status[is_retracted] = _NUMBER["retracted"]
-    is_blocked = np.isin(traits["pmid"], np.array(task.settings["blocked"], np.int32))
+    is_blocked = np.isin(traits["pmid"], np.array(blocked, np.int32))
     status[is_blocked & (traits["pmid"] > 0)] = _NUMBER["benchmark_pmid"]
     _drop_older_of_one_id(status, traits)
     if settings.abstracts_of_full_texts == "drop":
         _drop_abstracts(status, traits, is_full_text)
-    pairs = [np.load(path) for path in task.settings["pairs"]]
+    all_pairs = [np.load(path) for path in pairs]
     if settings.exact:
-        pairs.append(equal_pairs(traits["text"], np.arange(len(traits))))
-    _drop_copies(status, traits, is_full_text, group_numbers(len(traits), pairs))
+        all_pairs.append(equal_pairs(traits["text"], np.arange(len(traits))))
+    _drop_copies(status, traits, is_full_text, group_numbers(len(traits), all_pairs))
     counts: Counter[str] = Counter()
     ends = np.cumsum(lengths)
-    for path, start, end in zip(task.outputs, ends - lengths, ends, strict=True):
+    for path, start, end in zip(outputs, ends - lengths, ends, strict=True):
         save_array(path, status[start:end])
         numbers = np.bincount(status[start:end], minlength=len(OUTCOMES))
         counts.update(dict(zip(OUTCOMES, numbers.tolist(), strict=True)))
-    return {"counts": dict(counts), "content": digest_of(task.key)}
+    return {"counts": dict(counts)}
 
 
 def _is_retracted_version(

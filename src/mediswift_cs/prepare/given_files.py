@@ -1,6 +1,5 @@
 """Files that the settings name beside the inputs: benchmarks, blocked PMIDs, a tokenizer."""
 
-import hashlib
 from collections.abc import Collection
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from mediswift_cs.corpora.files import find_files
 from mediswift_cs.corpora.ngrams import words_of
 from mediswift_cs.errors import DataError
 from mediswift_cs.prepare.config import GuardSettings, PrepareSettings
+from mediswift_cs.storage.checksums import md5_of
 from mediswift_cs.tokens.tokenizer import load_tokenizer
 
 
@@ -64,7 +64,7 @@ def benchmark_overlaps(settings: GuardSettings) -> Overlaps:
 
 def benchmark_md5s(settings: GuardSettings) -> list[str]:
     """Of the benchmark files, in the order in which they are read."""
-    return [_md5(file) for path in settings.texts for file, _name in find_files([path], SUFFIXES)]
+    return [md5_of(file) for path in settings.texts for file, _name in find_files([path], SUFFIXES)]
 
 
 def tokenizer_md5s(path: Path) -> list[str]:
@@ -76,9 +76,4 @@ def tokenizer_md5s(path: Path) -> list[str]:
     files = [path] if path.is_file() else sorted(p for p in path.glob("*") if p.is_file())
     if not files:
         raise DataError(f"tokenizer {path} does not exist: give a tokenizer.json or its folder")
-    return [_md5(file) for file in files]
-
-
-def _md5(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    return [md5_of(file) for file in files]

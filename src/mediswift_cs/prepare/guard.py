@@ -1,8 +1,7 @@
 """Stage ``guard``: a part's documents that are left, without near copies of benchmark texts."""
 
-import hashlib
-import json
 from collections import Counter
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,29 +18,50 @@ from mediswift_cs.corpora.documents_file import (
 from mediswift_cs.corpora.ngrams import word_hashes, words_of
 from mediswift_cs.prepare.config import GuardSettings
 from mediswift_cs.prepare.given_files import benchmark_overlaps
+from mediswift_cs.prepare.parse import FileEntry
 from mediswift_cs.prepare.statistics import Statistics
-from mediswift_cs.prepare.tasks import Result, Task, digest_of
-from mediswift_cs.storage.write import atomic_file
+from mediswift_cs.prepare.tasks import Result
+from mediswift_cs.storage.checksums import md5_of
+from mediswift_cs.storage.write import atomic_file, write_json
 
 
-def guard_part(task: Task) -> Result:
-    """Write the final documents of a part, and their manifest beside them.
+class GuardResult(Result):
+    """What is left of a part.
 
-    The result has ``benchmark_copies``: the ids found, whether they are dropped or only reported.
+    ``benchmark_copies`` are the ids found, whether they are dropped or only reported; ``entry`` is
+    the file of the documents.
     """
-    (output,) = task.outputs
-    settings: GuardSettings = task.settings["guard"]
-    cleaned: Path = task.settings["cleaned"]
-    statuses = np.load(task.settings["status"])
+
+    benchmark_copies: list[str]
+    statistics: dict[str, Any]
+    entry: FileEntry
+
+
+def guard_part(
+    cleaned: Path,
+    status: Path,
+    output: Path,
+    *,
+    settings: GuardSettings,
+    files: Sequence[FileEntry],
+) -> GuardResult:
+    """Write the final documents of a part, and beside them their manifest.
+
+    Args:
+        cleaned: the part's documents, of which ``status`` (uint8 [num_documents]) is 0 for those
+            that stay.
+        files: the input files of the part, for the manifest.
+    """
+    statuses = np.load(status)
     overlaps = _overlaps(settings) if settings.texts else None
     statistics, found = Statistics(), []
     counts: Counter[str] = Counter(kept=0, benchmark_text=0)
     with atomic_file(output) as temporary:
         with DocumentsWriter(temporary) as writer:
-            for number, (line, status) in enumerate(
+            for number, (line, is_dropped) in enumerate(
                 zip(read_lines(cleaned), statuses.tolist(), strict=True), start=1
             ):
-                if status:
+                if is_dropped:
                     continue
                 document = parse_document(line, number, cleaned)
                 if overlaps and overlaps.is_near_copy(word_hashes(words_of(document.text))):
@@ -52,25 +72,17 @@ def guard_part(task: Task) -> Result:
                 counts["kept"] += 1
                 statistics.add(document)
                 writer.write_line(line)
-        with temporary.open("rb") as file:
-            md5 = hashlib.file_digest(file, "md5").hexdigest()
-        num_bytes = temporary.stat().st_size
-    with atomic_file(manifest_path(output)) as temporary:
-        temporary.write_text(_manifest(counts, task.settings["files"]), encoding="utf-8")
+        entry = FileEntry(path=output.name, bytes=temporary.stat().st_size, md5=md5_of(temporary))
+    manifest = {"sources": list(files), "counts": dict(counts)}
+    write_json(manifest_path(output), manifest, ensure_ascii=False)
     return {
         "counts": dict(counts),
         "benchmark_copies": found,
         "statistics": statistics.as_dict(),
-        "entry": {"path": output.name, "bytes": num_bytes, "md5": md5},
-        "content": digest_of(task.key),
+        "entry": entry,
     }
 
 
 @lru_cache(maxsize=1)
 def _overlaps(settings: GuardSettings) -> Overlaps:
     return benchmark_overlaps(settings)
-
-
-def _manifest(counts: Counter[str], files: list[dict[str, Any]]) -> str:
-    content = {"sources": files, "counts": dict(counts)}
-    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"

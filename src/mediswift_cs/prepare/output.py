@@ -1,17 +1,17 @@
 """The output folder: that it is ours, that one run uses it at a time, and what is cleared away."""
 
-import fcntl
 import json
 import re
-import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from mediswift_cs.errors import DataError
-from mediswift_cs.prepare.dataset_card import CARD
+from mediswift_cs.storage.lock import only_process
+from mediswift_cs.storage.write import remove_partial
 
 MANIFEST = "manifest.json"
+CARD = "README.md"
 REPORT = "corpus.html"
 TOKENIZER = "tokenizer.json"
 _RESULTS = ("documents", "hdf5", TOKENIZER, MANIFEST, REPORT)
@@ -28,16 +28,7 @@ def only_run(output: Path) -> Iterator[None]:
             names of results that no earlier run made.
     """
     _check_ours(output)
-    try:
-        (output / "work").mkdir(parents=True, exist_ok=True)
-        lock = (output / "work" / "lock").open("w")
-    except OSError as error:
-        raise DataError(f"cannot write {output}: {error.strerror or error}") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise DataError(f"another run is at work in {output}") from error
+    with only_process(output / "work" / "lock", f"another run is at work in {output}"):
         yield
 
 
@@ -59,19 +50,10 @@ def _check_ours(output: Path) -> None:
 
 def remove_leftovers(output: Path) -> None:
     """Remove what a killed run was writing; nobody writes while :func:`only_run` holds."""
-    for pattern in ("work/**/*.partial-*", "work/**/.*.old-*", "documents/*.partial-*"):
-        _remove(output.glob(pattern))
+    for folder in [*(output / "work").iterdir(), output / "documents"]:
+        remove_partial(folder)
     for name in (*_RESULTS, "tokenizer.manifest.json"):
-        _remove(output.glob(f"{name}.partial-*"))
-        _remove(output.glob(f".{name}.old-*"))
-
-
-def _remove(paths: Iterator[Path]) -> None:
-    for path in list(paths):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+        remove_partial(output, name)
 
 
 def remove_other_documents(folder: Path, expected: Collection[str]) -> None:

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -20,37 +20,51 @@ from mediswift_cs.corpora.xml_stream import CHUNK, MAX_FILE_BYTES
 from mediswift_cs.errors import DataError
 from mediswift_cs.prepare.config import PmcSettings, PubmedSettings
 from mediswift_cs.prepare.parts import Part
-from mediswift_cs.prepare.tasks import Result, Task, digest_of
+from mediswift_cs.prepare.tasks import Result, digest_of, save_array
 from mediswift_cs.storage.write import atomic_file
 
 # The last column of events: an index into OUTCOMES, or this.
 DELETION = -1
 
 
-def parse_part(task: Task) -> Result:
-    """Write ``documents`` and, for PubMed, ``events`` (int32 [n, 3]: PMID, version, outcome).
+class FileEntry(TypedDict):
+    """A file and what identifies its content."""
+
+    path: str
+    bytes: int
+    md5: str
+
+
+class ParseResult(Result):
+    """What was read.
+
+    ``retracted_articles`` are (id, version): an earlier version must not stay in their place.
+    """
+
+    files: list[FileEntry]
+    quarantined: list[dict[str, str]]
+    retracted_articles: list[tuple[str, int]]
+
+
+def parse_part(
+    part: Part, settings: PubmedSettings | PmcSettings, documents: Path, events: Path | None
+) -> ParseResult:
+    """Write the documents and, for PubMed, ``events`` (int32 [n, 3]: PMID, version, outcome).
 
     A file that cannot be used is quarantined with all that it holds; the others go on.
     """
-    part: Part = task.settings["part"]
-    documents, *events = task.outputs
-    reader = (
-        _PubmedPart(task.settings["pubmed"])
-        if part.kind == "pubmed"
-        else _PmcPart(task.settings["pmc"])
-    )
+    reader = _PubmedPart(settings) if isinstance(settings, PubmedSettings) else _PmcPart(settings)
     with atomic_file(documents) as temporary, DocumentsWriter(temporary) as writer:
         for path, name in part.files:
             reader.read(path, name, writer)
-    for path in events:
-        with atomic_file(path) as temporary, temporary.open("wb") as file:
-            np.save(file, np.array(reader.events, np.int32).reshape(-1, 3))
+    if events is not None:
+        save_array(events, np.array(reader.events, np.int32).reshape(-1, 3))
     return {
         "counts": {name: n for name, n in reader.counts.items() if n},
         "files": reader.files,
         "quarantined": reader.quarantined,
         "retracted_articles": reader.retracted_articles,
-        "content": digest_of(part.kind, reader.files, reader.quarantined, task.settings["options"]),
+        "content": digest_of(part.kind, reader.files, reader.quarantined, settings.options()),
     }
 
 
@@ -77,10 +91,9 @@ class _Reader(ABC):
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
-        self.files: list[dict[str, Any]] = []
+        self.files: list[FileEntry] = []
         self.quarantined: list[dict[str, str]] = []
         self.events: list[tuple[int, int, int]] = []
-        # (id, version): an earlier version of the article must not stay in its place.
         self.retracted_articles: list[tuple[str, int]] = []
 
     def describe(self, path: Path, name: str) -> bool:

@@ -1,31 +1,43 @@
 """Stage ``parse``, second step: which of the records of all PubMed parts count."""
 
 from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
 from mediswift_cs.corpora.latest import KEPT, SUPERSEDED, LatestRecords
 from mediswift_cs.corpora.selection import OUTCOMES
-from mediswift_cs.prepare.arrays import save_array
 from mediswift_cs.prepare.parse import DELETION
-from mediswift_cs.prepare.tasks import Result, Task, digest_of
+from mediswift_cs.prepare.tasks import Result, save_array
 
 _KEPT = OUTCOMES.index("kept")
 _RETRACTED = OUTCOMES.index("retracted")
 
 
-def resolve_parts(task: Task) -> Result:
-    """Write for each part ``uint8 [num_documents]`` (KEPT, SUPERSEDED, DELETED), and RETRACTED.
+class ResolveResult(Result):
+    """``deletions``: PMIDs listed in DeleteCitation, and how many of them had been read before."""
 
-    ``settings["events"]`` are the parts' events in the order in which PubMed's files apply; the
-    last output gets the PMIDs (int32) whose record that counts is of a retracted article.
+    deletions: dict[str, int]
+
+
+def resolve_parts(
+    events: Sequence[Path], statuses: Sequence[Path], retracted_output: Path
+) -> ResolveResult:
+    """Decide which record of each PMID counts.
+
+    Args:
+        events: the parts' events in the order in which PubMed's files apply.
+        statuses: where to write, for each part, uint8 [num_documents]: KEPT, SUPERSEDED or DELETED.
+        retracted_output: where to write the PMIDs (int32) whose record that counts is of a
+            retracted article.
     """
     latest, counts = LatestRecords(), Counter[str]()
     deletions = Counter(listed=0, found=0)
     retracted: set[int] = set()
     # For each document of a part its line in `latest`, -1 if it was superseded beforehand.
     lines: list[np.typing.NDArray[np.int64]] = []
-    for path in task.settings["events"]:
+    for path in events:
         of_part: list[int] = []
         for pmid, version, outcome in np.load(path).tolist():
             if outcome == DELETION:
@@ -44,14 +56,10 @@ def resolve_parts(task: Task) -> Result:
             if outcome == _KEPT:
                 of_part.append(-1 if is_superseded else len(latest.status) - 1)
         lines.append(np.array(of_part, np.int64))
-    for path, of_part_lines in zip(task.outputs[:-1], lines, strict=True):
+    for path, of_part_lines in zip(statuses, lines, strict=True):
         save_array(path, _status(latest, of_part_lines, counts))
-    save_array(task.outputs[-1], np.array(sorted(retracted), np.int32))
-    return {
-        "counts": dict(counts),
-        "deletions": dict(deletions),
-        "content": digest_of(task.key),
-    }
+    save_array(retracted_output, np.array(sorted(retracted), np.int32))
+    return {"counts": dict(counts), "deletions": dict(deletions)}
 
 
 def _status(

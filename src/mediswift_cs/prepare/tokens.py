@@ -15,44 +15,55 @@ from tokenizers import Tokenizer
 from mediswift_cs import __version__
 from mediswift_cs.corpora.documents_file import read_documents
 from mediswift_cs.errors import DataError
-from mediswift_cs.prepare.arrays import save_array
 from mediswift_cs.prepare.config import Hdf5Settings, TokenizerSettings
-from mediswift_cs.prepare.tasks import Result, Task, digest_of
+from mediswift_cs.prepare.guard import GuardResult
+from mediswift_cs.prepare.tasks import Result, digest_of, save_array
 from mediswift_cs.storage.write import atomic_folder
-from mediswift_cs.tokens.build import TOKENIZER_NAME, write_splits
-from mediswift_cs.tokens.shards import (
+from mediswift_cs.tokens.build_shards import write_splits
+from mediswift_cs.tokens.manifest import (
     MANIFEST_NAME,
     SPLITS,
+    TOKENIZER_NAME,
     Manifest,
     ShardEntry,
     SourceEntry,
     SplitEntry,
     TokenizerEntry,
 )
-from mediswift_cs.tokens.split_writer import unigram_loss
-from mediswift_cs.tokens.splits import SPLIT_FUNCTION
+from mediswift_cs.tokens.splits import SPLIT_FUNCTION, unigram_loss
 from mediswift_cs.tokens.texts import Text, TextSource
-from mediswift_cs.tokens.tokenizer import (
-    EOS,
-    fingerprint_of,
-    load_tokenizer,
-    save_tokenizer,
-    vocab_size,
-)
+from mediswift_cs.tokens.tokenizer import load_tokenizer, save_tokenizer, tokenizer_entry
 from mediswift_cs.tokens.tokenizer_file import train_tokenizer_file
 
 _COUNTS_FILE = "token_counts_{}.npy"
 
 
-def make_tokenizer(task: Task) -> Result:
+class TokenizerResult(Result):
+    """What identifies the tokenizer, as in :class:`mediswift_cs.tokens.manifest.TokenizerEntry`."""
+
+    sha256: str
+    vocab_size: int
+    eos_id: int
+
+
+class TokensResult(Result):
+    """``splits``: a :class:`mediswift_cs.tokens.manifest.SplitEntry` each, as JSON."""
+
+    splits: dict[str, dict[str, Any]]
+
+
+def make_tokenizer(
+    settings: TokenizerSettings,
+    documents: Sequence[Path],
+    guarded: Sequence[GuardResult],
+    output: Path,
+) -> TokenizerResult:
     """Write the tokenizer that is given, or train one on documents from all over the corpus."""
-    (output,) = task.outputs
-    settings: TokenizerSettings = task.settings["tokenizer"]
     if settings.path is not None:
         tokenizer = load_tokenizer(settings.path)
         save_tokenizer(tokenizer, output)
     else:
-        source = _spread(task.settings["documents"], task.settings["entries"], settings)
+        source = _spread(documents, guarded, settings)
         tokenizer, _ = train_tokenizer_file(
             source,
             output,
@@ -60,20 +71,20 @@ def make_tokenizer(task: Task) -> Result:
             min_frequency=settings.min_frequency,
             overwrite=True,
         )
-    fingerprint = fingerprint_of(tokenizer)
+    entry = tokenizer_entry(tokenizer)
     return {
-        "sha256": fingerprint,
-        "vocab_size": vocab_size(tokenizer),
-        "eos_id": tokenizer.token_to_id(EOS),
-        "content": digest_of(fingerprint),
+        "sha256": entry.sha256,
+        "vocab_size": entry.vocab_size,
+        "eos_id": entry.eos_id,
+        "content": digest_of(entry.sha256),
     }
 
 
 def _spread(
-    paths: Sequence[Path], entries: Sequence[dict[str, Any]], settings: TokenizerSettings
+    paths: Sequence[Path], guarded: Sequence[GuardResult], settings: TokenizerSettings
 ) -> TextSource:
     """Every n-th document, so that old and new, abstracts and full texts are all in."""
-    num_documents = sum(entry["num_documents"] for entry in entries)
+    num_documents = sum(result["counts"]["kept"] for result in guarded)
     step = max(1, -(-num_documents // settings.max_documents))
 
     def read() -> Iterator[Text]:
@@ -84,17 +95,23 @@ def _spread(
                     yield Text(document.id, document.text)
                 number += 1
 
-    sources = tuple(SourceEntry(path=e["path"], bytes=e["bytes"], md5=e["md5"]) for e in entries)
-    return TextSource(entries=sources, read=read, options={"every": step})
+    return TextSource(entries=_sources(guarded), read=read, options={"every": step})
 
 
-def tokenize_part(task: Task) -> Result:
+def _sources(guarded: Sequence[GuardResult]) -> tuple[SourceEntry, ...]:
+    return tuple(SourceEntry(**result["entry"]) for result in guarded)
+
+
+def tokenize_part(
+    documents: Path,
+    tokenizer_path: Path,
+    made: TokenizerResult,
+    settings: Hdf5Settings,
+    output: Path,
+) -> TokensResult:
     """Write the shards of one part, and how often each token occurs in them."""
-    (output,) = task.outputs
-    settings: Hdf5Settings = task.settings["hdf5"]
-    documents: Path = task.settings["documents"]
-    entry = tokenizer_entry(task.settings["tokenizer_result"])
-    tokenizer = _tokenizer_of_process(task.settings["tokenizer"], entry.sha256)
+    entry = _entry(made)
+    tokenizer = _tokenizer_of_process(tokenizer_path, entry.sha256)
 
     def read() -> Iterator[Text]:
         return (Text(document.id, document.text) for document in read_documents(documents))
@@ -115,7 +132,6 @@ def tokenize_part(task: Task) -> Result:
     return {
         "counts": {name: n for name, n in counts.items() if name != "documents_read"},
         "splits": {name: _split_as_dict(split) for name, split in splits.items()},
-        "content": digest_of(task.key),
     }
 
 
@@ -125,13 +141,12 @@ def _tokenizer_of_process(path: Path, sha256: str) -> Tokenizer:
     return load_tokenizer(path)
 
 
-def tokenizer_entry(result: Result) -> TokenizerEntry:
-    """What :func:`make_tokenizer` returned, for manifests."""
+def _entry(made: TokenizerResult) -> TokenizerEntry:
     return TokenizerEntry(
         file=TOKENIZER_NAME,
-        sha256=result["sha256"],
-        vocab_size=result["vocab_size"],
-        eos_id=result["eos_id"],
+        sha256=made["sha256"],
+        vocab_size=made["vocab_size"],
+        eos_id=made["eos_id"],
     )
 
 
@@ -139,14 +154,23 @@ def _split_as_dict(split: SplitEntry) -> dict[str, Any]:
     return {**vars(split), "shards": [vars(shard) for shard in split.shards]}
 
 
-def assemble(task: Task) -> Result:
+def assemble(
+    parts: Sequence[tuple[Path, TokensResult]],
+    tokenizer: Path,
+    made: TokenizerResult,
+    guarded: Sequence[GuardResult],
+    settings: Hdf5Settings,
+    output: Path,
+) -> TokensResult:
     """Put the shards of all parts in one folder, as ``mediswift shards`` makes it.
 
     Files are linked where the file system can, so this takes no disk.
+
+    Args:
+        parts: the folder of each part and what :func:`tokenize_part` returned for it.
+        tokenizer: what :func:`make_tokenizer` wrote, which is ``made``.
+        guarded: of each part, the documents that it was made from.
     """
-    (output,) = task.outputs
-    settings: Hdf5Settings = task.settings["hdf5"]
-    parts: list[tuple[Path, Result]] = task.settings["parts"]
     splits: dict[str, SplitEntry] = {}
     token_counts = {}
     with atomic_folder(output) as folder:
@@ -158,25 +182,36 @@ def assemble(task: Task) -> Result:
         if "val" in splits:
             loss = unigram_loss(token_counts["train"], token_counts["val"])
             splits["val"] = replace(splits["val"], unigram_loss=loss)
-        save_tokenizer(load_tokenizer(task.settings["tokenizer"]), folder / TOKENIZER_NAME)
-        manifest = _manifest(task, splits)
+        save_tokenizer(load_tokenizer(tokenizer), folder / TOKENIZER_NAME)
+        counts: Counter[str] = Counter()
+        for _, result in parts:
+            counts.update(result["counts"])
+        manifest = Manifest(
+            package_version=__version__,
+            max_sequence_length=settings.max_sequence_length,
+            tokenizer=_entry(made),
+            sources=_sources(guarded),
+            counts={"documents_read": counts.total(), **counts},
+            splits=splits,
+            options={
+                "val_fraction": settings.val_fraction,
+                "samples_per_shard": settings.samples_per_shard,
+                "split_function": SPLIT_FUNCTION,
+                "packing": "each part by itself",
+            },
+        )
         (folder / MANIFEST_NAME).write_text(manifest.to_json(), encoding="utf-8")
-    return {
-        "splits": {name: _split_as_dict(split) for name, split in splits.items()},
-        "content": digest_of(task.key),
-    }
+    return {"splits": {name: _split_as_dict(split) for name, split in splits.items()}}
 
 
-def _join(parts: list[tuple[Path, Result]], name: str, folder: Path) -> SplitEntry:
+def _join(parts: Sequence[tuple[Path, TokensResult]], name: str, folder: Path) -> SplitEntry:
     shards = []
     for number, (path, result) in enumerate(parts):
         for shard in result["splits"][name]["shards"]:
             source = path / shard["file"]
             target = f"{name}/shard_{number:05d}_{source.stem.removeprefix('shard_')}.h5"
             _link(source, folder / target)
-            shards.append(
-                ShardEntry(file=target, num_samples=shard["num_samples"], md5=shard["md5"])
-            )
+            shards.append(ShardEntry(**{**shard, "file": target}))
     of_parts = [result["splits"][name] for _, result in parts]
     num_documents = sum(each["num_documents"] for each in of_parts)
     if not num_documents:
@@ -199,27 +234,3 @@ def _link(source: Path, target: Path) -> None:
     except OSError:
         # Another file system, or one without links.
         shutil.copyfile(source, target)
-
-
-def _manifest(task: Task, splits: dict[str, SplitEntry]) -> Manifest:
-    settings: Hdf5Settings = task.settings["hdf5"]
-    counts: Counter[str] = Counter()
-    for _, result in task.settings["parts"]:
-        counts.update(result["counts"])
-    return Manifest(
-        package_version=__version__,
-        max_sequence_length=settings.max_sequence_length,
-        tokenizer=tokenizer_entry(task.settings["tokenizer_result"]),
-        sources=tuple(
-            SourceEntry(path=e["path"], bytes=e["bytes"], md5=e["md5"])
-            for e in task.settings["entries"]
-        ),
-        counts={"documents_read": counts.total(), **counts},
-        splits=splits,
-        options={
-            "val_fraction": settings.val_fraction,
-            "samples_per_shard": settings.samples_per_shard,
-            "split_function": SPLIT_FUNCTION,
-            "packing": "each part by itself",
-        },
-    )

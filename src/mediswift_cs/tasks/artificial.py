@@ -26,7 +26,7 @@ from mediswift_cs.tasks.prompt_data import (
 from mediswift_cs.tasks.prompt_layout import LossOn, Position
 from mediswift_cs.tasks.pubmedqa import answer_text, question_example
 from mediswift_cs.tasks.statement import Reason, question_from_title
-from mediswift_cs.tokens.shards import SourceEntry
+from mediswift_cs.tokens.manifest import SourceEntry
 from mediswift_cs.tokens.splits import check_val_fraction, split_of
 
 TASK = "artificial"

@@ -7,7 +7,7 @@ from typing import Any
 from mediswift_cs.tasks import hoc, pubmedqa
 from mediswift_cs.tasks.hoc import HallmarksDocument
 from mediswift_cs.tasks.prompt_data import Lengths, PromptSettings, write_prompt_data
-from mediswift_cs.tokens.shards import Manifest, SourceEntry
+from mediswift_cs.tokens.manifest import Manifest, SourceEntry
 
 
 def prepare_pubmedqa(

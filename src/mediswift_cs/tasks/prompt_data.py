@@ -21,7 +21,7 @@ from mediswift_cs.tasks.example import Example, check_disjoint, read_examples_fi
 from mediswift_cs.tasks.example import write_examples_file as write_lines
 from mediswift_cs.tasks.prompt_layout import LossOn, Position, PromptLayout
 from mediswift_cs.tokens.hdf5 import ShardWriter
-from mediswift_cs.tokens.shards import (
+from mediswift_cs.tokens.manifest import (
     MANIFEST_NAME,
     Manifest,
     ShardEntry,

@@ -8,8 +8,8 @@ from urllib.parse import urlparse
 
 from mediswift_cs.corpora.files import describe_files
 from mediswift_cs.errors import DataError
-from mediswift_cs.tokens.shards import SourceEntry
-from mediswift_cs.tokens.texts import Text, TextSource
+from mediswift_cs.tokens.manifest import SourceEntry
+from mediswift_cs.tokens.texts import Text, TextSource, source_entries
 
 # Reader of `datasets` by the end of a single file's name.
 _READERS = {".jsonl": "json", ".json": "json", ".parquet": "parquet"}
@@ -91,7 +91,7 @@ def _entries(data_files: list[str]) -> tuple[SourceEntry, ...]:
     described = describe_files([(path, path.name) for path in local])
     remote = [file for file in data_files if urlparse(file).scheme]
     return (
-        *(SourceEntry(path=f.name, bytes=f.num_bytes, md5=f.md5) for f in described),
+        *source_entries(described),
         *(SourceEntry(path=file) for file in remote),
     )
 

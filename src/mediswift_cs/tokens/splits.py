@@ -1,8 +1,19 @@
-"""Which split a document belongs to: a function of its id and nothing else."""
+"""One split of a data set: which documents it has, its stream of tokens, its shards, its totals."""
 
 import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
 
 from mediswift_cs.errors import ConfigError
+from mediswift_cs.storage.checksums import md5_of
+from mediswift_cs.tokens.hdf5 import ShardWriter
+from mediswift_cs.tokens.manifest import ShardEntry, SplitEntry, TokenizerEntry
+from mediswift_cs.tokens.pack import Packer
 
 # Recorded in the manifest; another function would need another name.
 SPLIT_FUNCTION = "blake2b-64(id) < val_fraction * 2**64"
@@ -22,3 +33,88 @@ def split_of(document_id: str, val_fraction: float) -> str:
     """
     digest = hashlib.blake2b(document_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return "val" if int.from_bytes(digest, "big") < val_fraction * 2**64 else "train"
+
+
+class SplitWriter:
+    """Packs tokenized documents into the shards of ``folder`` and counts what it writes.
+
+    Attributes:
+        token_counts: int64 [vocab_size], how often each id occurs in the stream.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        tokenizer: TokenizerEntry,
+        *,
+        max_sequence_length: int,
+        samples_per_shard: int,
+    ) -> None:
+        folder.mkdir()
+        self.num_documents = 0
+        self.token_counts: npt.NDArray[np.int64] = np.zeros(tokenizer.vocab_size, np.int64)
+        self._folder = folder
+        self._eos_id = tokenizer.eos_id
+        self._packer = Packer(max_sequence_length=max_sequence_length, eos_id=tokenizer.eos_id)
+        self._writer = ShardWriter(
+            folder,
+            max_sequence_length=max_sequence_length,
+            samples_per_shard=samples_per_shard,
+            attributes={
+                "max_sequence_length": max_sequence_length,
+                "tokenizer_sha256": tokenizer.sha256,
+                "vocab_size": tokenizer.vocab_size,
+            },
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._writer.close()
+
+    def add(self, documents: Sequence[Sequence[int]]) -> None:
+        """Append documents, each a non-empty list of token ids without the end-of-text token."""
+        if not documents:
+            return
+        ids = [np.asarray(document, np.int32) for document in documents]
+        self.token_counts += np.bincount(np.concatenate(ids), minlength=len(self.token_counts))
+        self.token_counts[self._eos_id] += len(ids)
+        self.num_documents += len(ids)
+        self._writer.write(self._packer.add(ids))
+
+    def finish(self) -> SplitEntry:
+        """Write the last sample and close the last shard."""
+        self._writer.write(self._packer.finish())
+        self._writer.close()
+        shards = tuple(
+            ShardEntry(
+                file=f"{self._folder.name}/{path.name}", num_samples=num_samples, md5=md5_of(path)
+            )
+            for path, num_samples in zip(self._writer.paths, self._writer.num_samples, strict=True)
+        )
+        return SplitEntry(
+            num_documents=self.num_documents,
+            num_tokens=int(self.token_counts.sum()),
+            num_samples=sum(shard.num_samples for shard in shards),
+            max_token_id=self._writer.max_token_id,
+            shards=shards,
+        )
+
+
+def unigram_loss(train_counts: npt.NDArray[np.int64], val_counts: npt.NDArray[np.int64]) -> float:
+    """Nats per validation token under the add-one-smoothed distribution of the train tokens.
+
+    Args:
+        train_counts: int64 [vocab_size].
+        val_counts: int64 [vocab_size], at least one token.
+    """
+    num_val_tokens = val_counts.sum()
+    assert num_val_tokens > 0
+    log_probabilities = np.log(train_counts + 1) - np.log(train_counts.sum() + len(train_counts))
+    return float(-(val_counts * log_probabilities).sum() / num_val_tokens)

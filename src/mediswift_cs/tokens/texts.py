@@ -1,14 +1,14 @@
 """Where texts come from: documents files, or any data set that ``datasets`` reads."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mediswift_cs.corpora import documents_file
 from mediswift_cs.corpora.document import check_unicode
-from mediswift_cs.corpora.files import describe_files, find_files
-from mediswift_cs.tokens.shards import SourceEntry
+from mediswift_cs.corpora.files import InputFile, describe_files, find_files
+from mediswift_cs.tokens.manifest import SourceEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,11 @@ class TextSource:
             yield text
 
 
+def source_entries(files: Iterable[InputFile]) -> tuple[SourceEntry, ...]:
+    """What a manifest says of input files."""
+    return tuple(SourceEntry(path=f.name, bytes=f.num_bytes, md5=f.md5) for f in files)
+
+
 def documents_source(inputs: Sequence[Path]) -> TextSource:
     """Texts of ``*.jsonl.zst`` files that ``mediswift documents`` wrote, or of folders of them.
 
@@ -60,9 +65,7 @@ def documents_source(inputs: Sequence[Path]) -> TextSource:
                 yield Text(document.id, document.text)
 
     return TextSource(
-        entries=tuple(
-            SourceEntry(path=file.name, bytes=file.num_bytes, md5=file.md5) for file in files
-        ),
+        entries=source_entries(files),
         read=read,
         manifests=manifests,
         num_expected=sum(numbers) if len(numbers) == len(files) else None,

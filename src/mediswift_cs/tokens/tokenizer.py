@@ -9,8 +9,9 @@ from typing import Any
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
 from mediswift_cs.errors import ConfigError, DataError
-from mediswift_cs.storage.write import atomic_file
+from mediswift_cs.storage.write import write_text
 from mediswift_cs.tokens.hdf5 import MAX_TOKEN_ID
+from mediswift_cs.tokens.manifest import TOKENIZER_NAME, TokenizerEntry
 
 EOS = "<|endoftext|>"
 
@@ -39,7 +40,7 @@ def load_tokenizer(path: Path) -> Tokenizer:
             into a shard.
     """
     path = Path(path)
-    file = path / "tokenizer.json" if path.is_dir() else path
+    file = path / TOKENIZER_NAME if path.is_dir() else path
     if file.is_file():
         tokenizer = _load_file(file)
     elif path.is_dir():
@@ -155,13 +156,22 @@ def save_tokenizer(tokenizer: Tokenizer, path: Path) -> None:
     Raises:
         DataError: the place cannot be written.
     """
-    with atomic_file(path) as temporary:
-        temporary.write_text(tokenizer.to_str(pretty=True), encoding="utf-8")
+    write_text(path, tokenizer.to_str(pretty=True))
 
 
 def vocab_size(tokenizer: Tokenizer) -> int:
     """Largest id plus one: the rows that an embedding needs (ids may have gaps)."""
     return int(max(tokenizer.get_vocab(with_added_tokens=True).values())) + 1
+
+
+def tokenizer_entry(tokenizer: Tokenizer) -> TokenizerEntry:
+    """What a manifest says of the tokenizer that lies beside it as ``tokenizer.json``."""
+    return TokenizerEntry(
+        file=TOKENIZER_NAME,
+        sha256=fingerprint_of(tokenizer),
+        vocab_size=vocab_size(tokenizer),
+        eos_id=tokenizer.token_to_id(EOS),
+    )
 
 
 def fingerprint(path: Path) -> str:

@@ -11,7 +11,8 @@ from tokenizers import Tokenizer
 
 from mediswift_cs import __version__
 from mediswift_cs.errors import ConfigError, DataError
-from mediswift_cs.storage.write import atomic_file
+from mediswift_cs.storage.made import check_same, no_output_of_ours
+from mediswift_cs.storage.write import write_json
 from mediswift_cs.tokens.texts import TextSource
 from mediswift_cs.tokens.tokenizer import (
     fingerprint_of,
@@ -67,9 +68,7 @@ def train_tokenizer_file(
     )
     manifest_path(output).unlink(missing_ok=True)
     save_tokenizer(tokenizer, output)
-    with atomic_file(manifest_path(output)) as temporary:
-        manifest = {**planned, "sha256": fingerprint_of(tokenizer)}
-        temporary.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    write_json(manifest_path(output), {**planned, "sha256": fingerprint_of(tokenizer)})
     return tokenizer, True
 
 
@@ -87,7 +86,7 @@ def convert_tokenizer_file(
     tokenizer = load_tokenizer(path)
     if output.exists() and not overwrite:
         if fingerprint_of(load_tokenizer(output)) != fingerprint_of(tokenizer):
-            raise _refusal(output, "tokens")
+            check_same(output, ["tokens"])
         return tokenizer, False
     manifest_path(output).unlink(missing_ok=True)
     save_tokenizer(tokenizer, output)
@@ -102,24 +101,14 @@ def manifest_path(output: Path) -> Path:
 def _existing(output: Path, planned: Mapping[str, Any]) -> Tokenizer:
     path = manifest_path(output)
     if not path.is_file():
-        raise DataError(
-            f"{output} exists without {path.name}: give another output, "
-            "or --overwrite to replace it"
-        )
+        raise no_output_of_ours(output, path.name)
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        other = [name for name in planned if found.get(name) != planned[name]]
+        different = [name for name in planned if found.get(name) != planned[name]]
     except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise DataError(f"{path} is no manifest of `mediswift tokenizer`: {error}") from error
     tokenizer = load_tokenizer(output)
     if found.get("sha256") != fingerprint_of(tokenizer):
-        other.append("tokens")
-    if other:
-        raise _refusal(output, ", ".join(other))
+        different.append("tokens")
+    check_same(output, different)
     return tokenizer
-
-
-def _refusal(output: Path, other: str) -> DataError:
-    return DataError(
-        f"{output} was made with other {other}: give another output, or --overwrite to replace it"
-    )

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from mediswift_cs.errors import ConfigError, DataError
-from mediswift_cs.tokens.build import build_shards
+from mediswift_cs.tokens.build_shards import build_shards
 from mediswift_cs.tokens.hdf5 import read_shard_info
-from mediswift_cs.tokens.shards import read_manifest, shard_paths
+from mediswift_cs.tokens.manifest import read_manifest, shard_paths
 from mediswift_cs.tokens.splits import split_of
 from mediswift_cs.tokens.texts import documents_source
 from mediswift_cs.tokens.tokenizer import EOS, fingerprint, load_tokenizer

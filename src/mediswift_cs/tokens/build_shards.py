@@ -1,10 +1,11 @@
 """Texts -> ``OUT/{train,val}/shard_*.h5``, ``OUT/tokenizer.json`` and ``OUT/manifest.json``."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,29 +14,30 @@ from tqdm import tqdm
 
 from mediswift_cs import __version__
 from mediswift_cs.errors import ConfigError, DataError
+from mediswift_cs.storage.made import check_same
 from mediswift_cs.storage.write import atomic_folder
 from mediswift_cs.tokens.hdf5 import check_sequence_length
-from mediswift_cs.tokens.shards import (
+from mediswift_cs.tokens.manifest import (
     MANIFEST_NAME,
     SPLITS,
+    TOKENIZER_NAME,
     Manifest,
     SplitEntry,
     TokenizerEntry,
     check_shards_exist,
-    read_manifest,
+    different_fields,
+    existing_manifest,
 )
-from mediswift_cs.tokens.split_writer import SplitWriter, unigram_loss
-from mediswift_cs.tokens.splits import SPLIT_FUNCTION, check_val_fraction, split_of
+from mediswift_cs.tokens.splits import (
+    SPLIT_FUNCTION,
+    SplitWriter,
+    check_val_fraction,
+    split_of,
+    unigram_loss,
+)
 from mediswift_cs.tokens.texts import Text, TextSource
-from mediswift_cs.tokens.tokenizer import (
-    EOS,
-    fingerprint_of,
-    load_tokenizer,
-    save_tokenizer,
-    vocab_size,
-)
+from mediswift_cs.tokens.tokenizer import load_tokenizer, save_tokenizer, tokenizer_entry
 
-TOKENIZER_NAME = "tokenizer.json"
 # At 2,048 tokens a sample this is 17 million tokens a file.
 SAMPLES_PER_SHARD = 8192
 VAL_FRACTION = 0.05
@@ -84,54 +86,34 @@ def build_shards(
     if samples_per_shard < 1:
         raise ConfigError(f"samples_per_shard must be at least 1, got {samples_per_shard}")
     tokenizer = load_tokenizer(tokenizer_path)
-    planned = Manifest(
-        package_version=__version__,
-        max_sequence_length=max_sequence_length,
-        tokenizer=TokenizerEntry(
-            file=TOKENIZER_NAME,
-            sha256=fingerprint_of(tokenizer),
-            vocab_size=vocab_size(tokenizer),
-            eos_id=tokenizer.token_to_id(EOS),
-        ),
-        sources=source.entries,
-        counts={},
-        splits={},
-        options={
-            **source.options,
-            "val_fraction": val_fraction,
-            "samples_per_shard": samples_per_shard,
-            "split_function": SPLIT_FUNCTION,
-        },
-        documents=source.manifests,
-    )
-    existing = _existing(output, planned, overwrite=overwrite)
-    if existing is not None:
-        return existing, False
+    settings = {"val_fraction": val_fraction, "samples_per_shard": samples_per_shard}
+    planned = _planned(source, tokenizer_entry(tokenizer), max_sequence_length, settings)
+    found = existing_manifest(output, "data folder of `mediswift shards`", overwrite=overwrite)
+    if found is not None:
+        check_same(output, different_fields(found, planned, _RECIPE))
+        check_shards_exist(found)
+        return found, False
     with atomic_folder(output) as folder:
         manifest = _write(source, tokenizer, planned, folder)
     return replace(manifest, folder=output), True
 
 
-def _existing(output: Path, planned: Manifest, *, overwrite: bool) -> Manifest | None:
-    """The manifest in ``output`` if ``planned`` would make the same, None if there is work."""
-    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
-        return None
-    if not (output / MANIFEST_NAME).is_file():
-        raise DataError(
-            f"{output} exists and is no data folder of `mediswift shards` (no {MANIFEST_NAME}): "
-            "give another output, or remove it yourself"
-        )
-    if overwrite:
-        return None
-    found = read_manifest(output)
-    other = [name for name in _RECIPE if getattr(found, name) != getattr(planned, name)]
-    if other:
-        raise DataError(
-            f"{output} was made with other {', '.join(other)}: give another output, "
-            "or --overwrite to replace it"
-        )
-    check_shards_exist(found)
-    return found
+def _planned(
+    source: TextSource,
+    tokenizer: TokenizerEntry,
+    max_sequence_length: int,
+    settings: Mapping[str, Any],
+) -> Manifest:
+    return Manifest(
+        package_version=__version__,
+        max_sequence_length=max_sequence_length,
+        tokenizer=tokenizer,
+        sources=source.entries,
+        counts={},
+        splits={},
+        options={**source.options, **settings, "split_function": SPLIT_FUNCTION},
+        documents=source.manifests,
+    )
 
 
 def _write(source: TextSource, tokenizer: Tokenizer, planned: Manifest, folder: Path) -> Manifest:

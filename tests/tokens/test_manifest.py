@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mediswift_cs.errors import DataError
-from mediswift_cs.tokens.shards import (
+from mediswift_cs.tokens.manifest import (
     Manifest,
     ShardEntry,
     SourceEntry,
@@ -68,7 +68,7 @@ def test_a_manifest_above_that_does_not_name_the_folder_is_not_its_manifest(fold
         read_manifest(folder / "other")
 
 
-def test_an_absent_folder(tmp_path):
+def test_an_absent_folder(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nowhere does not exist"):
         read_manifest(tmp_path / "nowhere")
 
@@ -119,9 +119,9 @@ def test_folders_without_shards_are_refused(folder, tmp_path):
         shard_paths(tmp_path / "nowhere")
 
 
-def test_reading_a_manifest_loads_nothing_heavy():
+def test_reading_a_manifest_loads_nothing_heavy() -> None:
     code = (
-        "import sys, mediswift_cs.tokens.shards;"
+        "import sys, mediswift_cs.tokens.manifest;"
         "print([m for m in ('torch', 'h5py', 'numpy', 'tokenizers') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from mediswift_cs.corpora.dedup import (
+from mediswift_cs.corpora.duplicates import (
     NearDuplicates,
     equal_pairs,
     first_of_each_group,
@@ -36,7 +36,7 @@ def jaccard(first, second, n=5):
     return len(first & second) / len(first | second)
 
 
-def test_ngrams_are_those_of_the_words():
+def test_ngrams_are_those_of_the_words() -> None:
     words = words_of("The mice, the MICE: the cells")
     assert words == ["the", "mice", "the", "mice", "the", "cells"]
     hashes = ngram_hashes(word_hashes(words), 2)
@@ -48,7 +48,7 @@ def test_ngrams_are_those_of_the_words():
     assert ngram_hashes(word_hashes([]), 13).shape == (0,)
 
 
-def test_the_signatures_estimate_the_jaccard_similarity():
+def test_the_signatures_estimate_the_jaccard_similarity() -> None:
     options = NearDuplicates(num_perm=512)
     errors, true = [], []
     for seed, share in enumerate((0.0, 0.02, 0.05, 0.1, 0.2, 0.4)):
@@ -63,7 +63,7 @@ def test_the_signatures_estimate_the_jaccard_similarity():
     assert np.abs(errors).max() < 4 * 0.5 / np.sqrt(512)
 
 
-def test_signatures_of_long_texts_do_not_depend_on_blocks():
+def test_signatures_of_long_texts_do_not_depend_on_blocks() -> None:
     options = NearDuplicates(num_perm=16)
     words = word_hashes(random_words(10_000, 1))
     grams = (ngram_hashes(words, 5) >> np.uint64(32)).astype(np.uint32)
@@ -85,7 +85,7 @@ def near_pairs(options, texts):
     return found
 
 
-def test_near_copies_are_found_and_others_are_not():
+def test_near_copies_are_found_and_others_are_not() -> None:
     texts = [random_words(200, seed) for seed in range(40)]
     near = [with_changes(words, 0.02, seed) for seed, words in enumerate(texts)]
     far = [with_changes(words, 0.5, seed) for seed, words in enumerate(texts)]
@@ -96,7 +96,17 @@ def test_near_copies_are_found_and_others_are_not():
     assert found == expected
 
 
-def test_equal_hashes_pair_within_each_partition():
+def test_pairs_at_exactly_the_threshold_are_similar() -> None:
+    pairs = np.array([[0, 1], [2, 3], [4, 5]])
+    first = np.zeros((3, 16), np.uint32)
+    second = first.copy()
+    for row, num_different in enumerate((3, 4, 5)):
+        second[row, :num_different] = 1
+    # 12 of 16 values agree in the second pair.
+    assert similar_pairs(pairs, first, second, 0.75).tolist() == [[0, 1], [2, 3]]
+
+
+def test_equal_hashes_pair_within_each_partition() -> None:
     hashes = np.array([5, 7, 5, 9, 7, 5], np.uint64)
     pairs = equal_pairs(hashes, np.arange(6) + 10)
     assert sorted(map(tuple, pairs.tolist())) == [(10, 12), (11, 14), (12, 15)]
@@ -110,7 +120,7 @@ def test_equal_hashes_pair_within_each_partition():
     )
 
 
-def test_groups_keep_the_lowest_rank_then_the_first():
+def test_groups_keep_the_lowest_rank_then_the_first() -> None:
     pairs = [np.array([[0, 3], [3, 5]]), np.array([[1, 2]])]
     groups = group_numbers(6, pairs)
     assert groups[0] == groups[3] == groups[5]
@@ -122,13 +132,13 @@ def test_groups_keep_the_lowest_rank_then_the_first():
     assert group_numbers(3, []).tolist() == [0, 1, 2]
 
 
-def test_exact_duplicates_do_not_depend_on_case_and_punctuation():
+def test_exact_duplicates_do_not_depend_on_case_and_punctuation() -> None:
     same = {text_hash(words_of(text)) for text in ("The mice.", "the  mice", "THE MICE!\n")}
     assert len(same) == 1
     assert text_hash(words_of("the mouse")) not in same
 
 
-def test_the_bands_suit_the_threshold():
+def test_the_bands_suit_the_threshold() -> None:
     for threshold, num_perm in itertools.product((0.5, 0.8, 0.9), (64, 128)):
         bands, rows = NearDuplicates(threshold=threshold, num_perm=num_perm).bands
         assert bands * rows <= num_perm

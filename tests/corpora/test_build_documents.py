@@ -2,10 +2,11 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
-from mediswift_cs.corpora.build import write_documents
+from mediswift_cs.corpora.build_documents import write_documents
 from mediswift_cs.corpora.documents_file import read_documents
 from mediswift_cs.corpora.sample import UPDATE
 from mediswift_cs.corpora.selection import OUTCOMES, Selection
@@ -191,7 +192,7 @@ def test_options_out_of_range(mixed, tmp_path):
         write_documents(mixed, tmp_path / "docs.jsonl.zst", limit=0)
 
 
-def test_real_versions_and_deletions(shared_data, tmp_path):
+def test_real_versions_and_deletions(shared_data: Path, tmp_path: Path) -> None:
     """Two hand-made files: version 2 replaces version 1, and a deletion."""
     folder = shared_data / "pubmed_xml" / "pubmed2db" / "tests" / "fixtures"
     manifest, documents = build([folder], tmp_path / "docs.jsonl.zst")
@@ -215,7 +216,7 @@ MEASURE = """
 import sys
 from collections import Counter
 from pathlib import Path
-from mediswift_cs.corpora.build import write_documents
+from mediswift_cs.corpora.build_documents import write_documents
 write_documents([Path(sys.argv[1])], Path(sys.argv[2]), limit=int(sys.argv[3]))
 (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line]
 print(int(line.split()[1]) / 1024)

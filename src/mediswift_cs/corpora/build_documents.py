@@ -1,6 +1,5 @@
 """PubMed files -> ``docs.jsonl.zst`` and ``docs.manifest.json``."""
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -24,7 +23,8 @@ from mediswift_cs.corpora.pubmed import SUFFIXES as PUBMED_SUFFIXES
 from mediswift_cs.corpora.pubmed import Deletion, Record, read_pubmed
 from mediswift_cs.corpora.selection import OUTCOMES, Selection
 from mediswift_cs.errors import ConfigError, DataError
-from mediswift_cs.storage.write import atomic_file
+from mediswift_cs.storage.made import check_same, no_output_of_ours
+from mediswift_cs.storage.write import atomic_file, write_json
 
 FORMAT_VERSION = 1
 _RECIPE = ("format_version", "package_version", "sources", "options")
@@ -82,17 +82,9 @@ def write_documents(
     if limit is not None and limit < 1:
         raise ConfigError(f"limit must be at least 1 record, got {limit}")
     files = describe_files(find_files(inputs, PUBMED_SUFFIXES))
-    planned = {
-        "format_version": FORMAT_VERSION,
-        "package_version": __version__,
-        "sources": [
-            {"path": recorded_name(f.name), "bytes": f.num_bytes, "md5": f.md5} for f in files
-        ],
-        "options": {**asdict(selection), "limit": limit},
-    }
-    existing = _existing(output, planned, overwrite=overwrite)
-    if existing is not None:
-        return existing, False
+    planned = _planned(files, {**asdict(selection), "limit": limit})
+    if output.exists() and not overwrite:
+        return _existing(output, planned), False
     with atomic_file(output) as temporary:
         counts = _write(files, temporary, selection, limit)
         manifest_path(output).unlink(missing_ok=True)
@@ -102,29 +94,29 @@ def write_documents(
         "deletions": dict(counts.deletions),
         "output": {"path": recorded_name(output.name), "bytes": output.stat().st_size},
     }
-    with atomic_file(manifest_path(output)) as temporary:
-        text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
-        temporary.write_text(text, encoding="utf-8")
+    write_json(manifest_path(output), manifest, ensure_ascii=False)
     return manifest, True
 
 
-def _existing(output: Path, planned: dict[str, Any], *, overwrite: bool) -> dict[str, Any] | None:
-    if not output.exists() or overwrite:
-        return None
+def _planned(files: Sequence[InputFile], options: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "format_version": FORMAT_VERSION,
+        "package_version": __version__,
+        "sources": [
+            {"path": recorded_name(f.name), "bytes": f.num_bytes, "md5": f.md5} for f in files
+        ],
+        "options": options,
+    }
+
+
+def _existing(output: Path, planned: dict[str, Any]) -> dict[str, Any]:
     found = read_documents_manifest(output)
     if found is None:
-        raise DataError(
-            f"{output} exists without {manifest_path(output).name}: give another output, "
-            "or --overwrite to replace it"
-        )
-    other = [name for name in _RECIPE if found.get(name) != planned[name]]
+        raise no_output_of_ours(output, manifest_path(output).name)
+    different = [name for name in _RECIPE if found.get(name) != planned[name]]
     if found.get("output", {}).get("bytes") != output.stat().st_size:
-        other.append("size")
-    if other:
-        raise DataError(
-            f"{output} was made with other {', '.join(other)}: give another output, "
-            "or --overwrite to replace it"
-        )
+        different.append("size")
+    check_same(output, different)
     return found
 
 

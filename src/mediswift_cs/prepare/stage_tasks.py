@@ -1,0 +1,241 @@
+"""Which tasks each stage has: what they read, what they write, and what that depends on."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+
+from mediswift_cs.corpora.ngrams import NGRAM_FUNCTION
+from mediswift_cs.prepare.clean import CleanedFiles, CleanResult, clean_part
+from mediswift_cs.prepare.config import PrepareSettings
+from mediswift_cs.prepare.dedup import decide, find_pairs
+from mediswift_cs.prepare.given_files import benchmark_md5s, blocked_pmids, tokenizer_md5s
+from mediswift_cs.prepare.guard import GuardResult, guard_part
+from mediswift_cs.prepare.output import TOKENIZER
+from mediswift_cs.prepare.parse import ParseResult, parse_part
+from mediswift_cs.prepare.parts import Part, find_parts
+from mediswift_cs.prepare.resolve import ResolveResult, resolve_parts
+from mediswift_cs.prepare.tasks import R, Result, Task, digest_of
+from mediswift_cs.prepare.tokens import (
+    TokenizerResult,
+    TokensResult,
+    assemble,
+    make_tokenizer,
+    tokenize_part,
+)
+
+
+@dataclass(frozen=True)
+class StageTasks:
+    """The tasks of one run, from the settings and from what the tasks before them returned."""
+
+    settings: PrepareSettings
+
+    @cached_property
+    def parts(self) -> list[Part]:
+        """The parts of the inputs, in the order of the corpus."""
+        settings = self.settings
+        return find_parts(settings.pubmed.inputs, settings.pmc.inputs, settings.pmc.files_per_part)
+
+    def documents(self, part: Part) -> Path:
+        """The final documents of a part."""
+        return self.settings.output / "documents" / f"{part.name}.jsonl.zst"
+
+    @property
+    def _tokenizer(self) -> Path:
+        return self.settings.output / TOKENIZER
+
+    def _work(self, stage: str, part: Part | str, ending: str = "") -> Path:
+        name = part if isinstance(part, str) else part.name
+        return self.settings.output / "work" / stage / f"{name}{ending}"
+
+    def _cleaned(self, part: Part) -> CleanedFiles:
+        endings = (".jsonl.zst", ".traits.npy", ".signatures.npy", ".bands.npy")
+        return CleanedFiles(*(self._work("clean", part, ending) for ending in endings))
+
+    def _events(self, part: Part) -> Path | None:
+        return self._work("parse", part, ".events.npy") if part.kind == "pubmed" else None
+
+    def _status(self, part: Part) -> Path | None:
+        """Which of a part's records count; articles of PMC count as they are."""
+        return self._work("resolve", part, ".npy") if part.kind == "pubmed" else None
+
+    def _task(
+        self,
+        stage: str,
+        unit: Part | str,
+        run: Callable[[], R],
+        outputs: Sequence[Path | None],
+        depends_on: object,
+    ) -> Task[R]:
+        name = unit if isinstance(unit, str) else unit.name
+        return Task(
+            run=run,
+            key=digest_of(stage, name, depends_on),
+            marker=self._work(stage, unit, ".json"),
+            num_bytes=0 if isinstance(unit, str) else unit.num_bytes,
+            outputs=tuple(path for path in outputs if path is not None),
+        )
+
+    def parse(self) -> list[Task[ParseResult]]:
+        """One for each part: its documents, and for PubMed the events."""
+        tasks = []
+        for part in self.parts:
+            settings = self.settings.pubmed if part.kind == "pubmed" else self.settings.pmc
+            documents, events = self._work("parse", part, ".jsonl.zst"), self._events(part)
+            run = partial(parse_part, part, settings, documents, events)
+            depends_on = [part.state(), settings.options()]
+            tasks.append(self._task("parse", part, run, [documents, events], depends_on))
+        return tasks
+
+    def resolve(self, parsed: Sequence[ParseResult]) -> list[Task[ResolveResult]]:
+        """One for all PubMed parts, since any of them can take back a record of another."""
+        events = [path for part in self.parts if (path := self._events(part))]
+        statuses = [path for part in self.parts if (path := self._status(part))]
+        retracted = self._work("resolve", "retracted.npy")
+        contents = [
+            result["content"]
+            for part, result in zip(self.parts, parsed, strict=True)
+            if part.kind == "pubmed"
+        ]
+        run = partial(resolve_parts, events, statuses, retracted)
+        return [self._task("parse", "resolved", run, [*statuses, retracted], contents)]
+
+    def clean(
+        self, parsed: Sequence[ParseResult], resolved: ResolveResult
+    ) -> list[Task[CleanResult]]:
+        """One for each part: its cleaned documents, and what duplicates are found by."""
+        settings = self.settings
+        signing = settings.dedup.model_dump(include={"near", "threshold", "num_perm", "ngram"})
+        tasks = []
+        for part, result in zip(self.parts, parsed, strict=True):
+            status, outputs = self._status(part), self._cleaned(part)
+            run = partial(
+                clean_part,
+                self._work("parse", part, ".jsonl.zst"),
+                status,
+                outputs,
+                settings=settings.clean,
+                dedup=settings.dedup,
+            )
+            depends_on = [
+                result["content"],
+                resolved["content"] if status else "",
+                NGRAM_FUNCTION,
+                settings.clean.model_dump(),
+                signing,
+            ]
+            tasks.append(self._task("clean", part, run, outputs, depends_on))
+        return tasks
+
+    def pairs(self, cleaned: Sequence[CleanResult]) -> list[Task[Result]]:
+        """One for each band: the near duplicates that share it."""
+        settings = self.settings.dedup
+        contents = [result["content"] for result in cleaned]
+        files = [self._cleaned(part) for part in self.parts]
+        tasks = []
+        for band in range(settings.near_duplicates().bands[0] if settings.near else 0):
+            name = f"band_{band:03d}"
+            output = self._work("dedup", name, ".npy")
+            run = partial(find_pairs, band, settings.threshold, files, output)
+            depends_on = [contents, band, settings.threshold]
+            tasks.append(self._task("dedup", name, run, [output], depends_on))
+        return tasks
+
+    def decision(
+        self,
+        parsed: Sequence[ParseResult],
+        resolved: ResolveResult,
+        cleaned: Sequence[CleanResult],
+        pairs: Sequence[Result],
+    ) -> list[Task[Result]]:
+        """One for all parts: what becomes of each document."""
+        settings = self.settings.dedup
+        blocked = sorted(blocked_pmids(self.settings.guard))
+        retracted_articles = sorted(
+            each for result in parsed for each in result["retracted_articles"]
+        )
+        outputs = [self._work("dedup", part, ".npy") for part in self.parts]
+        run = partial(
+            decide,
+            settings,
+            [self._cleaned(part) for part in self.parts],
+            outputs,
+            is_pmc=[part.kind == "pmc" for part in self.parts],
+            retracted=self._work("resolve", "retracted.npy"),
+            retracted_articles=retracted_articles,
+            blocked=blocked,
+            pairs=[self._work("dedup", f"band_{n:03d}", ".npy") for n in range(len(pairs))],
+        )
+        depends_on = [
+            [result["content"] for result in cleaned],
+            [result["content"] for result in pairs],
+            blocked,
+            resolved["content"],
+            retracted_articles,
+            settings.model_dump(),
+        ]
+        return [self._task("dedup", "decided", run, outputs, depends_on)]
+
+    def guard(
+        self,
+        parsed: Sequence[ParseResult],
+        cleaned: Sequence[CleanResult],
+        decided: Result,
+    ) -> list[Task[GuardResult]]:
+        """One for each part: its final documents."""
+        settings = self.settings.guard
+        md5s = benchmark_md5s(settings)
+        options = settings.model_dump(include={"ngram", "overlap", "near_copies"})
+        tasks = []
+        for part, its_parsed, its_cleaned in zip(self.parts, parsed, cleaned, strict=True):
+            output = self.documents(part)
+            run = partial(
+                guard_part,
+                self._cleaned(part).documents,
+                self._work("dedup", part, ".npy"),
+                output,
+                settings=settings,
+                files=its_parsed["files"],
+            )
+            depends_on = [its_cleaned["content"], decided["content"], md5s, options]
+            tasks.append(self._task("guard", part, run, [output], depends_on))
+        return tasks
+
+    def tokenizer(self, guarded: Sequence[GuardResult]) -> list[Task[TokenizerResult]]:
+        """One: the tokenizer that is given, or one that is trained."""
+        settings = self.settings.tokenizer
+        given = None if settings.path is None else tokenizer_md5s(settings.path)
+        depends_on: list[object] = [settings.model_dump(exclude={"path"}), given]
+        if settings.path is None:
+            depends_on.append([result["entry"]["md5"] for result in guarded])
+        documents = [self.documents(part) for part in self.parts]
+        run = partial(make_tokenizer, settings, documents, guarded, self._tokenizer)
+        return [self._task("tokenizer", "tokenizer", run, [self._tokenizer], depends_on)]
+
+    def tokens(
+        self, guarded: Sequence[GuardResult], made: TokenizerResult
+    ) -> list[Task[TokensResult]]:
+        """One for each part: its shards."""
+        settings = self.settings.hdf5
+        tasks = []
+        for part, result in zip(self.parts, guarded, strict=True):
+            documents, output = self.documents(part), self._work("tokens", part)
+            run = partial(tokenize_part, documents, self._tokenizer, made, settings, output)
+            depends_on = [result["entry"]["md5"], made["content"], settings.model_dump()]
+            tasks.append(self._task("tokens", part, run, [output], depends_on))
+        return tasks
+
+    def hdf5(
+        self,
+        guarded: Sequence[GuardResult],
+        made: TokenizerResult,
+        tokenized: Sequence[TokensResult],
+    ) -> list[Task[TokensResult]]:
+        """One: the folder of all shards."""
+        settings, output = self.settings.hdf5, self.settings.output / "hdf5"
+        folders = [self._work("tokens", part) for part in self.parts]
+        parts = list(zip(folders, tokenized, strict=True))
+        run = partial(assemble, parts, self._tokenizer, made, guarded, settings, output)
+        depends_on = [[result["content"] for result in tokenized], settings.model_dump()]
+        return [self._task("hdf5", "hdf5", run, [output], depends_on)]
