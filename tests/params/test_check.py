@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from mediswift_cs.errors import ConfigError
-from mediswift_cs.params.check import check
 from mediswift_cs.params.load import load_params
 from mediswift_cs.params.problem import Problem
+
+from .conftest import check
 
 Raw = dict[str, Any]
 

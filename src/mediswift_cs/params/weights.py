@@ -9,6 +9,9 @@ from typing import Literal, NamedTuple
 
 from mediswift_cs.params.decoder import ModelParams
 
+# Of the mask of a sparse weight, which the state dict holds beside it.
+MASK_SUFFIX = "_mask"
+
 Kind = Literal["embedding", "norm", "bias", "projection", "head", "soft prompt"]
 
 
