@@ -160,6 +160,19 @@ def test_sparsity_outside_its_range_is_refused(sparsity: float) -> None:
         num_kept(100, sparsity)
 
 
+def test_a_run_of_one_sequence() -> None:
+    one = toy_shape().training_flops(with_softmax=True)
+    assert run_flops(one, 2048, 2048) == one
+    assert run_flops(one, 3 * 2048, 2048).total == 3 * one.total
+
+
+def test_a_dense_matrix_is_kept_to_the_last_weight() -> None:
+    # float32, which the masks are counted in, has no such number.
+    num_weights = 2**24 + 1
+    assert num_kept(num_weights, 0.0) == num_weights
+    assert num_kept(num_weights, 2.0**-24) < num_weights
+
+
 def test_command_prints_the_size_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["flops"]) == 0
     printed = capsys.readouterr().out

@@ -6,8 +6,8 @@ from typing import Literal
 
 from mediswift_cs.errors import DataError
 from mediswift_cs.params.problem import Problem
-from mediswift_cs.params.prompt_rules import check_prompt_data
-from mediswift_cs.params.rules import MODEL, dataloaders
+from mediswift_cs.params.prompt_rules import MODEL, check_prompt_data
+from mediswift_cs.params.rules import dataloaders
 from mediswift_cs.params.schema import DataLoaderParams, Params
 from mediswift_cs.tokens.shards import (
     Manifest,
