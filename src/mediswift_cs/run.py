@@ -10,15 +10,15 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from mediswift_cs import arguments
 from mediswift_cs.endings import exit_code_of
 from mediswift_cs.errors import ConfigError
+from mediswift_cs.params.run_options import CHECKED_DATA, Engine, Mode, RunOptions
 
 if TYPE_CHECKING:
     from mediswift_cs.params.load import LoadedParams
-    from mediswift_cs.params.run_options import RunOptions
 
 DESCRIPTION = """Train or evaluate a model, or check that it compiles for a CS-2.
 
@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-m",
         "--mode",
         default="train_and_eval",
-        choices=("train", "eval", "train_and_eval", "eval_all"),
+        choices=get_args(Mode),
         help="default: %(default)s",
     )
     parser.add_argument(
@@ -87,7 +87,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--engine",
         default="auto",
-        choices=("auto", "builtin", "modelzoo"),
+        choices=get_args(Engine),
         help="the package's own loop, or ModelZoo's Trainer; auto takes ModelZoo where it is "
         "importable; --validate_only is always the package's own",
     )
@@ -190,7 +190,6 @@ def validate(args: argparse.Namespace, loaded: "LoadedParams", model_dir: Path) 
 def run(args: argparse.Namespace) -> int:
     """Carry out parsed options; returns the exit code."""
     from mediswift_cs.params.load import load_params
-    from mediswift_cs.params.run_options import CHECKED_DATA
 
     if args.compile_only and args.validate_only:
         raise ConfigError("got both --compile_only and --validate_only, allowed: one of them")
@@ -226,14 +225,12 @@ def run(args: argparse.Namespace) -> int:
     return start(loaded, options)
 
 
-def run_options(args: argparse.Namespace, loaded: "LoadedParams", model_dir: Path) -> "RunOptions":
+def run_options(args: argparse.Namespace, loaded: "LoadedParams", model_dir: Path) -> RunOptions:
     """The choices of a run that trains or evaluates.
 
     Raises:
         ConfigError: nobody names a device, or ``--json`` is given without ``--validate_only``.
     """
-    from mediswift_cs.params.run_options import RunOptions
-
     if args.json is not None:
         raise ConfigError(f"--json {args.json} belongs to --validate_only, which is not given")
     device = args.device or loaded.params.trainer.init.backend_type

@@ -13,7 +13,7 @@ import yaml
 from mediswift_cs.errors import CheckpointError, ConfigError
 from mediswift_cs.modelzoo import engine, registration
 from mediswift_cs.params.load import load_params
-from mediswift_cs.params.run_options import Mode, RunOptions
+from mediswift_cs.params.run_options import Engine, Mode, RunOptions
 from mediswift_cs.training.checkpoint import checkpoint_path, save_checkpoint
 
 from .conftest import REPOSITORY, run_python
@@ -32,7 +32,7 @@ from .conftest import REPOSITORY, run_python
 def test_choice(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    asked: engine.Engine,
+    asked: Engine,
     found: bool,
     missing: list[str],
     expected: bool,

@@ -1,8 +1,10 @@
 """``mediswift params``: list, show and validate params files, and render the shipped ones."""
 
 import argparse
+from typing import get_args
 
 from mediswift_cs import arguments
+from mediswift_cs.params.run_options import CheckData
 
 HELP = """List, show and validate params files.
 
@@ -25,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--check-data",
-        choices=("train", "eval", "both", "none"),
+        choices=get_args(CheckData),
         default="none",
         help="for validate: also check the data folders of these dataloaders (default: none)",
     )

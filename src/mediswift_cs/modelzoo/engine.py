@@ -8,18 +8,16 @@ import copy
 import os
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 
 from mediswift_cs.errors import CheckpointError, ConfigError, DataError
 from mediswift_cs.modelzoo import registration
 from mediswift_cs.params.load import LoadedParams
-from mediswift_cs.params.run_options import Mode, RunOptions
+from mediswift_cs.params.run_options import Engine, Mode, RunOptions
 from mediswift_cs.params.schema import InitParams
 from mediswift_cs.storage.write import write_text
-
-Engine = Literal["auto", "builtin", "modelzoo"]
 
 RESOLVED_FILE = "modelzoo_params.yaml"
 INDEX_FILE = "checkpoints_index.yaml"

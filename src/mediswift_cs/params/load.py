@@ -8,12 +8,13 @@ from typing import Any
 
 import mediswift_cs
 from mediswift_cs.errors import ConfigError
-from mediswift_cs.params.data_rules import CheckData, check_data_rules
+from mediswift_cs.params.data_rules import check_data_rules
 from mediswift_cs.params.document import read_yaml
 from mediswift_cs.params.overrides import apply_override, parse_overrides
 from mediswift_cs.params.problem import Problem, dotted, nearest
 from mediswift_cs.params.rescale import rescale_schedules
 from mediswift_cs.params.rules import check_rules
+from mediswift_cs.params.run_options import CheckData
 from mediswift_cs.params.schema import Params
 from mediswift_cs.params.shape import Shape, check_shape
 

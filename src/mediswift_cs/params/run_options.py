@@ -1,12 +1,14 @@
-"""What the command line of a run says beside the params, and which data each mode reads."""
+"""What the command line of a run says beside the params; imports the standard library alone."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mediswift_cs.params.data_rules import CheckData
-
 Mode = Literal["train", "eval", "train_and_eval", "eval_all"]
+Engine = Literal["auto", "builtin", "modelzoo"]
+"""The package's own loop, or ModelZoo's Trainer; auto takes ModelZoo where it is importable."""
+CheckData = Literal["train", "eval", "both", "none"]
+"""The dataloaders whose folders must be there and fit the model."""
 
 # The data that must be there before a run in this mode.
 CHECKED_DATA: dict[Mode, CheckData] = {
