@@ -6,6 +6,7 @@ so that they cannot drift apart.
 
 import math
 from dataclasses import fields
+from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -126,8 +127,9 @@ def _values(size: ModelSize) -> dict[str, Any]:
     if size.vocab_size == GPT2_VOCAB_SIZE:
         tokenizer = f"{GPT2_TOKENIZER_SHA256}  # GPT-2's"
     else:
-        tokenizer = "null  # any; or the tokenizer's sha256 in the data's manifest.json"
-        tokenizer += ", to be checked"
+        tokenizer = (
+            "null  # any; or the tokenizer's sha256 in the data's manifest.json, to be checked"
+        )
     return {
         **_marked(size),
         **_marked(RECIPE),
@@ -165,6 +167,11 @@ def _scalar(value: float | int | str) -> str:
 
 
 def _render(name: str, **values: Any) -> str:
+    return _environment().get_template(f"{name}.jinja").render(values)
+
+
+@cache
+def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("mediswift_cs.params"),
         undefined=StrictUndefined,
@@ -173,4 +180,4 @@ def _render(name: str, **values: Any) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["scalar"] = _scalar
-    return environment.get_template(f"{name}.jinja").render(values)
+    return environment
