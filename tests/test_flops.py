@@ -1,6 +1,7 @@
 """The closed form against torch's own counter, the real masks and the published shapes."""
 
 import json
+from dataclasses import FrozenInstanceError, fields
 from pathlib import Path
 
 import cerebras.pytorch as cstorch
@@ -164,6 +165,15 @@ def test_a_run_of_one_sequence() -> None:
     one = toy_shape().training_flops(with_softmax=True)
     assert run_flops(one, 2048, 2048) == one
     assert run_flops(one, 3 * 2048, 2048).total == 3 * one.total
+
+
+def test_counts_cannot_be_changed_or_mistaken_for_one_another() -> None:
+    shape = toy_shape()
+    for value, name in ((shape, "hidden_size"), (shape.forward_flops(), "head")):
+        with pytest.raises(FrozenInstanceError):
+            setattr(value, name, 1)
+        with pytest.raises(TypeError, match="positional"):
+            type(value)(*(1 for _ in fields(value)))
 
 
 def test_a_dense_matrix_is_kept_to_the_last_weight() -> None:
