@@ -1,6 +1,7 @@
 """The closed form against torch's own counter, the real masks and the published shapes."""
 
 import json
+from dataclasses import FrozenInstanceError, fields
 from pathlib import Path
 
 import cerebras.pytorch as cstorch
@@ -158,6 +159,28 @@ def test_tokens_must_be_whole_sequences(tokens: int) -> None:
 def test_sparsity_outside_its_range_is_refused(sparsity: float) -> None:
     with pytest.raises(ConfigError, match="sparsity"):
         num_kept(100, sparsity)
+
+
+def test_a_run_of_one_sequence() -> None:
+    one = toy_shape().training_flops(with_softmax=True)
+    assert run_flops(one, 2048, 2048) == one
+    assert run_flops(one, 3 * 2048, 2048).total == 3 * one.total
+
+
+def test_counts_cannot_be_changed_or_mistaken_for_one_another() -> None:
+    shape = toy_shape()
+    for value, name in ((shape, "hidden_size"), (shape.forward_flops(), "head")):
+        with pytest.raises(FrozenInstanceError):
+            setattr(value, name, 1)
+        with pytest.raises(TypeError, match="positional"):
+            type(value)(*(1 for _ in fields(value)))
+
+
+def test_a_dense_matrix_is_kept_to_the_last_weight() -> None:
+    # float32, which the masks are counted in, has no such number.
+    num_weights = 2**24 + 1
+    assert num_kept(num_weights, 0.0) == num_weights
+    assert num_kept(num_weights, 2.0**-24) < num_weights
 
 
 def test_command_prints_the_size_table(capsys: pytest.CaptureFixture[str]) -> None:

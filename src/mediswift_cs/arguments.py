@@ -60,3 +60,10 @@ def add_val_fraction(parser: argparse.ArgumentParser, what: str = "share of val"
 def add_limit(parser: argparse.ArgumentParser, what: str, metavar: str | None = "N") -> None:
     """``--limit``: stop early, for a first try."""
     parser.add_argument("--limit", type=int, metavar=metavar, help=what)
+
+
+def add_overrides(parser: argparse.ArgumentParser, metavar: str, text: str) -> None:
+    """``--set``: values in the place of those of a params file, collected in ``overrides``."""
+    parser.add_argument(
+        "--set", dest="overrides", metavar=metavar, action="append", default=[], help=text
+    )

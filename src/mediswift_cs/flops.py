@@ -108,9 +108,7 @@ def num_kept(num_weights: int, sparsity: float) -> int:
     return int(density * np.float32(num_weights))
 
 
-def shape_of_size(
-    size: ModelSize, sparsity: float = 0.0, sequence_length: int | None = None
-) -> DecoderShape:
+def shape_of_size(size: ModelSize, sparsity: float = 0.0) -> DecoderShape:
     """The shape of one of MediSwift's sizes, each projection matrix at this sparsity."""
     width, inner, layers = size.hidden_size, size.filter_size, size.num_hidden_layers
     return DecoderShape(
@@ -118,7 +116,7 @@ def shape_of_size(
         hidden_size=width,
         num_heads=size.num_heads,
         vocab_size=size.vocab_size,
-        sequence_length=sequence_length or size.max_position_embeddings,
+        sequence_length=size.max_position_embeddings,
         num_projection_weights=layers * 4 * num_kept(width * width, sparsity),
         num_feed_forward_weights=layers * 2 * num_kept(width * inner, sparsity),
     )

@@ -10,14 +10,14 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from mediswift_cs import arguments
 from mediswift_cs.endings import exit_code_of
 from mediswift_cs.errors import ConfigError
+from mediswift_cs.params.run_options import CHECKED_DATA, Engine, Mode, RunOptions
 
 if TYPE_CHECKING:
-    from mediswift_cs.params.data_rules import CheckData
     from mediswift_cs.params.load import LoadedParams
 
 DESCRIPTION = """Train or evaluate a model, or check that it compiles for a CS-2.
@@ -51,14 +51,6 @@ CLUSTER_OPTIONS = {
 CLUSTER_LISTS = ("mount_dirs", "python_paths", "job_labels")
 CLUSTER_FLAGS = ("disable_version_check",)
 
-# The data that must be there before a run in this mode.
-CHECKED_DATA: "dict[str, CheckData]" = {
-    "train": "train",
-    "train_and_eval": "both",
-    "eval": "eval",
-    "eval_all": "eval",
-}
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of a run."""
@@ -76,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-m",
         "--mode",
         default="train_and_eval",
-        choices=("train", "eval", "train_and_eval", "eval_all"),
+        choices=get_args(Mode),
         help="default: %(default)s",
     )
     parser.add_argument(
@@ -88,14 +80,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--checkpoint_path", type=arguments.path, help="start from this .mdl file, or evaluate it"
     )
-    parser.add_argument(
-        "--set",
-        dest="overrides",
-        action="append",
-        default=[],
-        metavar="KEY.PATH=VALUE",
-        help="replace a value of the params file; may be given often",
+    arguments.add_overrides(
+        parser, "KEY.PATH=VALUE", "replace a value of the params file; may be given often"
     )
+    _add_compile_arguments(parser)
+    parser.add_argument(
+        "--engine",
+        default="auto",
+        choices=get_args(Engine),
+        help="the package's own loop, or ModelZoo's Trainer; auto takes ModelZoo where it is "
+        "importable; --validate_only is always the package's own",
+    )
+    cluster = parser.add_argument_group("cluster (CSX)")
+    for name, kind in CLUSTER_OPTIONS.items():
+        cluster.add_argument(f"--{name}", type=kind)
+    for name in CLUSTER_LISTS:
+        cluster.add_argument(f"--{name}", nargs="+")
+    for name in CLUSTER_FLAGS:
+        cluster.add_argument(f"--{name}", action="store_true")
+
+
+def _add_compile_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--compile_only", action="store_true", help="CSX: compile on the cluster, do not run"
     )
@@ -111,20 +116,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="with --validate_only: write the result there",
     )
     parser.add_argument("--compile_dir", help="CSX: where compiled artefacts are cached")
-    parser.add_argument(
-        "--engine",
-        default="auto",
-        choices=("auto", "builtin", "modelzoo"),
-        help="the package's own loop, or ModelZoo's Trainer; auto takes ModelZoo where it is "
-        "importable; --validate_only is always the package's own",
-    )
-    cluster = parser.add_argument_group("cluster (CSX)")
-    for name, kind in CLUSTER_OPTIONS.items():
-        cluster.add_argument(f"--{name}", type=kind)
-    for name in CLUSTER_LISTS:
-        cluster.add_argument(f"--{name}", nargs="+")
-    for name in CLUSTER_FLAGS:
-        cluster.add_argument(f"--{name}", action="store_true")
 
 
 def collect_overrides(args: argparse.Namespace) -> list[str]:
@@ -157,19 +148,6 @@ def tune_allocator() -> None:
         sys.stderr.flush()
         environment = {**ALLOCATOR_SETTINGS, **os.environ}
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
-
-
-def load(args: argparse.Namespace, check_data: "CheckData") -> "LoadedParams":
-    """The params with the options in them; the data folders are checked where it is asked."""
-    from mediswift_cs.params.load import load_params
-
-    try:
-        return load_params(args.params, collect_overrides(args), check_data=check_data)
-    except ConfigError:
-        # A file that is wrong by itself: list the problems of its data with the others.
-        if check_data == "none" and not args.validate_only:
-            load_params(args.params, collect_overrides(args), check_data=CHECKED_DATA[args.mode])
-        raise
 
 
 @contextmanager
@@ -211,52 +189,58 @@ def validate(args: argparse.Namespace, loaded: "LoadedParams", model_dir: Path) 
 
 def run(args: argparse.Namespace) -> int:
     """Carry out parsed options; returns the exit code."""
+    from mediswift_cs.params.load import load_params
+
     if args.compile_only and args.validate_only:
         raise ConfigError("got both --compile_only and --validate_only, allowed: one of them")
-    loaded = load(args, "none")
+    data = CHECKED_DATA[args.mode]
+    loaded = load_params(
+        args.params,
+        collect_overrides(args),
+        check_data="none" if args.validate_only else data,
+        put_data_off=True,
+    )
     init = loaded.params.trainer.init
     if args.model_dir is None and not init.model_dir:
         raise ConfigError(f"trainer.init.model_dir: got '', allowed: a folder ({loaded.source})")
     model_dir = args.model_dir or Path(init.model_dir)
     if init.backend.validate_only:
         return validate(args, loaded, model_dir)
-    if args.json is not None:
-        raise ConfigError(f"--json {args.json} belongs to --validate_only, which is not given")
-    device = args.device or init.backend_type
-    if device is None:
-        raise ConfigError(
-            f"no device: give CPU, GPU or CSX as the first argument, or set "
-            f"trainer.init.backend.backend_type in {loaded.source}"
-        )
-    if device == "CSX":
+    options = run_options(args, loaded, model_dir)
+    if options.device == "CSX":
         from mediswift_cs.training.cluster import require_cluster
 
         require_cluster(init.backend)
-    loaded = load(args, CHECKED_DATA[args.mode])
-    if device == "CPU":
+    loaded.check_data(data)
+    if options.device == "CPU":
         tune_allocator()
 
     from mediswift_cs.modelzoo import engine
 
     if engine.uses_modelzoo(args.engine):
-        return engine.hand_over(
-            loaded,
-            device=device,
-            mode=args.mode,
-            model_dir=model_dir,
-            checkpoint_path=args.checkpoint_path,
+        return engine.hand_over(loaded, options)
+
+    from mediswift_cs.training.start import start
+
+    return start(loaded, options)
+
+
+def run_options(args: argparse.Namespace, loaded: "LoadedParams", model_dir: Path) -> RunOptions:
+    """The choices of a run that trains or evaluates.
+
+    Raises:
+        ConfigError: nobody names a device, or ``--json`` is given without ``--validate_only``.
+    """
+    if args.json is not None:
+        raise ConfigError(f"--json {args.json} belongs to --validate_only, which is not given")
+    device = args.device or loaded.params.trainer.init.backend_type
+    if device is None:
+        raise ConfigError(
+            f"no device: give CPU, GPU or CSX as the first argument, or set "
+            f"trainer.init.backend.backend_type in {loaded.source}"
         )
-
-    from mediswift_cs.training.start import RunOptions, start
-
-    return start(
-        loaded,
-        RunOptions(
-            device=device,
-            mode=args.mode,
-            model_dir=model_dir,
-            checkpoint_path=args.checkpoint_path,
-        ),
+    return RunOptions(
+        device=device, mode=args.mode, model_dir=model_dir, checkpoint_path=args.checkpoint_path
     )
 
 

@@ -41,7 +41,17 @@ TINY_SOURCE = Source(Mark.DEFAULT, "not of the paper: small enough to train on t
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelSize:
+class _Table:
+    """A dataclass whose numbers say where they come from."""
+
+    @property
+    def sources(self) -> dict[str, Source]:
+        """The source of each number, by name."""
+        return {f.name: f.metadata["source"] for f in fields(self) if "source" in f.metadata}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSize(_Table):
     """One size: shape of the decoder, length and rate of training. Names are ModelZoo's."""
 
     name: str
@@ -90,11 +100,8 @@ class ModelSize:
     @property
     def sources(self) -> dict[str, Source]:
         """The source of each number, by name."""
-        return {
-            f.name: f.metadata["source"] if self.is_published else TINY_SOURCE
-            for f in fields(self)
-            if "source" in f.metadata
-        }
+        sources = super().sources
+        return sources if self.is_published else dict.fromkeys(sources, TINY_SOURCE)
 
     @property
     def num_tokens(self) -> int:
@@ -125,7 +132,7 @@ class ModelSize:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class Recipe(_Table):
     """What all sizes have in common."""
 
     layer_norm_epsilon: float = _from("I", "the Cerebras GPT-3 files", 1e-5)
@@ -144,11 +151,6 @@ class Recipe:
     shuffle_seed: int = _from("D", "any number; stated so that a run can be repeated", 0)
     prefetch_factor: int = _from("D", "as the Cerebras GPT-3 files", 10)
     num_kept_checkpoints: int = _from("D", "an XL checkpoint with moments has about 16 GB", 3)
-
-    @property
-    def sources(self) -> dict[str, Source]:
-        """The source of each number, by name."""
-        return {f.name: f.metadata["source"] for f in fields(self)}
 
 
 RECIPE = Recipe()
@@ -219,7 +221,7 @@ NUM_TOKENS_QUOTED = 104_857_600_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class FineTuning:
+class FineTuning(_Table):
     """One task to fine-tune on. Defaults are BioGPT's, the very probable donor of the recipe."""
 
     task: str
@@ -239,11 +241,6 @@ class FineTuning:
     adam_beta1: float = _from("I", "BioGPT", 0.9)
     adam_beta2: float = _from("I", "BioGPT", 0.98)
     weight_decay: float = _from("I", "BioGPT", 0.01)
-
-    @property
-    def sources(self) -> dict[str, Source]:
-        """The source of each number, by name."""
-        return {f.name: f.metadata["source"] for f in fields(self) if "source" in f.metadata}
 
 
 _PUBMEDQA = FineTuning(

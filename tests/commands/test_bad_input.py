@@ -90,4 +90,5 @@ def test_a_checkout_that_cannot_be_written(
     (tmp_path / "params" / "finetuning").mkdir(parents=True)
     (tmp_path / "docs").touch()
     assert write_params(["--write", "--root", str(tmp_path)]) == 2
-    assert capsys.readouterr().err == f"error: {tmp_path / 'docs'}: File exists\n"
+    place = tmp_path / "docs" / "deviations.md"
+    assert capsys.readouterr().err == f"error: cannot write {place}: Not a directory\n"

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import yaml
 from mediswift_cs.errors import CheckpointError, ConfigError
 from mediswift_cs.modelzoo import engine, registration
 from mediswift_cs.params.load import load_params
+from mediswift_cs.params.run_options import Engine, Mode, RunOptions
 from mediswift_cs.training.checkpoint import checkpoint_path, save_checkpoint
 
 from .conftest import REPOSITORY, run_python
@@ -30,7 +32,7 @@ from .conftest import REPOSITORY, run_python
 def test_choice(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    asked: engine.Engine,
+    asked: Engine,
     found: bool,
     missing: list[str],
     expected: bool,
@@ -48,14 +50,13 @@ def test_asking_for_an_absent_modelzoo_is_an_error(monkeypatch: pytest.MonkeyPat
         engine.uses_modelzoo("modelzoo")
 
 
+OPTIONS = RunOptions(
+    device="CPU", mode="train_and_eval", model_dir=Path("out"), checkpoint_path=None
+)
+
+
 def resolve(raw: dict[str, Any], **choices: Any) -> dict[str, Any]:
-    defaults: dict[str, Any] = {
-        "device": "CPU",
-        "mode": "train_and_eval",
-        "model_dir": Path("out"),
-        "checkpoint_path": None,
-    }
-    trainer: dict[str, Any] = engine.resolve(raw, **{**defaults, **choices})["trainer"]
+    trainer: dict[str, Any] = engine.resolve(raw, replace(OPTIONS, **choices))["trainer"]
     return trainer
 
 
@@ -103,13 +104,10 @@ def hand_over(
 
     monkeypatch.setattr(os, "execv", started)
 
-    def run(*overrides: str, mode: engine.Mode = "train", given: Path | None = None) -> int:
+    def run(*overrides: str, mode: Mode = "train", given: Path | None = None) -> int:
         return engine.hand_over(
             load_params(path, overrides, check_data="none"),
-            device="CPU",
-            mode=mode,
-            model_dir=tmp_path / "out",
-            checkpoint_path=given,
+            replace(OPTIONS, mode=mode, model_dir=tmp_path / "out", checkpoint_path=given),
         )
 
     return run
@@ -138,7 +136,7 @@ def test_a_finished_run_has_nothing_left_to_train(
     capsys: pytest.CaptureFixture[str],
     step: int,
     overrides: list[str],
-    mode: engine.Mode,
+    mode: Mode,
     is_done: bool,
 ) -> None:
     (tmp_path / "out").mkdir()
@@ -155,7 +153,7 @@ def test_a_finished_run_has_nothing_left_to_train(
 @pytest.mark.parametrize("mode", ["train", "eval", "eval_all"])
 @pytest.mark.parametrize("is_given", [True, False])
 def test_a_damaged_checkpoint_is_found_before_modelzoo_starts(
-    hand_over: Callable[..., int], tmp_path: Path, mode: engine.Mode, is_given: bool
+    hand_over: Callable[..., int], tmp_path: Path, mode: Mode, is_given: bool
 ) -> None:
     path = tmp_path / "out" / "checkpoint_6.mdl"
     path.parent.mkdir()

@@ -29,7 +29,7 @@ def make_models(**keys: Any) -> tuple[Any, Any]:
     register()
     from cerebras.modelzoo.models.nlp.gpt3.model import GPT3Model, GPT3ModelConfig
 
-    from mediswift_cs.modelzoo.pretraining import MediSwiftModel, MediSwiftModelConfig
+    from mediswift_cs.modelzoo.models import MediSwiftModel, MediSwiftModelConfig
 
     torch.manual_seed(0)
     theirs = GPT3Model(GPT3ModelConfig(name="gpt3", **SHAPE, **keys))
@@ -96,7 +96,7 @@ def test_stock_data_processor_gives_the_same_batches(
         GptHDF5MapDataProcessorConfig,
     )
 
-    from mediswift_cs.modelzoo.pretraining import (
+    from mediswift_cs.modelzoo.models import (
         MediSwiftPretrainingDataProcessor,
         MediSwiftPretrainingDataProcessorConfig,
     )

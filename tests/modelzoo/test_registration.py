@@ -1,5 +1,6 @@
 """What ModelZoo's registry gets to know of us, and that the configurations are ours."""
 
+import importlib
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -93,16 +94,15 @@ def test_modelzoo_finds_model_and_data_processors() -> None:
 @pytest.mark.parametrize(
     ("ours", "theirs", "discriminator"),
     [
-        (ModelParams, "pretraining.MediSwiftModelConfig", "name"),
-        (ModelParams, "finetuning.MediSwiftFineTuningModelConfig", "name"),
-        (DataLoaderParams, "pretraining.MediSwiftPretrainingDataProcessorConfig", "data_processor"),
-        (DataLoaderParams, "finetuning.MediSwiftPromptDataProcessorConfig", "data_processor"),
+        (ModelParams, "MediSwiftModelConfig", "name"),
+        (ModelParams, "MediSwiftFineTuningModelConfig", "name"),
+        (DataLoaderParams, "MediSwiftPretrainingDataProcessorConfig", "data_processor"),
+        (DataLoaderParams, "MediSwiftPromptDataProcessorConfig", "data_processor"),
     ],
 )
 def test_each_key_and_default_is_ours(ours: type[Any], theirs: str, discriminator: str) -> None:
     register()
-    module, _, name = theirs.partition(".")
-    config = getattr(__import__(f"mediswift_cs.modelzoo.{module}", fromlist=[name]), name)
+    config = getattr(importlib.import_module("mediswift_cs.modelzoo.models"), theirs)
     assert issubclass(config, ours)
     assert list(config.model_fields) == list(ours.model_fields)
     for key, mine in ours.model_fields.items():

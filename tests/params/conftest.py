@@ -5,9 +5,16 @@ from typing import Any
 import pytest
 import yaml
 
+from mediswift_cs.params.load import examine
+from mediswift_cs.params.problem import Problem
 from mediswift_cs.params.recipes import render_all
 
 RENDERED = render_all()
+
+
+def check(raw: Any) -> list[Problem]:
+    """Every problem of a parsed document, its data folders left out."""
+    return examine(raw)[1]
 
 
 @pytest.fixture

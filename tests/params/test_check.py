@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from mediswift_cs.errors import ConfigError
-from mediswift_cs.params.check import check
 from mediswift_cs.params.load import load_params
 from mediswift_cs.params.problem import Problem
+
+from .conftest import check
 
 Raw = dict[str, Any]
 
@@ -256,6 +257,65 @@ def test_what_follows_from_a_reported_mistake_is_not_reported_again(tiny: Raw) -
     misspelt = put(drop(tiny, f"{MODEL}.hidden_size"), f"{MODEL}.hiden_size", 256)
     assert the_problem(put(misspelt, f"{MODEL}.num_heads", 7)).path == f"{MODEL}.hiden_size"
     assert len(check(put(tiny, f"{MODEL}.num_heads", 7))) == 1  # control
+
+
+COSINE = {"initial_learning_rate": 1.0e-3, "end_learning_rate": 0.0}
+
+# A first mistake, and a second one that may follow from it.
+MOOT: list[tuple[tuple[str, Any], tuple[str, Any]]] = [
+    ((f"{PARTS}.0.LinearLR.cycles", 1), (f"{INIT}.schedulers.0.SequentialLR.milestones", [59])),
+    ((f"{INIT}.loop.max_step", 500), (f"{PARTS}.0.LinearLR.total_iters", 900)),
+    ((f"{INIT}.loop.max_step", 500), (f"{PARTS}.0.LinearLR.total_iters", 61)),
+    ((f"{INIT}.device", "TPU"), (f"{INIT}.precision", None)),
+    ((f"{TRAIN}.data_procesor", "x"), (f"{TRAIN}.data_processor", "GptHDF5DataProcessor")),
+    ((f"{MODEL}.initializer.bb", 1), (f"{MODEL}.initializer.a", 1.0)),
+    ((f"{MODEL}.max_position_embedding", 1), (f"{TRAIN}.max_sequence_length", 257)),
+    ((f"{INIT}.precision.fp16_typ", "x"), (f"{INIT}.precision.fp16_type", "cbfloat16")),
+]
+
+
+@pytest.mark.parametrize(("first", "second"), MOOT)
+def test_a_rule_that_reads_a_reported_key_says_nothing(
+    tiny: Raw, first: tuple[str, Any], second: tuple[str, Any]
+) -> None:
+    raw = put(put(tiny, f"{TRAIN}.tokenizer_sha256", "0" * 64), *second)
+    if second == (f"{INIT}.precision", None):
+        raw = put(raw, f"{INIT}.backend.backend_type", "CSX")
+    follows = the_problem(raw)
+    assert follows.path != first[0]
+    assert the_problem(put(raw, *first)).path == first[0]
+
+
+def test_schedules_without_a_warm_up(tiny: Raw) -> None:
+    whole = {"CosineDecayLR": {**COSINE, "total_iters": 600}}
+    path = f"{INIT}.schedulers"
+    assert check(put(tiny, path, [whole])) == []
+    assert check(put(tiny, path, [{"SequentialLR": {"schedulers": [whole]}}])) == []
+    short = {"CosineDecayLR": {**COSINE, "total_iters": 599}}
+    assert the_problem(put(tiny, path, [short])).got == "599 steps in all"
+    root = {"InverseSquareRootDecayLR": {"warmup_steps": 600}}
+    assert the_problem(put(tiny, path, [root])).got == "a warm-up of 600 steps"
+    root["InverseSquareRootDecayLR"]["warmup_steps"] = 599
+    assert check(put(tiny, path, [root])) == []
+    endless = {"ConstantLR": {"learning_rate": 1.0e-3}}
+    assert check(put(tiny, path, [endless])) == []
+    problem = the_problem(put(tiny, path, [{"SequentialLR": {"schedulers": [endless, short]}}]))
+    assert problem.path == f"{path}.0.SequentialLR.schedulers.0.ConstantLR"
+    assert problem.got == "no total_iters"
+
+
+def test_every_dataloader_is_checked(tiny: Raw) -> None:
+    loader = {**tiny["trainer"]["fit"]["val_dataloader"], "max_sequence_length": 257}
+    several = [loader, {**loader, "batch_size": 3}]
+    for key, value, expected in (
+        ("fit.val_dataloader", loader, [""]),
+        ("fit.val_dataloader", several, [".0", ".1"]),
+        ("validate.val_dataloader", loader, [""]),
+        ("validate_all.val_dataloaders", loader, [""]),
+        ("validate_all.val_dataloaders", several, [".0", ".1"]),
+    ):
+        paths = [problem.path for problem in check(put(tiny, f"trainer.{key}", value))]
+        assert paths == [f"trainer.{key}{index}.max_sequence_length" for index in expected]
 
 
 def test_the_hint_of_a_schedule_mends_it(tiny: Raw) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from mediswift_cs.errors import ConfigError
-from mediswift_cs.params.data_rules import CheckData
 from mediswift_cs.params.load import LoadedParams, load_params
+from mediswift_cs.params.run_options import CheckData
 from mediswift_cs.tokens.manifest import (
     MANIFEST_NAME,
     Manifest,

@@ -12,8 +12,8 @@ from pydantic import BaseModel
 
 from mediswift_cs.params.callbacks import CallbackParams
 from mediswift_cs.params.decoder import ModelParams
-from mediswift_cs.params.describe import keys_of
 from mediswift_cs.params.optimizer import AdamWParams, SchedulerParams
+from mediswift_cs.params.problem import keys_of, section_in
 from mediswift_cs.params.schema import (
     BackendParams,
     ClusterConfigParams,
@@ -92,12 +92,10 @@ def test_sparsity_is_required_here() -> None:
 
 
 def sections(section: type[Section], found: set[type[Section]]) -> set[type[Section]]:
-    from mediswift_cs.params.describe import _section_in
-
     if section not in found:
         found.add(section)
         for info in keys_of(section).values():
-            inner = _section_in(info.annotation)
+            inner = section_in(info.annotation)
             if inner is not None:
                 sections(inner, found)
     return found

@@ -8,10 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from mediswift_cs.params.check import examine
-from mediswift_cs.params.finetuning_recipes import render_all_finetuning
-from mediswift_cs.params.load import load_params
-from mediswift_cs.params.recipes import render_all
+from mediswift_cs.params.load import examine, load_params
+from mediswift_cs.params.recipes import render_all, render_all_finetuning
 
 ROOT = Path(__file__).resolve().parents[2]
 RENDERED = render_all_finetuning()

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 import yaml
 
-from mediswift_cs.params.check import check
 from mediswift_cs.params.dataloader import NOT_COVERED as NOT_COVERED_DATA
 from mediswift_cs.params.dataloader import DataLoaderParams
 from mediswift_cs.params.decoder import NOT_COVERED, InitializerParams, ModelParams
@@ -24,6 +23,8 @@ from mediswift_cs.params.schema import (
     LoopParams,
     PrecisionParams,
 )
+
+from .conftest import check
 
 pytestmark = pytest.mark.modelzoo
 

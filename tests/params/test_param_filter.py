@@ -4,8 +4,7 @@ import pytest
 from cerebras.pytorch.utils.utils import convert_glob_to_regex
 
 from mediswift_cs.params.recipes import model_params
-from mediswift_cs.params.rules import _matching
-from mediswift_cs.params.weights import weights
+from mediswift_cs.params.weights import matching, weights
 from mediswift_cs.sizes import SIZES
 
 PATTERNS = [
@@ -26,10 +25,10 @@ PATTERNS = [
 def test_globs_match_as_in_cerebras_pytorch(pattern: str) -> None:
     known = list(weights(model_params(SIZES["tiny"])))
     regex = convert_glob_to_regex(pattern)
-    assert _matching(pattern, known) == [w for w in known if regex.match(w.name) is not None]
+    assert matching(pattern, known) == [w for w in known if regex.match(w.name) is not None]
 
 
 def test_the_patterns_tell_something() -> None:
     known = list(weights(model_params(SIZES["tiny"])))
-    counts = [len(_matching(pattern, known)) for pattern in PATTERNS]
+    counts = [len(matching(pattern, known)) for pattern in PATTERNS]
     assert counts == [12, 4, 8, 0, 0, 48, 16, 1, len(known), 0]

@@ -4,7 +4,7 @@ import copy
 from collections.abc import Iterator
 from typing import Any
 
-from mediswift_cs.params.check import check
+from .conftest import check
 
 ODD: list[Any] = [
     None, True, -1, 0, 10**30, 1.5, float("inf"), "", "x", "1e-8", [], [None], {}, {"a": {}},

@@ -10,10 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mediswift_cs.params.deviations import render_deviations
-from mediswift_cs.params.finetuning_recipes import render_all_finetuning
 from mediswift_cs.params.load import load_params, shipped_files
-from mediswift_cs.params.recipes import render, render_all
+from mediswift_cs.params.recipes import render, render_all, render_all_finetuning, render_deviations
 from mediswift_cs.params.shipped import differences, rendered_files, write
 from mediswift_cs.sizes import RECIPE, SIZES, SPARSITY_LEVELS, Mark
 

@@ -34,3 +34,35 @@ def test_validation_is_quick_and_imports_nothing_heavy() -> None:
 def test_the_check_of_imports_can_fail() -> None:
     _, output = seconds_and_output("import numpy\n" + CODE)
     assert json.loads(output) == ["numpy"]
+
+
+BLOCKED = """
+import sys
+
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "cerebras"):
+            raise ImportError(f"{name} is blocked")
+
+
+sys.meta_path.insert(0, Blocker())
+from mediswift_cs.cli import main
+
+wrong = "trainer.init.model.num_heads=7"
+codes = [
+    main(["params", "list"]),
+    main(["params", "validate", "mediswift_xl_75.yaml"]),
+    main(["params", "validate", "mediswift_xl_75.yaml", "--set", wrong]),
+    main(["params", "check"]),
+    main(["flops", "mediswift_xl_75.yaml"]),
+    main(["run", "--params", "mediswift_tiny_75.yaml", "--set", wrong]),
+    main(["run", "CSX", "--params", "mediswift_xl_75.yaml"]),
+]
+print(codes)
+"""
+
+
+def test_what_is_said_of_params_needs_neither_torch_nor_cerebras_pytorch() -> None:
+    _, output = seconds_and_output(BLOCKED)
+    assert output.splitlines()[-1] == "[0, 0, 2, 0, 0, 2, 2]"

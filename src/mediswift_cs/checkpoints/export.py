@@ -6,11 +6,12 @@ from pathlib import Path
 
 from mediswift_cs.checkpoints import key_map, safetensors_file
 from mediswift_cs.checkpoints.from_mdl import CompareMdl, FromMdl, MdlPart
-from mediswift_cs.checkpoints.key_map import MASK_SUFFIX, SOFT_PROMPT, Part, Rule
+from mediswift_cs.checkpoints.key_map import SOFT_PROMPT, Part, Rule
 from mediswift_cs.checkpoints.mdl_writer import NewTensor
 from mediswift_cs.checkpoints.place import Place
 from mediswift_cs.checkpoints.source import Checkpoint
 from mediswift_cs.checkpoints.workers import Job
+from mediswift_cs.params.weights import MASK_SUFFIX
 
 MASKS_NAME = "sparsity_masks.safetensors"
 ADAPTER_FOLDER = "soft_prompt"

@@ -15,7 +15,6 @@ from mediswift_cs.checkpoints.architecture import (
 )
 from mediswift_cs.errors import CheckpointError
 
-MASK_SUFFIX = "_mask"
 SOFT_PROMPT = "soft_prompt.weight"
 # The head and the second name of the last norm: other names of tensors above.
 HEAD = "lm_head.weight"

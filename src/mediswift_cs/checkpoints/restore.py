@@ -19,6 +19,7 @@ from mediswift_cs.checkpoints.safetensors_file import TensorRegion
 from mediswift_cs.checkpoints.source import PREFIX, Position, SoftPrompt
 from mediswift_cs.checkpoints.workers import Job
 from mediswift_cs.errors import CheckpointError
+from mediswift_cs.params.weights import MASK_SUFFIX
 
 # Our part of a config.json: what GPT-2's own keys cannot say.
 CONFIG_KEY = "mediswift_cs"
@@ -146,7 +147,7 @@ def _check_tensors(model: HuggingFaceModel) -> None:
     key_map.check_consumed(found, wanted, source)
     parts = {part.name: part.shape for rule in model.rules for part in rule.parts}
     for name, region in model.masks.items():
-        weight = name.removesuffix(key_map.MASK_SUFFIX)
+        weight = name.removesuffix(MASK_SUFFIX)
         if parts.get(weight) != region.shape or region.dtype != "bool":
             raise CheckpointError(f"{name} in {model.folder / MASKS_NAME} fits no weight")
 

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mediswift_cs.checkpoints.architecture import Architecture
-from mediswift_cs.checkpoints.key_map import MASK_SUFFIX, SOFT_PROMPT
+from mediswift_cs.checkpoints.key_map import SOFT_PROMPT
 from mediswift_cs.checkpoints.mdl import MdlFile, OpaqueObject, StoredTensor
 from mediswift_cs.checkpoints.model_section import find_model_section
 from mediswift_cs.errors import CheckpointError, ConfigError
 from mediswift_cs.params.document import read_yaml
-from mediswift_cs.params.soft_prompt import SoftPromptParams
+from mediswift_cs.params.schema import SoftPromptParams
+from mediswift_cs.params.weights import MASK_SUFFIX
 
 PREFIX = "model."
 

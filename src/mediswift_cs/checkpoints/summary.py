@@ -11,8 +11,8 @@ import numpy as np
 from mediswift_cs.checkpoints import treespec
 from mediswift_cs.checkpoints.mdl import MdlFile, OpaqueObject, StoredTensor
 from mediswift_cs.checkpoints.model_section import find_model_section
+from mediswift_cs.params.weights import MASK_SUFFIX
 
-_MASK_SUFFIX = "_mask"
 _ALIASES = ("ln_f.weight", "ln_f.bias")
 _HEAD, _WORDS = "lm_head.weight", "embedding_layer.word_embeddings.weight"
 # Masks up to this many elements in all are counted in full.
@@ -156,9 +156,7 @@ def _is_tied(state: Mapping[str, Any]) -> bool:
 
 def _weights(tensors: Mapping[str, StoredTensor], *, is_tied: bool) -> dict[str, StoredTensor]:
     """The tensors without masks and without second copies."""
-    found = {
-        k.removeprefix("model."): t for k, t in tensors.items() if not k.endswith(_MASK_SUFFIX)
-    }
+    found = {k.removeprefix("model."): t for k, t in tensors.items() if not k.endswith(MASK_SUFFIX)}
     for alias in _ALIASES:
         found.pop(alias, None)
     if is_tied and _WORDS in found:
@@ -170,7 +168,7 @@ def _masks(file: MdlFile, exact: bool) -> MaskSummary | None:
     masks = [
         tensor
         for key, tensor in file.tensors.items()
-        if key.endswith(_MASK_SUFFIX) and tensor.num_elements
+        if key.endswith(MASK_SUFFIX) and tensor.num_elements
     ]
     if not masks:
         return None
@@ -209,7 +207,7 @@ def _group_bytes(leaves: Mapping[str, Any]) -> dict[str, int]:
     for key, leaf in leaves.items():
         if isinstance(leaf, StoredTensor):
             group = key.split(".")[0]
-            if group == "model" and key.endswith(_MASK_SUFFIX):
+            if group == "model" and key.endswith(MASK_SUFFIX):
                 group = "masks"
             groups[group] = groups.get(group, 0) + leaf.num_bytes
     return groups

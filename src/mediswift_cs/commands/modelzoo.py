@@ -29,7 +29,5 @@ def run(args: argparse.Namespace) -> int:
         removed = site_hook.disable()
         print(f"disabled: {site_hook.site_file()}" if removed else "disabled: it was not enabled")
     else:
-        from mediswift_cs.modelzoo.status import format_status
-
-        print(format_status())
+        print(site_hook.format_status())
     return 0

@@ -1,6 +1,10 @@
 """``mediswift params``: list, show and validate params files, and render the shipped ones."""
 
 import argparse
+from typing import get_args
+
+from mediswift_cs import arguments
+from mediswift_cs.params.run_options import CheckData
 
 HELP = """List, show and validate params files.
 
@@ -18,17 +22,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The action, the file and the overrides."""
     parser.add_argument("action", choices=ACTIONS)
     parser.add_argument("file", nargs="?", help="for show and validate: a path or a shipped name")
-    parser.add_argument(
-        "--set",
-        dest="overrides",
-        metavar="KEY=VALUE",
-        action="append",
-        default=[],
-        help="for validate: replace a value; may be given several times",
+    arguments.add_overrides(
+        parser, "KEY=VALUE", "for validate: replace a value; may be given several times"
     )
     parser.add_argument(
         "--check-data",
-        choices=("train", "eval", "both", "none"),
+        choices=get_args(CheckData),
         default="none",
         help="for validate: also check the data folders of these dataloaders (default: none)",
     )
@@ -39,7 +38,6 @@ def run(args: argparse.Namespace) -> int:
     from mediswift_cs.errors import ConfigError
     from mediswift_cs.params.document import read_text
     from mediswift_cs.params.load import find_params_file, load_params, shipped_files
-    from mediswift_cs.params.shipped import check_or_write
 
     takes_file = args.action in ("show", "validate")
     if takes_file and args.file is None:
@@ -56,5 +54,7 @@ def run(args: argparse.Namespace) -> int:
             print(note)
         print(f"{loaded.source}: no problem found")
     else:
+        from mediswift_cs.params.shipped import check_or_write
+
         return check_or_write(write_files=args.action == "write")
     return 0

@@ -10,6 +10,10 @@ def register() -> None:
     Raises:
         ConfigError: ModelZoo cannot be imported, or another plug-in has taken one of our names.
     """
-    from mediswift_cs.modelzoo.registration import register_models
+    import importlib
 
-    register_models()
+    from mediswift_cs.modelzoo import hook, registration
+
+    registration.require_modelzoo()
+    hook.install()
+    importlib.import_module("cerebras.modelzoo.registry")

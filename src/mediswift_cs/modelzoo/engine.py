@@ -8,22 +8,21 @@ import copy
 import os
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 
-from mediswift_cs.errors import CheckpointError, ConfigError
+from mediswift_cs.errors import CheckpointError, ConfigError, DataError
 from mediswift_cs.modelzoo import registration
 from mediswift_cs.params.load import LoadedParams
+from mediswift_cs.params.run_options import Engine, Mode, RunOptions
 from mediswift_cs.params.schema import InitParams
-
-Engine = Literal["auto", "builtin", "modelzoo"]
-Mode = Literal["train", "eval", "train_and_eval", "eval_all"]
+from mediswift_cs.storage.write import write_text
 
 RESOLVED_FILE = "modelzoo_params.yaml"
 INDEX_FILE = "checkpoints_index.yaml"
 
-COMMANDS = {
+COMMANDS: dict[Mode, str] = {
     "train": "fit",
     "train_and_eval": "fit",
     "eval": "validate",
@@ -54,9 +53,7 @@ def uses_modelzoo(engine: Engine) -> bool:
     return True
 
 
-def resolve(
-    raw: dict[str, Any], *, device: str, mode: Mode, model_dir: Path, checkpoint_path: Path | None
-) -> dict[str, Any]:
+def resolve(raw: dict[str, Any], options: RunOptions) -> dict[str, Any]:
     """A copy of checked params with the command line's choices where ModelZoo reads them.
 
     Raises:
@@ -66,31 +63,31 @@ def resolve(
     trainer = params["trainer"]
     init = trainer["init"]
     init.pop("device", None)
-    init["backend"] = {**(init.get("backend") or {}), "backend_type": device}
-    init["model_dir"] = str(model_dir)
-    if mode == "train":
+    init["backend"] = {**(init.get("backend") or {}), "backend_type": options.device}
+    init["model_dir"] = str(options.model_dir)
+    if options.mode == "train":
         # What ModelZoo itself does in the mode train of its run.py.
         init["loop"] = {**(init.get("loop") or {"num_epochs": 1}), "eval_frequency": None}
         trainer["fit"].pop("val_dataloader", None)
-    if checkpoint_path is not None:
-        if not checkpoint_path.is_file():
-            raise CheckpointError(f"checkpoint not found: {checkpoint_path}")
-        key = "ckpt_paths" if mode == "eval_all" else "ckpt_path"
-        trainer[COMMANDS[mode]][key] = str(checkpoint_path)
+    given = options.checkpoint_path
+    if given is not None:
+        if not given.is_file():
+            raise CheckpointError(f"checkpoint not found: {given}")
+        trainer[COMMANDS[options.mode]][_path_key(options.mode)] = str(given)
     return params
+
+
+def _path_key(mode: Mode) -> str:
+    """The key of the mode's section that names checkpoints."""
+    return "ckpt_paths" if mode == "eval_all" else "ckpt_path"
 
 
 def write_resolved(params: dict[str, Any], model_dir: Path) -> Path:
     """Write the params to ``model_dir``, complete or not at all; returns the file's path."""
-    path = model_dir / RESOLVED_FILE
-    partial = path.with_suffix(".partial")
     try:
-        model_dir.mkdir(parents=True, exist_ok=True)
-        partial.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        raise ConfigError(f"cannot write to --model_dir {model_dir}: {error.strerror}") from error
-    return path
+        return write_text(model_dir / RESOLVED_FILE, yaml.safe_dump(params, sort_keys=False))
+    except DataError as error:
+        raise ConfigError(f"cannot write to --model_dir {model_dir}: {error}") from error
 
 
 def index_checkpoints(model_dir: Path) -> None:
@@ -109,9 +106,7 @@ def index_checkpoints(model_dir: Path) -> None:
         raise CheckpointError(f"{path} is no list of checkpoints: {error}") from error
     missing = [file for file in list_checkpoints(model_dir) if file.resolve() not in known]
     if missing:
-        partial = path.with_suffix(".partial")
-        partial.write_text(yaml.safe_dump([*listed, *map(str, missing)]), encoding="utf-8")
-        partial.replace(path)
+        write_text(path, yaml.safe_dump([*listed, *map(str, missing)]))
 
 
 def checkpoints_to_load(
@@ -121,7 +116,7 @@ def checkpoints_to_load(
     from mediswift_cs.training.checkpoint import list_checkpoints
 
     section = params["trainer"].get(COMMANDS[mode]) or {}
-    key = "ckpt_paths" if mode == "eval_all" else "ckpt_path"
+    key = _path_key(mode)
     if key not in section:
         own = list_checkpoints(model_dir) if init.checkpoint.autoload_last_checkpoint else []
         return own if mode == "eval_all" else own[-1:]
@@ -165,9 +160,7 @@ def finished_step(init: InitParams, path: Path) -> int | None:
     return step if isinstance(step, int) and step >= loop.max_steps else None
 
 
-def hand_over(
-    loaded: LoadedParams, *, device: str, mode: Mode, model_dir: Path, checkpoint_path: Path | None
-) -> int:
+def hand_over(loaded: LoadedParams, options: RunOptions) -> int:
     """Become ModelZoo's ``cszoo`` with these params; returns 0 where nothing is left to train.
 
     What ModelZoo would end with a stack trace over, after its start, is found here.
@@ -179,33 +172,32 @@ def hand_over(
     """
     from mediswift_cs.checkpoints.mdl import check_file
 
-    params = resolve(
-        loaded.raw, device=device, mode=mode, model_dir=model_dir, checkpoint_path=checkpoint_path
-    )
-    if device != "CPU":
+    params = resolve(loaded.raw, options)
+    command = COMMANDS[options.mode]
+    if options.device != "CPU":
         # ModelZoo's own errors here are stack traces.
         from mediswift_cs.training.device import check_device
 
-        check_device(device, loaded.params.trainer.init.backend)
+        check_device(options.device, loaded.params.trainer.init.backend)
     for note in loaded.notes:
         print(note, file=sys.stderr)
     init = loaded.params.trainer.init
-    for checkpoint in checkpoints_to_load(params, init, mode, model_dir):
+    for checkpoint in checkpoints_to_load(params, init, options.mode, options.model_dir):
         check_file(checkpoint)
-        if COMMANDS[mode] == "fit" and (step := finished_step(init, checkpoint)) is not None:
+        if command == "fit" and (step := finished_step(init, checkpoint)) is not None:
             print(
                 f"nothing left to train: step {step} of {init.loop.max_steps} is done",
                 file=sys.stderr,
             )
             return 0
-    path = write_resolved(params, model_dir)
-    index_checkpoints(model_dir)
-    command = ["-m", "mediswift_cs.modelzoo", "cszoo", COMMANDS[mode], str(path)]
+    path = write_resolved(params, options.model_dir)
+    index_checkpoints(options.model_dir)
+    arguments = ["-m", "mediswift_cs.modelzoo", "cszoo", command, str(path)]
     print(
-        f"engine: ModelZoo (python {' '.join(command)}); --engine builtin takes the package's "
+        f"engine: ModelZoo (python {' '.join(arguments)}); --engine builtin takes the package's "
         f"own loop",
         file=sys.stderr,
     )
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execv(sys.executable, [sys.executable, *command])
+    os.execv(sys.executable, [sys.executable, *arguments])

@@ -1,13 +1,11 @@
 """The table of what ModelZoo's registry gets to know, and how it gets there."""
 
-import importlib
 import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 from types import ModuleType
 
 from mediswift_cs.errors import ConfigError
-from mediswift_cs.modelzoo import hook
 
 HOW_TO_INSTALL = (
     "clone the repository Cerebras/modelzoo at release 2.10, put its folder src on PYTHONPATH, "
@@ -33,9 +31,9 @@ class ModelEntry:
 MODELS = (
     ModelEntry(
         name="mediswift",
-        path="mediswift_cs.modelzoo.pretraining.MediSwiftModel",
+        path="mediswift_cs.modelzoo.models.MediSwiftModel",
         data_processor_paths=(
-            "mediswift_cs.modelzoo.pretraining.MediSwiftPretrainingDataProcessor",
+            "mediswift_cs.modelzoo.models.MediSwiftPretrainingDataProcessor",
             "cerebras.modelzoo.data.nlp.gpt.GptHDF5MapDataProcessor.GptHDF5MapDataProcessor",
             "cerebras.modelzoo.data.nlp.gpt.GptHDF5DataProcessor.GptHDF5DataProcessor",
         ),
@@ -43,10 +41,10 @@ MODELS = (
     ),
     ModelEntry(
         name="mediswift_finetuning",
-        path="mediswift_cs.modelzoo.finetuning.MediSwiftFineTuningModel",
+        path="mediswift_cs.modelzoo.models.MediSwiftFineTuningModel",
         data_processor_paths=(
-            "mediswift_cs.modelzoo.finetuning.MediSwiftPromptDataProcessor",
-            "mediswift_cs.modelzoo.pretraining.MediSwiftPretrainingDataProcessor",
+            "mediswift_cs.modelzoo.models.MediSwiftPromptDataProcessor",
+            "mediswift_cs.modelzoo.models.MediSwiftPretrainingDataProcessor",
         ),
         # Without one: ModelZoo's converters know no soft prompt; mediswift convert does.
     ),
@@ -81,13 +79,6 @@ def require_modelzoo() -> None:
             f"ModelZoo needs packages that are not installed, got none of {', '.join(missing)}: "
             f'pip install "mediswift_cs[modelzoo]"'
         )
-
-
-def register_models() -> None:
-    """Register with ModelZoo; see :func:`mediswift_cs.modelzoo.register`."""
-    require_modelzoo()
-    hook.install()
-    importlib.import_module("cerebras.modelzoo.registry")
 
 
 def extend_models(module: ModuleType) -> None:

@@ -1,11 +1,14 @@
-"""The one line in site-packages that lets ModelZoo's stock commands see our models."""
+"""What ``mediswift modelzoo`` does: one line in site-packages shows our models to ModelZoo."""
 
 import subprocess
 import sys
 import sysconfig
+from importlib.util import find_spec
 from pathlib import Path
 
-from mediswift_cs.errors import ConfigError
+from mediswift_cs.errors import ConfigError, DataError
+from mediswift_cs.modelzoo import registration, stand_in
+from mediswift_cs.storage.write import write_text
 
 FILE_NAME = "mediswift_cs_modelzoo.pth"
 
@@ -34,15 +37,17 @@ def enable() -> Path:
         ConfigError: the environment is not writable, or new processes do not read the file.
     """
     path = site_file()
-    partial = path.with_suffix(".partial")
+    advice = (
+        "use an environment of your own (a venv), or run ModelZoo through "
+        "python -m mediswift_cs.modelzoo cszoo"
+    )
+    # Python reads nothing in a folder that would be made for the file.
+    if not path.parent.is_dir():
+        raise ConfigError(f"cannot write {path}: No such file or directory; {advice}")
     try:
-        partial.write_text(LINE, encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        raise ConfigError(
-            f"cannot write {path}: {error.strerror}; use an environment of your own (a venv), or "
-            f"run ModelZoo through python -m mediswift_cs.modelzoo cszoo"
-        ) from error
+        write_text(path, LINE)
+    except DataError as error:
+        raise ConfigError(f"{error}; {advice}") from error
     if not is_active():
         path.unlink()
         raise ConfigError(
@@ -67,3 +72,24 @@ def disable() -> bool:
 def is_active() -> bool:
     """Whether a new process of this interpreter has the hook."""
     return subprocess.run([sys.executable, "-c", PROBE], check=False).returncode == 0
+
+
+def format_status() -> str:
+    """Lines of ``what: state``; imports nothing of ModelZoo."""
+    spec = find_spec("cerebras.modelzoo") if registration.is_found() else None
+    place = f"not found; {registration.HOW_TO_INSTALL}"
+    if spec is not None and spec.origin is not None:
+        place = str(Path(spec.origin).parent)
+    missing = registration.missing_packages()
+    hook = "enabled" if is_active() else "disabled; mediswift modelzoo enable"
+    real = find_spec(stand_in.PACKAGE) is not None
+    names = ", ".join(model.name for model in registration.MODELS)
+    return "\n".join(
+        [
+            f"ModelZoo: {place}",
+            f"packages it needs: {'missing ' + ', '.join(missing) if missing else 'all there'}",
+            f"bigcode_eval: {'installed' if real else 'not installed; a stand-in is used'}",
+            f"hook for the stock cszoo: {hook} ({site_file()})",
+            f"models: {names}",
+        ]
+    )

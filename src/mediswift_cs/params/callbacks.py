@@ -4,18 +4,11 @@ Names and defaults are those of cerebras.modelzoo.trainer (callbacks/, extension
 Callbacks of a user's own run in ModelZoo only: their arguments cannot be checked here.
 """
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
-from mediswift_cs.params.section import Count, Flag, OneNamed, PositiveCount, Section
-
-
-def _as_list(value: object) -> object:
-    return [value] if isinstance(value, str) else value
-
-
-StringList = Annotated[list[str], BeforeValidator(_as_list)]
+from mediswift_cs.params.section import Count, Flag, OneNamed, PositiveCount, Section, StringList
 
 
 class NoArguments(Section):

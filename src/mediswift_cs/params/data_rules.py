@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 from mediswift_cs.errors import DataError
 from mediswift_cs.params.problem import Problem
-from mediswift_cs.params.prompt_rules import check_prompt_data
-from mediswift_cs.params.rules import MODEL, dataloaders
+from mediswift_cs.params.prompt_rules import MODEL, check_prompt_data
+from mediswift_cs.params.rules import dataloaders
+from mediswift_cs.params.run_options import CheckData
 from mediswift_cs.params.schema import DataLoaderParams, Params
 from mediswift_cs.tokens.manifest import (
     Manifest,
@@ -17,9 +17,7 @@ from mediswift_cs.tokens.manifest import (
     shard_paths,
 )
 
-CheckData = Literal["train", "eval", "both", "none"]
-
-# The dataloaders that a run in this mode reads.
+# The paths of these dataloaders begin with one of those.
 SECTIONS: dict[CheckData, tuple[str, ...]] = {
     "train": ("trainer.fit.train_dataloader",),
     "eval": ("trainer.validate.", "trainer.validate_all."),

@@ -20,7 +20,6 @@ from mediswift_cs.params.section import (
     Real,
     Section,
 )
-from mediswift_cs.params.soft_prompt import SoftPromptParams
 
 # ModelZoo's further keys of GPT-3, each with the values at which it changes nothing. Any other
 # value asks for something that the MediSwift decoder does not do, and is refused by name.
@@ -119,6 +118,25 @@ class InitializerParams(Section):
         except (TypeError, ValueError):
             return given  # the field's own check reports std
         return {"a": -cut, "b": cut, **given}
+
+
+class SoftPromptParams(Section):
+    """``soft_prompt``: trainable vectors in the sequence (Lester et al., 2021).
+
+    Virtual token i has the id vocab_size + i in the batches. Names are PEFT's (PromptTuningConfig)
+    where it has them; ``position`` is this package's own.
+    """
+
+    num_virtual_tokens: PositiveCount
+    position: Literal["prefix", "infix"] = "infix"
+    """Before the source, or between source and answer (BioGPT); the batches place it."""
+    init: Literal["random", "vocab", "text"] = "random"
+    """Like the word embeddings at their initialisation, rows of random words of the loaded
+    checkpoint, or rows of the words of init_text."""
+    init_text: str | None = None
+    """With init text only: repeated or cut to num_virtual_tokens tokens."""
+    tokenizer_file: str | None = None
+    """With init text only: the tokenizer.json that splits init_text."""
 
 
 class ModelParams(Section):

@@ -32,6 +32,20 @@ class _Loader(yaml.SafeLoader):
         if self._num_entries > MAX_NUM_NODES:
             raise _TooManyEntriesError
 
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """PyYAML lets Python's own errors pass, for a value that is not what its tag says."""
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError, AttributeError) as error:
+            if not isinstance(node, yaml.ScalarNode):
+                raise
+            kind = node.tag.rpartition(":")[2]
+            # Of a date, which part of it; the other reasons are about Python.
+            reason = f": {error}" if " must be in " in str(error) else ""
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{node.value[:40]!r} is no {kind}{reason}", node.start_mark
+            ) from error
+
     def _refuse_repeated_keys(self, node: yaml.MappingNode) -> None:
         seen: set[Hashable] = set()
         for key_node, _ in node.value:
@@ -85,8 +99,9 @@ def parse_yaml(text: str, source: str) -> Any:
             f"{source} has more than {MAX_NUM_NODES} values when its merge keys are written out, "
             f"allowed: at most {MAX_NUM_NODES}"
         ) from error
-    # Such as ValueError for a date that does not exist.
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    except RecursionError as error:
+        raise ConfigError(f"{source} is not plain YAML: it is nested too deeply") from error
+    except yaml.YAMLError as error:
         raise ConfigError(f"{source} is not plain YAML: {_explain(error)}") from error
     try:
         num_nodes = _num_nodes(content, {})
@@ -100,11 +115,11 @@ def parse_yaml(text: str, source: str) -> Any:
     return content
 
 
-def _explain(error: Exception) -> str:
+def _explain(error: yaml.YAMLError) -> str:
     """The parser's complaint in one line."""
     mark = getattr(error, "problem_mark", None)
     place = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-    reason = getattr(error, "problem", None) or str(error) or type(error).__name__
+    reason = getattr(error, "problem", None) or str(error)
     return " ".join(f"{reason}{place}".split())
 
 

@@ -1,21 +1,22 @@
 """From a file name and overrides to checked params, before anything heavy is imported."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
 import mediswift_cs
 from mediswift_cs.errors import ConfigError
-from mediswift_cs.params.check import examine
-from mediswift_cs.params.data_rules import CheckData
-from mediswift_cs.params.describe import nearest
+from mediswift_cs.params.data_rules import check_data_rules
 from mediswift_cs.params.document import read_yaml
 from mediswift_cs.params.overrides import apply_override, parse_overrides
+from mediswift_cs.params.problem import Problem, dotted, nearest
 from mediswift_cs.params.rescale import rescale_schedules
+from mediswift_cs.params.rules import check_rules
+from mediswift_cs.params.run_options import CheckData
 from mediswift_cs.params.schema import Params
-from mediswift_cs.params.shape import check_shape
+from mediswift_cs.params.shape import Shape, check_shape
 
 MAX_STEPS = ("trainer", "init", "loop", "max_steps")
 SCHEDULERS = ("trainer", "init", "schedulers")
@@ -37,9 +38,21 @@ class LoadedParams:
     source: Path
     notes: tuple[str, ...] = ()
 
+    def check_data(self, check_data: CheckData) -> None:
+        """Check the data folders, where that was put off.
+
+        Raises:
+            ConfigError: with one line for each problem.
+        """
+        _refuse(dict.fromkeys(check_data_rules(self.params, check_data)), self.source)
+
 
 def load_params(
-    name_or_path: str | Path, overrides: Sequence[str] = (), *, check_data: CheckData
+    name_or_path: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    check_data: CheckData,
+    put_data_off: bool = False,
 ) -> LoadedParams:
     """Read a params file, apply ``KEY=VALUE`` overrides and check the result.
 
@@ -51,6 +64,8 @@ def load_params(
         name_or_path: a path, or the bare name of a shipped file such as mediswift_xl_75.yaml.
         overrides: for example ``["trainer.init.loop.max_steps=20"]``.
         check_data: which dataloaders' folders must be there and fit the model.
+        put_data_off: look at the folders only where the file is wrong by itself, to list their
+            problems with its own; :meth:`LoadedParams.check_data` checks them otherwise.
 
     Raises:
         ConfigError: with one line for each problem.
@@ -67,10 +82,50 @@ def load_params(
         shape = check_shape(before)
         if shape.params is not None and not shape.problems:
             notes = rescale_schedules(document, shape.params)
-    params, problems = examine(document, check_data=check_data)
-    if params is None:
-        raise ConfigError("\n".join(problem.line(source.name) for problem in problems))
+    params, problems = examine(document, check_data=check_data, put_data_off=put_data_off)
+    _refuse(problems, source)
+    assert params is not None
     return LoadedParams(params=params, raw=document, source=source, notes=tuple(notes))
+
+
+def _refuse(problems: Iterable[Problem], source: Path) -> None:
+    if lines := [problem.line(source.name) for problem in problems]:
+        raise ConfigError("\n".join(lines))
+
+
+def examine(
+    raw: Any, *, check_data: CheckData = "none", put_data_off: bool = False
+) -> tuple[Params | None, list[Problem]]:
+    """Check a parsed YAML document: shape first, then the rules between keys, then data folders.
+
+    The options are those of :func:`load_params`; `raw` is left as it is.
+
+    Returns:
+        The params (None where there are problems) and everything that is wrong.
+    """
+    shape = check_shape(raw)
+    problems = list(shape.problems)
+    if shape.params is not None:
+        found = list(check_rules(shape.params))
+        if problems or found or not put_data_off:
+            found += check_data_rules(shape.params, check_data)
+        problems += [problem for problem in found if not _is_moot(problem, shape)]
+    problems = list(dict.fromkeys(problems))
+    return (None if problems else shape.params), problems
+
+
+def _is_moot(problem: Problem, shape: Shape) -> bool:
+    """Whether the problem follows from a value that is wrong itself and was reported."""
+    wrong = [dotted(path) for path in shape.wrong]
+    return any(
+        _is_within(path, other) or _is_within(other, path)
+        for path in (problem.path, *problem.reads)
+        for other in wrong
+    )
+
+
+def _is_within(path: str, other: str) -> bool:
+    return path == other or path.startswith(other + ".")
 
 
 def find_params_file(name_or_path: str | Path) -> Path:

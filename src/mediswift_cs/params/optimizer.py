@@ -112,3 +112,7 @@ class SchedulerParams(OneNamed):
         if any(part is None for part in parts):
             return None
         return sum(part for part in parts if part is not None)
+
+
+# It names SchedulerParams, which did not exist before.
+SequentialLRParams.model_rebuild()

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from mediswift_cs.errors import ConfigError
-from mediswift_cs.params.describe import Path, dotted, find_key, keys_of, section_at
 from mediswift_cs.params.document import parse_yaml
-from mediswift_cs.params.problem import Problem
+from mediswift_cs.params.problem import Path, Problem, dotted, find_key, keys_of, section_at
 from mediswift_cs.params.schema import Params
 from mediswift_cs.params.shape import unknown_key
 

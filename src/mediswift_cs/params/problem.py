@@ -1,7 +1,18 @@
-"""One mistake in a params file, and the sentence that reports it."""
+"""One mistake in a params file, in words: where it is, what was found, what the schema allows."""
 
+import difflib
 import reprlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic.fields import FieldInfo
+
+from mediswift_cs.params.section import OneNamed, Section
+
+Path = tuple[str | int, ...]
 
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 80
@@ -37,3 +48,107 @@ def spell(value: object) -> str:
         return f"a mapping with the keys {', '.join(map(str, value))}" if value else "{}"
     # reprlib stays short however large or deep the value is.
     return _SHORT.repr(value)
+
+
+def dotted(path: Path) -> str:
+    """``("trainer", "init", "schedulers", 0)`` -> ``trainer.init.schedulers.0``."""
+    return ".".join(map(str, path)) or "the file"
+
+
+def keys_of(section: type[Section]) -> dict[str, FieldInfo]:
+    """The section's fields by YAML key."""
+    return {info.alias or name: info for name, info in section.model_fields.items()}
+
+
+def find_key(section: type[Section], key: str) -> str | None:
+    """The key as the schema spells it; class names may be written in any case."""
+    known = keys_of(section)
+    if key in known or not issubclass(section, OneNamed):
+        return key if key in known else None
+    return next((name for name in known if name.lower() == key.lower()), None)
+
+
+def section_at(root: type[Section], path: Path) -> type[Section] | None:
+    """The section that `path` leads to; None where it leads to a value or nowhere."""
+    section: type[Section] | None = root
+    for part in path:
+        if isinstance(part, int):
+            continue  # lists hold sections of one class, which `section` already is
+        name = find_key(section, part) if section is not None else None
+        if section is None or name is None:
+            return None
+        section = section_in(keys_of(section)[name].annotation)
+    return section
+
+
+def describe(field: FieldInfo) -> str:
+    """What a field allows: ``a whole number of at least 1``."""
+    return _describe(field.annotation, field.metadata)
+
+
+def nearest(key: str, known: Sequence[str]) -> str | None:
+    """The known key that looks most like `key`."""
+    matches = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+    return matches[0] if matches else None
+
+
+def section_in(annotation: Any) -> type[Section] | None:
+    """The section class inside Annotated, Optional and list."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return annotation
+    for argument in get_args(annotation):
+        found = section_in(argument)
+        if found is not None:
+            return found
+    return None
+
+
+def _describe(annotation: Any, metadata: Sequence[Any] = ()) -> str:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        inner = [m for meta in arguments[1:] for m in _flat(meta)]
+        return _describe(arguments[0], [*metadata, *inner])
+    if origin in (Union, UnionType):
+        # metadata of an optional field belong to the alternative that is not None
+        words = [
+            "null" if argument is type(None) else _describe(argument, metadata)
+            for argument in arguments
+        ]
+        return " or ".join(dict.fromkeys(words))
+    if origin is Literal:
+        return " or ".join(str(argument) for argument in arguments)
+    if origin is list:
+        return f"a list, each entry {_describe(arguments[0])}"
+    if origin is tuple:
+        return f"a list of {len(arguments)}, each {_describe(arguments[0])}"
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        keys = list(keys_of(annotation))
+        if issubclass(annotation, OneNamed):
+            return f"a mapping with one key, one of {', '.join(keys)}"
+        return "a mapping" if keys else "an empty mapping"
+    return _describe_scalar(annotation, metadata)
+
+
+def _describe_scalar(annotation: Any, metadata: Sequence[Any]) -> str:
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+    word = names.get(annotation, "a mapping" if get_origin(annotation) is dict else "a value")
+    bounds = []
+    for bound in (m for meta in metadata for m in _flat(meta)):
+        match bound:
+            case Ge(ge=limit):
+                bounds.append(f"at least {limit:g}")
+            case Gt(gt=limit):
+                bounds.append(f"more than {limit:g}")
+            case Le(le=limit):
+                bounds.append(f"at most {limit:g}")
+            case Lt(lt=limit):
+                bounds.append(f"less than {limit:g}")
+    pattern = next((m.pattern for m in metadata if getattr(m, "pattern", None)), None)
+    if pattern:
+        bounds.append(f"matching {pattern}")
+    return f"{word}, {' and '.join(bounds)}" if bounds else word
+
+
+def _flat(meta: Any) -> Sequence[Any]:
+    """FieldInfo nested in Annotated holds its bounds in its own metadata."""
+    return meta.metadata if isinstance(meta, FieldInfo) else [meta]

@@ -1,17 +1,26 @@
-"""The shipped params files, rendered from the table of sizes, so that they cannot drift apart."""
+"""The shipped params files and docs/deviations.md, rendered from the table of sizes.
 
+The text is in ``templates/``; here are the values that go into it. All files come from one table,
+so that they cannot drift apart.
+"""
+
+import math
 from dataclasses import fields
-from string import Template
+from functools import cache
+from typing import Any
 
-from mediswift_cs.params.decoder import ModelParams
-from mediswift_cs.params.shared_template import DATALOADERS, MODEL, OPTIMIZER, PRECISION
-from mediswift_cs.params.template import PRETRAINING, SPARSITY
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from mediswift_cs.params.dataloader import OUR_PROCESSOR, PROMPT_PROCESSOR
+from mediswift_cs.params.decoder import ModelParams, SoftPromptParams
 from mediswift_cs.params.weights import num_parameters
 from mediswift_cs.sizes import (
+    FINETUNING,
     RECIPE,
     SIZES,
     SPARSE_WEIGHTS,
     SPARSITY_LEVELS,
+    TINY_SOURCE,
     FineTuning,
     ModelSize,
     Recipe,
@@ -24,89 +33,89 @@ GPT2_VOCAB_SIZE = 50257
 TITLES = {"tiny": "Tiny", "med": "Med", "large": "Large", "xl": "XL"}
 
 
-def file_name(size: str, level: str) -> str:
-    """The shipped file of a size and a sparsity level: ``mediswift_xl_75.yaml``."""
-    return f"mediswift_{size}_{level}.yaml"
-
-
 def render_all() -> dict[str, str]:
-    """File name -> text of every shipped file."""
+    """File name, such as ``mediswift_xl_75.yaml`` -> text of every pre-training file."""
     return {
-        file_name(size, level): render(SIZES[size], level)
-        for size in SIZES
+        f"mediswift_{name}_{level}.yaml": render(size, level)
+        for name, size in SIZES.items()
         for level in SPARSITY_LEVELS
     }
 
 
-def render(size: ModelSize, level: str) -> str:
-    """The text of one file; a sparse one has one block more than its dense sibling."""
-    values = template_values(size)
-    blocks = shared_blocks(
-        values,
-        size.backend_type,
-        model_name="mediswift",
-        data_processor="MediSwiftPretrainingDataProcessor",
-        folder="pubmed",
-        sample_length=values["max_position_embeddings"],
+def render_all_finetuning() -> dict[str, str]:
+    """File name, such as ``finetuning/mediswift_xl_hoc.yaml`` -> text of every fine-tuning file."""
+    return {
+        f"finetuning/mediswift_{name}_{task.task}.yaml": render_finetuning(SIZES[name], task)
+        for name, tasks in FINETUNING.items()
+        for task in tasks
+    }
+
+
+def render_deviations() -> str:
+    """The text of docs/deviations.md: every number that the paper does not state."""
+    return _render(
+        "deviations.md",
+        tiny=TINY_SOURCE,
+        published=[size for size in SIZES.values() if size.is_published],
+        recipe=RECIPE,
+        tasks=FINETUNING["xl"],
     )
-    return Template(PRETRAINING).substitute(
-        values,
-        **blocks,
-        title=TITLES[size.name],
+
+
+def render(size: ModelSize, level: str) -> str:
+    """The text of one pre-training file; a sparse one has one block more than its dense sibling."""
+    is_sparse = level != "dense"
+    return _render(
+        "pretraining.yaml",
+        **_values(size),
+        model_name="mediswift",
+        data_processor=OUR_PROCESSOR,
+        folder="pubmed",
+        sample_length=_marked(size)["max_position_embeddings"],
         num_parameters=f"{num_parameters(model_params(size)):,}",
         num_tokens=f"{size.num_tokens:,}",
-        sparsity_title=_sparsity_title(level),
-        sparsity=_sparsity_block(level),
+        sparsity_title=f"{level} % static weight sparsity" if is_sparse else "dense",
+        sparsity=_scalar(SPARSITY_LEVELS[level]) if is_sparse else None,
+        param_filter=SPARSE_WEIGHTS,
     )
 
 
-def shared_blocks(
-    values: dict[str, str],
-    backend_type: str,
-    *,
-    model_name: str,
-    data_processor: str,
-    folder: str,
-    sample_length: str,
-) -> dict[str, str]:
-    """The blocks of shared_template.py by the names that both templates give them."""
-    return {
-        "model": Template(MODEL).substitute(values, model_name=model_name),
-        "optimizer": Template(OPTIMIZER).substitute(values),
-        "precision": Template(PRECISION[backend_type]).substitute(values),
-        "dataloaders": Template(DATALOADERS).substitute(
-            values, data_processor=data_processor, folder=folder, sample_length=sample_length
-        ),
+def render_finetuning(size: ModelSize, task: FineTuning) -> str:
+    """The text of one fine-tuning file: the decoder of the size, the recipe of the task."""
+    prompt = SoftPromptParams(num_virtual_tokens=task.num_virtual_tokens)
+    model = model_params(size).model_copy(update={"soft_prompt": prompt})
+    marked = _marked(task, None if size.is_published else TINY_SOURCE)
+    # The rate is continuous where the warm-up ends.
+    scale = f"{_scalar(math.sqrt(task.warmup_steps))}  # the square root of warmup_steps"
+    values = {
+        **_values(size),
+        **marked,
+        "checkpoint_steps": marked["eval_frequency"],
+        "log_steps": "10",
+        "scale": scale,
     }
+    return _render(
+        "finetuning.yaml",
+        **values,
+        model_name="mediswift_finetuning",
+        data_processor=PROMPT_PROCESSOR,
+        folder=task.task,
+        sample_length=marked["max_sequence_length"],
+        num_parameters=f"{num_parameters(model):,}",
+        task=task,
+    )
 
 
 def model_params(size: ModelSize) -> ModelParams:
     """The decoder of a size, as far as it decides the shapes of the weights."""
-    return ModelParams(
-        name="mediswift",
-        vocab_size=size.vocab_size,
-        hidden_size=size.hidden_size,
-        max_position_embeddings=size.max_position_embeddings,
-        num_hidden_layers=size.num_hidden_layers,
-        num_heads=size.num_heads,
-        filter_size=size.filter_size,
-    )
+    names = {field.name for field in fields(size)} & set(ModelParams.model_fields) - {"name"}
+    return ModelParams(name="mediswift", **{name: getattr(size, name) for name in names})
 
 
-def scalar(value: float | int | str) -> str:
-    """A YAML scalar that every YAML 1.1 reader takes for the same type."""
-    text = str(value)
-    # Without the dot, YAML 1.1 reads 6e-05 as text.
-    if isinstance(value, float) and "e" in text and "." not in text:
-        text = text.replace("e", ".0e")
-    return text
-
-
-def template_values(size: ModelSize) -> dict[str, str]:
-    """Every number of the template, with its mark as a comment."""
+def _values(size: ModelSize) -> dict[str, Any]:
+    """Every value that the two kinds of files share, with its mark as a comment."""
     cut = RECIPE.initializer_cut
-    values = {**marked(size, size.sources), **marked(RECIPE, RECIPE.sources)}
-    derived: dict[str, float | int] = {
+    derived = {
         "initializer_a": -cut * RECIPE.initializer_std,
         "initializer_b": cut * RECIPE.initializer_std,
         "output_std": size.output_std,
@@ -115,34 +124,60 @@ def template_values(size: ModelSize) -> dict[str, str]:
         "end_learning_rate": size.end_learning_rate,
         "decay_steps": size.decay_steps,
     }
-    values.update({name: f"{scalar(value)}  # D" for name, value in derived.items()})
-    values["tokenizer_sha256"] = _tokenizer_sha256(size)
-    return values
-
-
-def marked(table: ModelSize | Recipe | FineTuning, sources: dict[str, Source]) -> dict[str, str]:
-    """Each number of a table as YAML, with its mark as a comment."""
+    if size.vocab_size == GPT2_VOCAB_SIZE:
+        tokenizer = f"{GPT2_TOKENIZER_SHA256}  # GPT-2's"
+    else:
+        tokenizer = (
+            "null  # any; or the tokenizer's sha256 in the data's manifest.json, to be checked"
+        )
     return {
-        f.name: f"{scalar(getattr(table, f.name))}  # {sources[f.name].mark}"
-        for f in fields(table)
-        if f.name in sources
+        **_marked(size),
+        **_marked(RECIPE),
+        **{name: f"{_scalar(value)}  # D" for name, value in derived.items()},
+        "title": TITLES[size.name],
+        "is_csx": size.backend_type == "CSX",
+        "tokenizer_sha256": tokenizer,
     }
 
 
-def _tokenizer_sha256(size: ModelSize) -> str:
-    if size.vocab_size == GPT2_VOCAB_SIZE:
-        return f"{GPT2_TOKENIZER_SHA256}  # GPT-2's"
-    return "null  # any; or the tokenizer's sha256 in the data's manifest.json, to be checked"
+def _marked(
+    table: ModelSize | Recipe | FineTuning, elsewhere: Source | None = None
+) -> dict[str, str]:
+    """Each number of a table as YAML, with its mark as a comment.
+
+    ``elsewhere`` is the source of the numbers that do not belong to the soft prompt, if it is not
+    the table's own.
+    """
+    # The soft prompt is the task's; everything else is chosen for two CPU cores.
+    kept = ("num_virtual_tokens", "position", "init")
+    return {
+        name: f"{_scalar(getattr(table, name))}  # "
+        f"{(source if elsewhere is None or name in kept else elsewhere).mark}"
+        for name, source in table.sources.items()
+    }
 
 
-def _sparsity_title(level: str) -> str:
-    if level == "dense":
-        return "dense"
-    return f"{level} % static weight sparsity"
+def _scalar(value: float | int | str) -> str:
+    """A YAML scalar that every YAML 1.1 reader takes for the same type."""
+    text = str(value)
+    # Without the dot, YAML 1.1 reads 6e-05 as text.
+    if isinstance(value, float) and "e" in text and "." not in text:
+        text = text.replace("e", ".0e")
+    return text
 
 
-def _sparsity_block(level: str) -> str:
-    if level == "dense":
-        return ""
-    patterns = "\n".join(f"      - '{pattern}'" for pattern in SPARSE_WEIGHTS)
-    return Template(SPARSITY).substitute(level=scalar(SPARSITY_LEVELS[level]), patterns=patterns)
+def _render(name: str, **values: Any) -> str:
+    return _environment().get_template(f"{name}.jinja").render(values)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("mediswift_cs.params"),
+        undefined=StrictUndefined,
+        autoescape=False,  # YAML and Markdown
+        trim_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["scalar"] = _scalar
+    return environment

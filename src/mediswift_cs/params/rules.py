@@ -1,17 +1,14 @@
 """What holds between the keys of a params file. Data folders are in data_rules.py."""
 
-import fnmatch
-import re
 from collections.abc import Iterator
 
 from mediswift_cs.params.dataloader import OUR_PROCESSOR, PROMPT_PROCESSOR
 from mediswift_cs.params.problem import Problem, spell
-from mediswift_cs.params.prompt_rules import check_prompt_loader, check_soft_prompt
+from mediswift_cs.params.prompt_rules import MODEL, check_prompt_loader, check_soft_prompt
 from mediswift_cs.params.schema import DataLoaderParams, Params, SchedulerParams
-from mediswift_cs.params.weights import Weight, weights
+from mediswift_cs.params.weights import matching, weights
 
 INIT = "trainer.init"
-MODEL = f"{INIT}.model"
 MAX_STEPS = f"{INIT}.loop.max_steps"
 
 
@@ -97,7 +94,7 @@ def _param_filter(params: Params) -> Iterator[Problem]:
     if not sparsity.param_filter:
         yield Problem(path=path, got="[]", allowed=_ALLOWED_PATTERN)
     for index, pattern in enumerate(sparsity.param_filter):
-        matched = _matching(pattern, known)
+        matched = matching(pattern, known)
         dense = [weight for weight in matched if weight.kind != "projection"]
         if not matched:
             hint = "it matches no parameter of the model, so nothing would be sparse"
@@ -115,12 +112,6 @@ _ALLOWED_PATTERN = (
 
 def _pattern_problem(path: str, pattern: str, hint: str) -> Problem:
     return Problem(path=path, got=spell(pattern), allowed=_ALLOWED_PATTERN, hint=hint)
-
-
-def _matching(pattern: str, known: list[Weight]) -> list[Weight]:
-    """As cerebras.pytorch.sparse.Group matches: the whole name, with the case it has."""
-    matches = re.compile(fnmatch.translate(pattern)).match
-    return [weight for weight in known if matches(weight.name)]
 
 
 def _run_length(params: Params) -> Iterator[Problem]:

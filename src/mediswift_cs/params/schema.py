@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from mediswift_cs.params.callbacks import CallbackParams, LoggerParams
 from mediswift_cs.params.dataloader import DataLoaderParams
-from mediswift_cs.params.decoder import InitializerParams, ModelParams
+from mediswift_cs.params.decoder import InitializerParams, ModelParams, SoftPromptParams
 from mediswift_cs.params.optimizer import AdamWParams, OptimizerParams, SchedulerParams
 from mediswift_cs.params.section import (
     Count,
@@ -21,8 +21,9 @@ from mediswift_cs.params.section import (
     PositiveReal,
     Rate,
     Section,
+    StringList,
+    as_list,
 )
-from mediswift_cs.params.soft_prompt import SoftPromptParams
 from mediswift_cs.params.sparsity import SparsityParams
 
 __all__ = [
@@ -48,15 +49,11 @@ __all__ = [
 BackendType = Literal["CSX", "CPU", "GPU"]
 
 
-def _as_list(value: object) -> object:
-    return [value] if isinstance(value, dict | str) else value
-
-
 def _upper(value: object) -> object:
     return value.upper() if isinstance(value, str) else value
 
 
-DataLoaderList = Annotated[list[DataLoaderParams], BeforeValidator(_as_list)]
+DataLoaderList = Annotated[list[DataLoaderParams], BeforeValidator(as_list)]
 Device = Annotated[BackendType, BeforeValidator(_upper)]
 
 
@@ -232,7 +229,7 @@ class ValidateAllParams(_CheckpointChoice):
     """``trainer.validate_all``: the data of an evaluation of several checkpoints."""
 
     val_dataloaders: DataLoaderList | None = None
-    ckpt_paths: Annotated[list[str], BeforeValidator(_as_list)] | None = None
+    ckpt_paths: StringList | None = None
 
 
 class TrainerParams(Section):

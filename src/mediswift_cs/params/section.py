@@ -22,6 +22,11 @@ def _refuse_bool(value: object) -> object:
     return value
 
 
+def as_list(value: object) -> object:
+    """ModelZoo takes one value in the place of a list of one."""
+    return [value] if isinstance(value, dict | str) else value
+
+
 # YAML writes 1e-8 without a dot as text, so numbers may come as text; ModelZoo reads them too.
 # Bounds are annotated_types, not Field(): two Field() in one Annotated lose "required"
 # (pydantic 2.8).
@@ -32,6 +37,7 @@ Rate = Annotated[Real, Ge(0.0), Le(1.0)]
 Count = Annotated[int, Strict(), Ge(0)]
 PositiveCount = Annotated[int, Strict(), Ge(1)]
 Flag = Annotated[bool, Strict()]
+StringList = Annotated[list[str], BeforeValidator(as_list)]
 
 
 class Section(BaseModel):

@@ -9,16 +9,17 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from mediswift_cs.params.describe import (
+from mediswift_cs.params.problem import (
     Path,
+    Problem,
     describe,
     dotted,
     find_key,
     keys_of,
     nearest,
     section_at,
+    spell,
 )
-from mediswift_cs.params.problem import Problem, spell
 from mediswift_cs.params.schema import Params
 
 # In the place of a required key that is missing, while the other keys are checked.

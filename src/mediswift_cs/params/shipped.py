@@ -5,9 +5,8 @@ from pathlib import Path
 
 import mediswift_cs
 from mediswift_cs.errors import ConfigError
-from mediswift_cs.params.deviations import render_deviations
-from mediswift_cs.params.finetuning_recipes import render_all_finetuning
-from mediswift_cs.params.recipes import render_all
+from mediswift_cs.params.recipes import render_all, render_all_finetuning, render_deviations
+from mediswift_cs.storage.write import write_text
 
 
 def rendered_files() -> dict[str, str]:
@@ -45,14 +44,7 @@ def differences(root: Path) -> list[str]:
 
 def write(root: Path) -> list[Path]:
     """Write every rendered file, each in one move; returns their paths."""
-    paths = []
-    for name, text in rendered_files().items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.partial")
-        partial.write_text(text, encoding="utf-8")
-        paths.append(partial.replace(path))
-    return paths
+    return [write_text(root / name, text) for name, text in rendered_files().items()]
 
 
 def check_or_write(*, write_files: bool, root: Path | None = None) -> int:

@@ -4,15 +4,11 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Lt
-from pydantic import BeforeValidator, model_validator
+from pydantic import model_validator
 
-from mediswift_cs.params.section import Real, Section
+from mediswift_cs.params.section import Real, Section, StringList
 
 SparsityLevel = Annotated[Real, Ge(0.0), Lt(1.0)]
-
-
-def _as_list(value: object) -> object:
-    return [value] if isinstance(value, str) else value
 
 
 class SparsityParams(Section):
@@ -33,7 +29,7 @@ class SparsityParams(Section):
     algorithm: Literal["static"] = "static"
     sparsity: SparsityLevel
     init_method: Literal["random", "topk", "from_zeros", "checkerboard"] = "random"
-    param_filter: Annotated[list[str], BeforeValidator(_as_list)] | None = None
+    param_filter: StringList | None = None
     """Glob patterns of parameter names; None is cerebras.pytorch's default filter."""
 
     @model_validator(mode="before")

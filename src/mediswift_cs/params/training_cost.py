@@ -1,13 +1,11 @@
 """What a params file asks for, as counts: sparse weights, tokens of the run, FLOPs."""
 
-import fnmatch
-import re
 from math import prod
 from typing import NamedTuple
 
 from mediswift_cs.flops import DecoderShape, num_kept
 from mediswift_cs.params.schema import Params
-from mediswift_cs.params.weights import Weight, weights
+from mediswift_cs.params.weights import matching, weights
 
 
 class SparseGroup(NamedTuple):
@@ -26,10 +24,11 @@ class SparseGroup(NamedTuple):
 
 def kept_weights(params: Params) -> dict[str, int]:
     """Name of each projection matrix -> how many of its weights the masks keep."""
-    sparse = _sparse_names(params)
-    level = 0.0 if params.trainer.init.sparsity is None else params.trainer.init.sparsity.sparsity
+    sparsity = params.trainer.init.sparsity
+    level = 0.0 if sparsity is None else sparsity.sparsity
+    patterns = _patterns(params)
     return {
-        weight.name: num_kept(prod(weight.shape), level if weight.name in sparse else 0.0)
+        weight.name: num_kept(prod(weight.shape), level if weight.name in patterns else 0.0)
         for weight in weights(params.trainer.init.model)
         if weight.kind == "projection"
     }
@@ -37,42 +36,33 @@ def kept_weights(params: Params) -> dict[str, int]:
 
 def sparse_groups(params: Params) -> list[SparseGroup]:
     """One entry a pattern, in the file's order; a weight counts for the first that names it."""
-    sparsity = params.trainer.init.sparsity
-    if sparsity is None:
-        return []
-    found: dict[str, list[Weight]] = {}
+    sparsity, patterns = params.trainer.init.sparsity, _patterns(params)
+    sizes: dict[str, list[int]] = {}
     for weight in weights(params.trainer.init.model):
-        pattern = _first_match(weight, sparsity.param_filter)
-        if pattern is not None:
-            found.setdefault(pattern, []).append(weight)
+        if weight.name in patterns:
+            sizes.setdefault(patterns[weight.name], []).append(prod(weight.shape))
     groups = []
-    for pattern, group in found.items():
-        sizes = [prod(weight.shape) for weight in group]
-        kept = sum(num_kept(size, sparsity.sparsity) for size in sizes)
-        groups.append(SparseGroup(pattern, len(group), sum(sizes), sum(sizes) - kept))
+    for pattern, group in sizes.items():
+        assert sparsity is not None
+        num_zeros = sum(size - num_kept(size, sparsity.sparsity) for size in group)
+        groups.append(SparseGroup(pattern, len(group), sum(group), num_zeros))
     return groups
 
 
-def _first_match(weight: Weight, patterns: list[str] | None) -> str | None:
-    """The pattern that makes the weight sparse."""
-    if patterns is None:
-        # cerebras.pytorch's own choice: every matrix but embeddings and the head.
-        return "(default)" if weight.kind == "projection" else None
-    for pattern in patterns:
-        if re.compile(fnmatch.translate(pattern)).match(weight.name):
-            return pattern
-    return None
-
-
-def _sparse_names(params: Params) -> set[str]:
+def _patterns(params: Params) -> dict[str, str]:
+    """Name of each sparse weight -> the first pattern that makes it sparse."""
     sparsity = params.trainer.init.sparsity
     if sparsity is None:
-        return set()
-    return {
-        weight.name
-        for weight in weights(params.trainer.init.model)
-        if _first_match(weight, sparsity.param_filter) is not None
-    }
+        return {}
+    known = list(weights(params.trainer.init.model))
+    if sparsity.param_filter is None:
+        # cerebras.pytorch's own choice: every matrix but embeddings and the head.
+        return {weight.name: "(default)" for weight in known if weight.kind == "projection"}
+    patterns: dict[str, str] = {}
+    for pattern in sparsity.param_filter:
+        for weight in matching(pattern, known):
+            patterns.setdefault(weight.name, pattern)
+    return patterns
 
 
 def sequence_length(params: Params) -> int:

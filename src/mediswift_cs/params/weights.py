@@ -3,11 +3,16 @@
 The names are ModelZoo 2.10's state-dict keys of GPT-2 and GPT-3.
 """
 
-from collections.abc import Iterator
+import fnmatch
+import re
+from collections.abc import Iterable, Iterator
 from math import prod
 from typing import Literal, NamedTuple
 
 from mediswift_cs.params.decoder import ModelParams
+
+# Of the mask of a sparse weight, which the state dict holds beside it.
+MASK_SUFFIX = "_mask"
 
 Kind = Literal["embedding", "norm", "bias", "projection", "head", "soft prompt"]
 
@@ -50,6 +55,15 @@ def weights(model: ModelParams) -> Iterator[Weight]:
 def num_parameters(model: ModelParams) -> int:
     """The number of parameters, tied ones counted once."""
     return sum(prod(weight.shape) for weight in weights(model) if not weight.is_alias)
+
+
+def matching(pattern: str, among: Iterable[Weight]) -> list[Weight]:
+    """The weights that a glob names, as in cerebras.pytorch.sparse.Group.
+
+    The whole name has to fit, with the case it has.
+    """
+    fits = re.compile(fnmatch.translate(pattern)).match
+    return [weight for weight in among if fits(weight.name)]
 
 
 def _layer(model: ModelParams, prefix: str) -> Iterator[Weight]:

@@ -15,7 +15,7 @@ from torch import nn
 
 from mediswift_cs.checkpoints.mdl import check_file
 from mediswift_cs.errors import CheckpointError
-from mediswift_cs.training.sparsity import MASK_SUFFIX
+from mediswift_cs.params.weights import MASK_SUFFIX
 
 CHECKPOINT_NAME = re.compile(r"checkpoint_(?P<step>\d+)(?:_\d{8}_\d{6})?\.mdl")
 

@@ -13,17 +13,16 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from mediswift_cs.errors import ConfigError, DataError
 from mediswift_cs.params.load import LoadedParams
+from mediswift_cs.params.run_options import Mode
 from mediswift_cs.params.schema import DataLoaderParams, Params
 from mediswift_cs.params.training_cost import kept_weights, sparse_groups
 from mediswift_cs.training.cirh import HINTS_PER_TRAINED_MASK, GraphSummary, summarise
 from mediswift_cs.training.cluster import check_cluster_settings
 from mediswift_cs.training.process_memory import PeakMemory
-
-Mode = Literal["train", "eval", "train_and_eval", "eval_all"]
 
 TRACE_COMMAND = (sys.executable, "-m", "mediswift_cs.training.compile_trace")
 REQUEST_FILE, RESULT_FILE, LOG_FILE = "request.json", "result.json", "trace.log"

@@ -8,8 +8,7 @@ import torch
 from torch import nn
 
 from mediswift_cs.params.sparsity import SparsityParams
-
-MASK_SUFFIX = "_mask"
+from mediswift_cs.params.weights import MASK_SUFFIX
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,13 +2,13 @@
 
 import logging
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from mediswift_cs.data.processors import make_processor
 from mediswift_cs.errors import INTERRUPTED_EXIT_CODE, CheckpointError, ConfigError
 from mediswift_cs.params.load import LoadedParams
+from mediswift_cs.params.run_options import Mode, RunOptions
 from mediswift_cs.params.schema import DataLoaderParams, Params
 from mediswift_cs.training import checkpoint, origin, ranks
 from mediswift_cs.training.device import check_device, create_backend
@@ -24,18 +24,6 @@ from mediswift_cs.training.session import Session
 from mediswift_cs.training.warm_start import asks_for_weights_only, is_new_start
 
 LOGGER = logging.getLogger("mediswift_cs")
-
-Mode = Literal["train", "eval", "train_and_eval", "eval_all"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunOptions:
-    """What the command line says beside the params."""
-
-    device: str
-    mode: Mode
-    model_dir: Path
-    checkpoint_path: Path | None
 
 
 def start(loaded: LoadedParams, options: RunOptions) -> int:

@@ -10,8 +10,9 @@ from typing import Any
 
 from mediswift_cs.errors import CheckpointError, ConfigError
 from mediswift_cs.model.pretraining import MediSwiftModel
-from mediswift_cs.model.starting_weights import MASK_SUFFIX, SOFT_PROMPT_KEY, starting_weights
+from mediswift_cs.model.starting_weights import SOFT_PROMPT_KEY, starting_weights
 from mediswift_cs.params.schema import InitParams
+from mediswift_cs.params.weights import MASK_SUFFIX
 from mediswift_cs.training import checkpoint
 
 LOGGER = logging.getLogger("mediswift_cs")
