@@ -150,7 +150,7 @@ def test_training_moves_what_is_trainable_and_nothing_else(
     trainable: str, cpu_backend: Any
 ) -> None:
     from mediswift_cs.params.schema import OptimizerParams
-    from mediswift_cs.training.optimizer import configure_optimizer
+    from mediswift_cs.training.hosts.cerebras.optimizer import configure_optimizer
 
     model = make(trainable=trainable).train()
     before = {name: value.clone() for name, value in model.state_dict().items()}

@@ -10,7 +10,7 @@ from torch import nn
 
 from mediswift_cs.model.pretraining import MediSwiftModel
 from mediswift_cs.params.schema import Params
-from mediswift_cs.training.optimizer import FusedAdamW, parameter_groups
+from mediswift_cs.training.hosts.cerebras.optimizer import FusedAdamW, parameter_groups
 
 # A large epsilon, so that adding it on the wrong side of the bias correction would show.
 SETTINGS: dict[str, Any] = {"lr": 1e-2, "betas": (0.9, 0.95), "eps": 1e-3, "weight_decay": 0.1}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
+from torch.func import functional_call  # type: ignore[attr-defined]
 from torch.nn import functional
 from transformers import AutoModelForCausalLM, GPT2Config, GPT2Model
 

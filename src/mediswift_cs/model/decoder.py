@@ -146,8 +146,8 @@ class TransformerDecoder(nn.Module):
         visible: Tensor | None = None,
     ) -> Tensor:
         """[batch, length, hidden_size] -> the same shape; ``caches`` has one for each layer."""
-        for layer, cache in zip(self.layers, caches or [None] * len(self.layers), strict=True):
-            states = layer(states, cache, visible)
+        for index, layer in enumerate(self.layers):
+            states = layer(states, None if caches is None else caches[index], visible)
         normed: Tensor = self.norm(states)
         return normed
 

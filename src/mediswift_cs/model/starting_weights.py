@@ -10,8 +10,8 @@ from torch import Tensor
 from mediswift_cs.errors import CheckpointError
 from mediswift_cs.model.pretraining import MediSwiftModel
 from mediswift_cs.model.soft_prompt import initial_rows
+from mediswift_cs.params.sparsity import MASK_SUFFIX
 
-MASK_SUFFIX = "_mask"
 SOFT_PROMPT_KEY = "model.soft_prompt.weight"
 WORD_EMBEDDINGS_KEY = "model.embedding_layer.word_embeddings.weight"
 

@@ -16,9 +16,9 @@ from mediswift_cs.errors import CheckpointError, ConfigError
 from mediswift_cs.modelzoo import registration
 from mediswift_cs.params.load import LoadedParams
 from mediswift_cs.params.schema import InitParams
+from mediswift_cs.training.plan import Mode
 
 Engine = Literal["auto", "builtin", "modelzoo"]
-Mode = Literal["train", "eval", "train_and_eval", "eval_all"]
 
 RESOLVED_FILE = "modelzoo_params.yaml"
 INDEX_FILE = "checkpoints_index.yaml"

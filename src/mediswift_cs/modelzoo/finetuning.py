@@ -9,7 +9,7 @@ from pydantic import PrivateAttr
 from mediswift_cs.data import prompts as data
 from mediswift_cs.model import finetuning as model
 from mediswift_cs.params.schema import DataLoaderParams, ModelParams
-from mediswift_cs.training.session import EvaluationMetrics, prepare_for_csx
+from mediswift_cs.training.hosts.cerebras.session import EvaluationMetrics, prepare_for_csx
 
 
 class MediSwiftFineTuningModelConfig(ModelParams, ModelConfig):

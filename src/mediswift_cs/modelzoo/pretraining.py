@@ -13,7 +13,7 @@ from cerebras.modelzoo.config import DataConfig, ModelConfig
 from mediswift_cs.data import pretraining as data
 from mediswift_cs.model import pretraining as model
 from mediswift_cs.params.schema import DataLoaderParams, ModelParams
-from mediswift_cs.training.session import EvaluationMetrics, prepare_for_csx
+from mediswift_cs.training.hosts.cerebras.session import EvaluationMetrics, prepare_for_csx
 
 
 class MediSwiftModelConfig(ModelParams, ModelConfig):

@@ -8,6 +8,9 @@ from pydantic import BeforeValidator, model_validator
 
 from mediswift_cs.params.section import Real, Section
 
+# cerebras-pytorch names the mask of a weight so: a buffer beside it.
+MASK_SUFFIX = "_mask"
+
 SparsityLevel = Annotated[Real, Ge(0.0), Lt(1.0)]
 
 
