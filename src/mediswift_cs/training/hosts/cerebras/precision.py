@@ -89,8 +89,13 @@ class Precision:
     def watch_loss_scale(self) -> None:
         """Follow the dynamic loss scale; gradients that overflow are normal while it can fall."""
         if self.scaler is not None and self.params.loss_scaling_factor == "dynamic":
-            note = after_step(self.note_loss_scale)
-            note(self.scaler.get_scale(), self.scaler.get_non_clamped_scale())
+            # The names of the arguments are those of the graph's outputs: no method, whose first
+            # argument is another.
+            @after_step
+            def report(loss_scale: Tensor, non_clamped_scale: Tensor) -> None:
+                self.note_loss_scale(loss_scale, non_clamped_scale)
+
+            report(self.scaler.get_scale(), self.scaler.get_non_clamped_scale())
 
     def note_loss_scale(self, loss_scale: Tensor, non_clamped_scale: Tensor) -> None:
         """Take in the scale after a step: the one in use, and the one that would be needed."""
