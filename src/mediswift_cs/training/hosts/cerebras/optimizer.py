@@ -84,12 +84,10 @@ class FusedAdamW(cstorch.optim.AdamW):
 
 def configure_optimizer(model: nn.Module, params: OptimizerParams) -> cstorch.optim.Optimizer:
     """The optimizer for the current backend; schedulers replace its learning rate."""
-    assert params.arguments is not None
-    arguments = params.arguments.model_dump()
+    arguments = params.AdamW.model_dump()
     learning_rate, weight_decay = arguments.pop("learning_rate"), arguments["weight_decay"]
-    optimizer_class = getattr(cstorch.optim, params.name)
-    if params.AdamW is not None and not params.AdamW.amsgrad and not cstorch.use_cs():
-        optimizer_class = FusedAdamW
+    is_fused = not params.AdamW.amsgrad and not cstorch.use_cs()
+    optimizer_class = FusedAdamW if is_fused else cstorch.optim.AdamW
     optimizer: cstorch.optim.Optimizer = optimizer_class(
         parameter_groups(model, weight_decay), lr=learning_rate or 0.0, **arguments
     )
