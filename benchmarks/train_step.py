@@ -123,8 +123,8 @@ def our_steps(variant: Variant, folder: Path, num_steps: int, meter: Meter) -> N
     import cerebras.pytorch as cstorch
 
     from mediswift_cs.params.schema import Params
-    from mediswift_cs.training.loop import make_dataloader
-    from mediswift_cs.training.session import Session
+    from mediswift_cs.training.hosts.cerebras.backend import make_dataloader
+    from mediswift_cs.training.hosts.cerebras.session import Session
 
     cstorch.backend("CPU", artifact_dir=str(folder / "artifacts"))
     checked = Params(**params(variant, folder, num_steps))

@@ -18,7 +18,7 @@ from mediswift_cs.model.pretraining import MediSwiftModel
 from mediswift_cs.params.schema import ModelParams
 from mediswift_cs.params.sparsity import SparsityParams
 from mediswift_cs.sizes import SIZES, SPARSE_WEIGHTS, SPARSITY_LEVELS
-from mediswift_cs.training.sparsity import masked_weights
+from mediswift_cs.training.masks import masked_weights
 
 BATCH, LENGTH = 3, 24
 TOY = ModelParams(

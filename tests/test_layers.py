@@ -25,6 +25,7 @@ LAYER = {
     "checkpoints": 5,
     "data": 5,
     "training": 6,
+    "csx": 7,
     "evaluation": 7,
     "modelzoo": 8,
     "run": 9,

@@ -26,3 +26,9 @@ class DataError(MediSwiftError):
 
 class CheckpointError(MediSwiftError):
     """A checkpoint is unreadable or does not fit the model."""
+
+
+class TrainingError(MediSwiftError):
+    """A run cannot go on, because its numbers are not finite any more."""
+
+    exit_code = JOB_FAILED_EXIT_CODE

@@ -164,9 +164,9 @@ def show_stages(title: str) -> Iterator[Callable[[str], None]]:
 
 def validate(args: argparse.Namespace, loaded: "LoadedParams", model_dir: Path) -> int:
     """``--validate_only``: 0 where the model compiles for CSX, 1 where it does not."""
+    from mediswift_cs.csx import check, report
+    from mediswift_cs.csx.watched_trace import seconds_since_start
     from mediswift_cs.storage.write import check_writable, write_json
-    from mediswift_cs.training import compile_check, compile_report
-    from mediswift_cs.training.process_memory import seconds_since_start
 
     if args.device not in (None, "CSX"):
         raise ConfigError(
@@ -176,12 +176,10 @@ def validate(args: argparse.Namespace, loaded: "LoadedParams", model_dir: Path) 
         check_writable(args.json)
     before = seconds_since_start()
     with show_stages(f"{loaded.source.name} for CSX") as on_stage:
-        verdict = compile_check.validate(
-            loaded, mode=args.mode, model_dir=model_dir, on_stage=on_stage
-        )
+        verdict = check.validate(loaded, mode=args.mode, model_dir=model_dir, on_stage=on_stage)
     verdict.wall_seconds += before
-    found = compile_report.report(loaded, verdict)
-    print(compile_report.text(found))
+    found = report.report(loaded, verdict)
+    print(report.text(found))
     if args.json is not None:
         write_json(args.json, found)
     return 0 if verdict.passed else 1
@@ -208,7 +206,7 @@ def run(args: argparse.Namespace) -> int:
         return validate(args, loaded, model_dir)
     options = run_options(args, loaded, model_dir)
     if options.device == "CSX":
-        from mediswift_cs.training.cluster import require_cluster
+        from mediswift_cs.training.device import require_cluster
 
         require_cluster(init.backend)
     loaded.check_data(data)

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from mediswift_cs.csx import trace
 from mediswift_cs.model import finetuning
-from mediswift_cs.training import compile_trace, device, session
+from mediswift_cs.training.hosts.cerebras import backend, session
 
 KIND = sys.argv[1]
 
@@ -68,18 +69,18 @@ def call_the_wrapper(folder: Path) -> None:
 def main() -> int:
     session.build_model = BrokenModel  # type: ignore[assignment]
     if KIND == "dropped_masks":
-        return compile_trace.main(sys.argv[2:], DropsMasks)
+        return trace.main(sys.argv[2:], DropsMasks)
     if KIND == "swallowed_status":
         # An operation that does not lower, and a compiler that does not say so.
         globals()["KIND"] = "no_lowering"
-        put_first = device.put_native_compiler_first
+        put_first = backend.put_native_compiler_first
 
         def put_wrapper_first() -> None:
             put_first()
             call_the_wrapper(Path(sys.argv[3]).parent / "wrapper")
 
-        device.put_native_compiler_first = put_wrapper_first
-    return compile_trace.main(sys.argv[2:])
+        backend.put_native_compiler_first = put_wrapper_first
+    return trace.main(sys.argv[2:])
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from mediswift_cs.csx.check import Verdict, validate
 from mediswift_cs.params.load import load_params, shipped_files
-from mediswift_cs.training.compile_check import Verdict, validate
 
 GOLDEN = Path(__file__).parent / "golden"
 

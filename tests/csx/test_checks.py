@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import torch
 
+from mediswift_cs.csx.cluster_settings import check_cluster_settings
+from mediswift_cs.csx.input import ImportCheck, check_batches, check_uniform
 from mediswift_cs.data.processors import create_dataloader
 from mediswift_cs.errors import DataError
 from mediswift_cs.params.schema import DataLoaderParams, Params
-from mediswift_cs.training.cluster import check_cluster_settings
-from mediswift_cs.training.input_check import ImportCheck, check_batches, check_uniform
 
 
 def problems(raw: dict[str, Any], **cluster: Any) -> list[str]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mediswift_cs.training.cirh import (
+from mediswift_cs.csx.cirh import (
     GraphSummary,
     differences,
     normalised_lines,

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
+from mediswift_cs.csx.check import validate
+from mediswift_cs.csx.cirh import differences, summarise
 from mediswift_cs.params.load import load_params
-from mediswift_cs.training.cirh import differences, summarise
-from mediswift_cs.training.compile_check import validate
 
 PROGRAM = Path(__file__).parent / "client_run.py"
 ADDRESS = "cluster.invalid:443"

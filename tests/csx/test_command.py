@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
+from mediswift_cs.csx.check import graphs_of_mode
 from mediswift_cs.errors import ConfigError
 from mediswift_cs.params.schema import Params
 from mediswift_cs.run import main
-from mediswift_cs.training.compile_check import graphs_of_mode
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from mediswift_cs.csx.check import Verdict, validate
+from mediswift_cs.csx.report import report, text
 from mediswift_cs.params.load import LoadedParams, load_params
-from mediswift_cs.training.compile_check import Verdict, validate
-from mediswift_cs.training.compile_report import report, text
 
 PROGRAM = Path(__file__).parent / "broken_trace.py"
 SOURCE = PROGRAM.read_text().splitlines()

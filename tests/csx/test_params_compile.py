@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from mediswift_cs.csx.check import validate
+from mediswift_cs.csx.cirh import differences, summary_from_json
 from mediswift_cs.params.load import load_params, shipped_files
 from mediswift_cs.params.weights import num_parameters
-from mediswift_cs.training.cirh import differences, summary_from_json
-from mediswift_cs.training.compile_check import validate
 
 GOLDEN = Path(__file__).parent / "golden"
 REFRESH = "python tests/csx/refresh_golden.py"

@@ -287,3 +287,19 @@ def test_gpu_without_cuda_is_one_sentence(run: Run) -> None:
     code, output = run("GPU", "--model_dir", "out")
     assert code == 2
     assert "torch finds no CUDA device" in output
+
+
+def test_numbers_that_are_not_finite_end_the_run_with_one_sentence(
+    toy_raw: dict[str, Any], run: Run, tmp_path: Path
+) -> None:
+    toy_raw["trainer"]["init"]["schedulers"] = [
+        {"ConstantLR": {"learning_rate": 1e38, "total_iters": 12}}
+    ]
+    toy_raw["trainer"]["init"]["checkpoint"]["steps"] = 1
+    (tmp_path / "toy.yaml").write_text(yaml.safe_dump(toy_raw))
+    code, output = run("--model_dir", "out")
+    assert code == 1, output
+    assert "Traceback" not in output
+    (line,) = [line for line in output.splitlines() if line.startswith("error: ")]
+    assert "finite" in line
+    assert "with the learning rate 1e+38" in line

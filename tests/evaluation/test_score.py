@@ -8,8 +8,8 @@ from torch import Tensor
 
 from mediswift_cs.errors import DataError
 from mediswift_cs.evaluation.batching import batches_by_length, check_lengths
-from mediswift_cs.evaluation.cached_decoder import prefill
 from mediswift_cs.evaluation.generate import generate
+from mediswift_cs.evaluation.prefill import prefill
 from mediswift_cs.evaluation.score import common_prefix, score_choices
 from mediswift_cs.model.decoder import DecoderLanguageModel
 from mediswift_cs.model.finetuning import MediSwiftFineTuningModel

@@ -1,5 +1,6 @@
 """Soft prompts against PEFT, and what training them alone touches."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from peft import PromptTuningConfig, TaskType, get_peft_model
 from torch import Tensor
 from transformers import GPT2Config, GPT2LMHeadModel
 
+from mediswift_cs.errors import ConfigError
 from mediswift_cs.model.decoder import DecoderLanguageModel
 from mediswift_cs.model.finetuning import MediSwiftFineTuningModel, build_model
 from mediswift_cs.model.pretraining import MediSwiftModel
@@ -150,7 +152,7 @@ def test_training_moves_what_is_trainable_and_nothing_else(
     trainable: str, cpu_backend: Any
 ) -> None:
     from mediswift_cs.params.schema import OptimizerParams
-    from mediswift_cs.training.optimizer import configure_optimizer
+    from mediswift_cs.training.hosts.cerebras.optimizer import configure_optimizer
 
     model = make(trainable=trainable).train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
@@ -204,3 +206,33 @@ def test_text_rows_are_the_text_repeated(shared_data: Any) -> None:
     )
     with pytest.raises(ValueError, match="15496 is outside the model's vocabulary of 1000"):
         text_ids(config, 1000)
+
+
+@pytest.mark.parametrize(
+    ("ids", "expected"),
+    [([4, 9], [4, 9, 4, 9, 4]), ([7], [7] * 5), ([1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5])],
+)
+def test_ids_of_a_text_are_repeated_or_cut(
+    ids: list[int], expected: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = SoftPromptParams(
+        num_virtual_tokens=NUM_VIRTUAL, init="text", init_text="words", tokenizer_file="t.json"
+    )
+
+    class Tokenizer:
+        def encode(self, text: str, add_special_tokens: bool) -> SimpleNamespace:
+            assert (text, add_special_tokens) == ("words", False)
+            return SimpleNamespace(ids=ids)
+
+    monkeypatch.setattr(f"{text_ids.__module__}.load_tokenizer", lambda path: Tokenizer())
+    assert text_ids(config, VOCAB_SIZE) == expected
+    words = torch.randn(VOCAB_SIZE, 3)
+    rows = initial_rows(config, words)
+    assert rows is not None
+    assert torch.equal(rows, words[expected])
+    assert text_ids(config, max(ids) + 1) == expected
+    with pytest.raises(ConfigError, match=f"whose token {max(ids)} is outside the model's"):
+        text_ids(config, max(ids))
+    ids.clear()
+    with pytest.raises(ConfigError, match="got 'words', which has no token, allowed: a text"):
+        text_ids(config, VOCAB_SIZE)

@@ -110,8 +110,8 @@ def run_builtin(
     if stock_optimizer:
         command = [
             "-c",
-            "import sys, cerebras.pytorch, mediswift_cs.training.optimizer as optimizer, "
-            "mediswift_cs.run as run\n"
+            "import sys, cerebras.pytorch, mediswift_cs.run as run\n"
+            "import mediswift_cs.training.hosts.cerebras.optimizer as optimizer\n"
             "optimizer.FusedAdamW = cerebras.pytorch.optim.AdamW\n"
             "sys.exit(run.main(sys.argv[1:]))",
         ]

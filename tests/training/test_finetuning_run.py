@@ -20,8 +20,8 @@ from mediswift_cs.tasks.pubmedqa import LABELS, question_example
 from mediswift_cs.tokens.tokenizer import load_tokenizer, save_tokenizer, train_tokenizer
 from mediswift_cs.tokens.tokenizer import vocab_size as size_of
 from mediswift_cs.training import checkpoint
-from mediswift_cs.training.evaluate import evaluate
-from mediswift_cs.training.loop import Trainer, make_dataloader
+from mediswift_cs.training.held_out import evaluate
+from mediswift_cs.training.loop import Trainer
 
 LENGTH, NUM_VIRTUAL = 64, 3
 
@@ -126,7 +126,7 @@ def test_evaluation_weighs_tokens_and_sees_every_example(
     raw["trainer"]["init"]["model"]["soft_prompt"]["init"] = "random"
     trainer = make_trainer(raw, tmp_path / "run")
     params = Params(**raw).trainer.fit.val_dataloader[0]  # type: ignore[union-attr,index]
-    scores = evaluate(trainer.session, make_dataloader(params), None)
+    scores = evaluate(trainer.session, params, None)
     dataset = HDF5Dataset(make_processor(params).paths)
     assert len(dataset) == 7  # a whole batch of 4 and a tail of 3
     model, total, count, means = trainer.session.model.eval(), 0.0, 0, []

@@ -18,8 +18,9 @@ from mediswift_cs.data.processors import make_processor
 from mediswift_cs.errors import ConfigError
 from mediswift_cs.params.schema import BackendParams, DataLoaderParams, PrecisionParams
 from mediswift_cs.training import device, ranks
+from mediswift_cs.training.hosts.cerebras import backend
+from mediswift_cs.training.hosts.cerebras.precision import Precision
 from mediswift_cs.training.loop import stop_on_signal
-from mediswift_cs.training.precision import Precision
 
 FAKE_GPU = Path(__file__).parent / "fake_gpu.py"
 
@@ -65,7 +66,7 @@ def test_the_backend_gets_what_the_params_say(
         init_method="env://",
         sync_batchnorm=True,
     )
-    device.create_backend("GPU", params, tmp_path)
+    backend.create_backend("GPU", params, tmp_path)
     ((arguments, keywords),) = calls
     assert arguments == ("GPU",)
     assert keywords == {

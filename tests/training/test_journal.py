@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from mediswift_cs.errors import TrainingError
 from mediswift_cs.params.schema import Params
 from mediswift_cs.training.journal import Journal
 from mediswift_cs.training.loop import Trainer
@@ -53,7 +54,7 @@ def test_the_loss_scale_is_logged_where_the_params_ask_for_it(
     toy_raw["trainer"]["init"]["precision"] |= {"log_loss_scale": log_loss_scale}
     trainer = Trainer(Params(**toy_raw), tmp_path, toy_raw)
     # Stands for the scale that only a CSX has.
-    trainer.session.precision._record_loss_scale(torch.tensor(1024.0), torch.tensor(1024.0))
+    trainer.session.precision.note_loss_scale(torch.tensor(1024.0), torch.tensor(1024.0))
     trainer.fit([])
     found = [line["loss_scale"] for line in lines_of(tmp_path) if "loss_scale" in line]
     assert found == ([1024.0] * 4 if log_loss_scale else [])
@@ -63,7 +64,7 @@ def test_a_run_whose_scale_cannot_fall_further_stops(
     toy_raw: dict[str, Any], tmp_path: Path, cpu_backend: Any
 ) -> None:
     trainer = Trainer(Params(**toy_raw), tmp_path, toy_raw)
-    # Taken in with the first step, as all that a step reports.
-    trainer.session.precision._record_loss_scale(torch.tensor(2.0), torch.tensor(1.0))
-    with pytest.raises(FloatingPointError, match="smallest loss scale, 2"):
+    trainer.session.precision.note_loss_scale(torch.tensor(2.0), torch.tensor(1.0))
+    message = "smallest loss scale, 2, at step 1 with the learning rate 0.00333333: a run goes"
+    with pytest.raises(TrainingError, match=message):
         trainer.fit([])

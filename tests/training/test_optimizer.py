@@ -1,4 +1,4 @@
-"""The fused AdamW against cerebras-pytorch's own, and the parameter groups."""
+"""The fused AdamW against cerebras-pytorch's own, the parameter groups, and schedules."""
 
 import copy
 from typing import Any
@@ -8,9 +8,15 @@ import pytest
 import torch
 from torch import nn
 
+from mediswift_cs.errors import ConfigError
 from mediswift_cs.model.pretraining import MediSwiftModel
-from mediswift_cs.params.schema import Params
-from mediswift_cs.training.optimizer import FusedAdamW, parameter_groups
+from mediswift_cs.params.schema import OptimizerParams, Params
+from mediswift_cs.training.hosts.cerebras.optimizer import (
+    FusedAdamW,
+    configure_optimizer,
+    configure_scheduler,
+    parameter_groups,
+)
 
 # A large epsilon, so that adding it on the wrong side of the bias correction would show.
 SETTINGS: dict[str, Any] = {"lr": 1e-2, "betas": (0.9, 0.95), "eps": 1e-3, "weight_decay": 0.1}
@@ -93,3 +99,70 @@ def test_biases_and_norms_do_not_decay(toy_raw: dict[str, Any], cpu_backend: Any
     assert all(p.dim() == 2 for p in decayed["params"])
     assert all(p.dim() == 1 for p in not_decayed["params"])
     assert len(decayed["params"]) + len(not_decayed["params"]) == len(names)
+
+
+def rates(model: nn.Module, entry: dict[str, Any], num_steps: int) -> list[float]:
+    """The learning rates of the first steps under a schedule."""
+    optimizer = FusedAdamW(parameter_groups(model, 0.1), **SETTINGS)
+    scheduler = configure_scheduler(optimizer, entry)
+    found = []
+    for _ in range(num_steps):
+        found.append(float(optimizer.param_groups[0]["lr"]))
+        optimizer.step()
+        scheduler.step()
+    return found
+
+
+def linear(start: float, end: float, num_steps: int) -> dict[str, Any]:
+    return {
+        "LinearLR": {
+            "initial_learning_rate": start,
+            "end_learning_rate": end,
+            "total_iters": num_steps,
+        }
+    }
+
+
+def test_each_schedule_of_a_sequence_runs_for_its_own_length(model: nn.Module) -> None:
+    parts = [linear(0.0, 1.0, 2), linear(1.0, 0.5, 4), linear(0.5, 0.5, 1)]
+    expected = [0.0, 0.5, 1.0, 0.875, 0.75, 0.625, 0.5]
+    assert rates(model, {"SequentialLR": {"schedulers": parts}}, 7) == pytest.approx(expected)
+    entry = {"SequentialLR": {"schedulers": parts, "milestones": [1, 5]}}
+    assert rates(model, entry, 3) == pytest.approx([0.0, 1.0, 0.875]), "given ones are kept"
+    with pytest.raises(ConfigError, match=r"trainer\.init\.schedulers: got NoLR, allowed: a class"):
+        rates(model, {"NoLR": {}}, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "expected"),
+    [
+        ("AdamW", {}, FusedAdamW),
+        ("AdamW", {"amsgrad": True}, cstorch.optim.AdamW),
+    ],
+)
+def test_the_params_choose_the_optimizer(
+    model: nn.Module, name: str, settings: dict[str, Any], expected: type
+) -> None:
+    params = OptimizerParams(**{name: {"learning_rate": 0.25, "weight_decay": 0.5, **settings}})
+    optimizer = configure_optimizer(model, params)
+    assert type(optimizer) is expected
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.5, 0.0]
+    assert all(group["lr"] == 0.25 for group in optimizer.param_groups)
+
+
+def test_frozen_parameters_are_left_out_and_no_gradient_is_no_step(model: nn.Module) -> None:
+    first = next(model.parameters())
+    first.requires_grad_(False)
+    groups = parameter_groups(model, 0.1)
+    assert all(p is not first for group in groups for p in group["params"])
+    before = [p.detach().clone() for p in model.parameters()]
+    FusedAdamW(groups, **SETTINGS).step()
+    assert largest_difference(before, list(model.parameters())) == 0.0
+
+
+def test_without_bias_correction_it_equals_the_parent_too(model: nn.Module) -> None:
+    twin = copy.deepcopy(model)
+    settings = {**SETTINGS, "correct_bias": False}
+    fused = FusedAdamW(parameter_groups(model, 0.1), **settings)
+    plain = cstorch.optim.AdamW(parameter_groups(twin, 0.1), **settings)
+    assert largest_difference(train(model, fused, 5), train(twin, plain, 5)) < 2e-6

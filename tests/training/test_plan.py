@@ -6,7 +6,7 @@ import pytest
 
 from mediswift_cs.errors import ConfigError
 from mediswift_cs.params.schema import Params
-from mediswift_cs.training.plan import RunPlan, ignored_settings, plan_run
+from mediswift_cs.training.plan import RunPlan, ignored_settings, num_checkpoints_kept, plan_run
 
 
 def plan(raw: dict[str, Any], first_step: int = 0, **loop: Any) -> RunPlan:
@@ -49,7 +49,7 @@ def test_an_interrupted_run_keeps_its_end_and_its_evaluations(toy_raw: dict[str,
 def test_saves_at_whole_multiples_and_at_the_end(toy_raw: dict[str, Any]) -> None:
     plan_of_ten = plan(toy_raw, max_steps=10)
     assert [step for step in range(1, 11) if plan_of_ten.is_checkpoint_step(step)] == [6, 10]
-    assert plan_of_ten.num_checkpoints_kept == 2
+    assert num_checkpoints_kept(Params(**toy_raw).trainer.init) == 2
 
 
 def test_names_the_callbacks_that_it_does_not_carry_out(toy_raw: dict[str, Any]) -> None:

@@ -6,10 +6,10 @@ import cerebras.pytorch as cstorch
 import pytest
 import torch
 
-from mediswift_cs.data.pretraining import create_dataloader
+from mediswift_cs.data.processors import create_dataloader
 from mediswift_cs.params.schema import Params
-from mediswift_cs.training.session import Session
-from mediswift_cs.training.sparsity import (
+from mediswift_cs.training.hosts.cerebras.session import Session
+from mediswift_cs.training.masks import (
     format_sparsity,
     mask_gradients,
     masked_weights,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call  # type: ignore[attr-defined]
 from torch.nn import functional
 from transformers import AutoModelForCausalLM, GPT2Config, GPT2Model
 
@@ -24,7 +25,7 @@ from mediswift_cs.checkpoints.restore import HuggingFaceModel, read_huggingface
 from mediswift_cs.checkpoints.sample_text import SAMPLE_TEXT
 from mediswift_cs.checkpoints.source import Checkpoint, read_checkpoint
 from mediswift_cs.errors import CheckpointError, DataError
-from mediswift_cs.model.decoder import DecoderLayer
+from mediswift_cs.model.decoder import DecoderLanguageModel
 from mediswift_cs.params.decoder import ModelParams
 from mediswift_cs.tokens.tokenizer import load_tokenizer
 
@@ -143,27 +144,34 @@ class DecoderReader:
     def logits(self, ids: Sequence[int]) -> Tensor:
         """[tokens, vocab_size] of the token after each of ``ids``."""
         shape = self.checkpoint.architecture
+        # Without numbers of its own: each module is given those that it needs when it runs.
+        with torch.device("meta"):
+            model = DecoderLanguageModel(self.config).eval()
         with MdlFile(self.checkpoint.path) as file:
-            words = [self._row(file, token) for token in ids]
-            positions = self._read(file, POSITION_EMBEDDINGS, slice(0, len(ids)))
-            states = torch.stack(words)[None] + positions
-            layer = DecoderLayer(self.config).eval()
-            for index in range(shape.num_hidden_layers):
-                prefix = f"{LAYERS}.{index}."
-                names = [n.removeprefix(prefix) for n in self._names() if n.startswith(prefix)]
-                layer.load_state_dict({n: self._read(file, prefix + n) for n in names})
-                states = layer(states)
-            weight, bias = (
-                self._read(file, f"transformer_decoder.norm.{name}") for name in ("weight", "bias")
-            )
-            width, eps = shape.hidden_size, shape.layer_norm_epsilon
-            states = functional.layer_norm(states[0], (width,), weight, bias, eps)
+            # The rows of the text's own tokens stand for the whole table.
+            rows = {
+                "word_embeddings.weight": torch.stack([self._row(file, token) for token in ids]),
+                "position_embeddings.embed.weight": self._read(
+                    file, POSITION_EMBEDDINGS, slice(0, len(ids))
+                ),
+            }
+            numbers = torch.arange(len(ids), dtype=torch.int32)[None]
+            states: Tensor = functional_call(model.embedding_layer, rows, (numbers,))
+            for index, layer in enumerate(model.transformer_decoder.layers):
+                states = self._run(file, layer, f"{LAYERS}.{index}", states)
+            states = self._run(file, model.ln_f, "transformer_decoder.norm", states)[0]
             head = WORD_EMBEDDINGS if shape.share_embedding_weights else HEAD
-            blocks = _blocks(shape.vocab_size)
-            return torch.cat([states @ self._read(file, head, rows).T for rows in blocks], dim=1)
+            blocks = [
+                functional_call(model.lm_head, {"weight": self._read(file, head, rows)}, (states,))
+                for rows in _blocks(shape.vocab_size)
+            ]
+            return torch.cat(blocks, dim=1)
 
-    def _names(self) -> Iterator[str]:
-        return iter(self.checkpoint.tensors)
+    def _run(self, file: MdlFile, module: nn.Module, prefix: str, states: Tensor) -> Tensor:
+        """A module of the decoder on its weights, which are let go at once."""
+        weights = {n: self._read(file, f"{prefix}.{n}") for n, _ in module.named_parameters()}
+        mapped: Tensor = functional_call(module, weights, (states,))
+        return mapped
 
     def _row(self, file: MdlFile, token: int) -> Tensor:
         first_virtual = self.checkpoint.architecture.vocab_size

@@ -78,8 +78,3 @@ class MediSwiftPretrainingDataProcessor:
             drop_last=config.drop_last,
             **workers,
         )
-
-
-def create_dataloader(config: dict[str, Any]) -> RestartableDataLoader:
-    """The input function that a cluster's workers import; ``config`` is plain data."""
-    return MediSwiftPretrainingDataProcessor(DataLoaderParams(**config)).create_dataloader()

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from mediswift_cs.data import pretraining, prompts
 from mediswift_cs.data.pretraining import MediSwiftPretrainingDataProcessor
 from mediswift_cs.data.prompts import MediSwiftPromptDataProcessor
 from mediswift_cs.data.restartable import RestartableDataLoader
@@ -19,6 +18,4 @@ def make_processor(config: DataLoaderParams) -> MediSwiftPretrainingDataProcesso
 
 def create_dataloader(config: dict[str, Any]) -> RestartableDataLoader:
     """The input function that a cluster's workers import; ``config`` is plain data."""
-    is_prompts = config["data_processor"] == PROMPT_PROCESSOR
-    create = prompts.create_dataloader if is_prompts else pretraining.create_dataloader
-    return create(config)
+    return make_processor(DataLoaderParams(**config)).create_dataloader()

@@ -5,7 +5,6 @@ from typing import Any
 import h5py
 
 from mediswift_cs.data.pretraining import MediSwiftPretrainingDataProcessor
-from mediswift_cs.data.restartable import RestartableDataLoader
 from mediswift_cs.errors import DataError
 from mediswift_cs.params.schema import DataLoaderParams, ModelParams
 
@@ -67,8 +66,3 @@ class MediSwiftPromptDataProcessor(MediSwiftPretrainingDataProcessor):
                     f"the prompt shards must be made for the model's {key}, got "
                     f"{self.layout[key]}, allowed: {value}, in {self.config.data_dir}"
                 )
-
-
-def create_dataloader(config: dict[str, Any]) -> RestartableDataLoader:
-    """The input function that a cluster's workers import; ``config`` is plain data."""
-    return MediSwiftPromptDataProcessor(DataLoaderParams(**config)).create_dataloader()

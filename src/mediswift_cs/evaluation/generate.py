@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 
 from mediswift_cs.evaluation.batching import MAX_BATCH_TOKENS, batches_by_length
-from mediswift_cs.evaluation.cached_decoder import prefill, run_decoder
+from mediswift_cs.evaluation.prefill import prefill
 from mediswift_cs.model.decoder import DecoderLanguageModel
 
 
@@ -55,12 +55,11 @@ def _generate_batch(
         if not bool(can_go_on.any()):
             break
         visible = torch.cat([visible, torch.ones_like(visible[:, :, :1])], dim=2)
-        states = run_decoder(
-            decoder,
+        states = decoder.hidden_states(
             chosen[:, None].int(),
-            positions.clamp(max=limit - 1)[:, None],
-            prompt.cache,
-            visible,
+            positions=positions.clamp(max=limit - 1)[:, None],
+            caches=prompt.caches,
+            visible=visible,
         )[:, 0]
         is_open = can_go_on
         positions = positions + 1

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from mediswift_cs.evaluation.batching import MAX_BATCH_TOKENS, batches_by_length
-from mediswift_cs.evaluation.cached_decoder import Prefilled, prefill, run_decoder
+from mediswift_cs.evaluation.prefill import Prefilled, prefill
 from mediswift_cs.model.decoder import DecoderLanguageModel
 
 Choices = Sequence[Sequence[int]]
@@ -96,7 +96,9 @@ def _later_tokens(
         [prompt.visible_prompt().expand(-1, width, -1), _own_choice(owner).to(device)], dim=2
     )
     positions = prompt.lengths[:, None] + offset.to(device)
-    states = run_decoder(decoder, ids.to(device), positions, prompt.cache, visible)
+    states = decoder.hidden_states(
+        ids.to(device), positions=positions, caches=prompt.caches, visible=visible
+    )
     logits = functional.log_softmax(decoder.lm_head(states).float(), dim=-1)
     gained = logits.gather(2, targets.to(device)[..., None])[..., 0].double().cpu()
     return [

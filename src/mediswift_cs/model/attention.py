@@ -1,19 +1,49 @@
 """Causal self-attention with ModelZoo's parameter names."""
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 
-def fused_attention(query: Tensor, key: Tensor, value: Tensor, dropout_rate: float) -> Tensor:
+@dataclass
+class LayerCache:
+    """Keys and values of the tokens that one layer has seen: [batch, heads, length, head size]."""
+
+    key: Tensor | None = None
+    value: Tensor | None = None
+
+    def extend(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Append those of new tokens; returns the keys and values of all tokens."""
+        if self.key is not None and self.value is not None:
+            key = torch.cat([self.key, key], dim=2)
+            value = torch.cat([self.value, value], dim=2)
+        self.key, self.value = key, value
+        return key, value
+
+
+def fused_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    dropout_rate: float,
+    visible: Tensor | None = None,
+) -> Tensor:
     """Torch's scaled-dot-product attention, which never holds the score matrix.
 
-    query, key, value: [batch, heads, length, head size]; returns the same shape.
+    query: [batch, heads, length, head size]; key, value: the same with the length of all tokens;
+    returns the shape of ``query``. ``visible``: bool [batch, length, length of all tokens], what
+    each query attends to; None is causal.
     """
     return functional.scaled_dot_product_attention(
-        query, key, value, dropout_p=dropout_rate, is_causal=True
+        query,
+        key,
+        value,
+        attn_mask=None if visible is None else visible[:, None],
+        dropout_p=dropout_rate,
+        is_causal=visible is None,
     )
 
 
@@ -79,16 +109,27 @@ class SelfAttention(nn.Module):
             1, 2
         )
 
-    def forward(self, states: Tensor) -> Tensor:
-        """Attend from every position of ``states`` to itself and to the earlier ones."""
+    def forward(
+        self, states: Tensor, cache: LayerCache | None = None, visible: Tensor | None = None
+    ) -> Tensor:
+        """Attend from every position of ``states`` to itself and to the earlier ones.
+
+        Args:
+            cache: holds the tokens before those of ``states``, which join them.
+            visible: bool [batch, length, cached + length], what each token attends to; None is
+                causal, for a cache that is empty.
+        """
         query = self.split_heads(self.proj_q_dense_layer(states))
         key = self.split_heads(self.proj_k_dense_layer(states))
         value = self.split_heads(self.proj_v_dense_layer(states))
+        if cache is not None:
+            key, value = cache.extend(key, value)
         dropout_rate = self.dropout_rate if self.training else 0.0
         # While a CSX graph is traced, tensors live on neither of these devices.
         if states.device.type in ("cpu", "cuda"):
-            attended = fused_attention(query, key, value, dropout_rate)
+            attended = fused_attention(query, key, value, dropout_rate, visible)
         else:
+            assert cache is None, "a CSX graph sees whole sequences"
             attended = explicit_attention(query, key, value, dropout_rate, self.softmax_in_float32)
         projected: Tensor = self.proj_output_dense_layer(attended.transpose(1, 2).flatten(2))
         return projected

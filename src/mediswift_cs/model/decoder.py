@@ -4,13 +4,13 @@ The names of ModelZoo's GPT-2 and GPT-3 are kept to the letter, because its conv
 parameter filters and existing checkpoints rely on them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mediswift_cs.model.attention import SelfAttention
+from mediswift_cs.model.attention import LayerCache, SelfAttention
 from mediswift_cs.model.soft_prompt import SoftPrompt
 from mediswift_cs.params.schema import InitializerParams, ModelParams
 
@@ -24,8 +24,14 @@ class PositionEmbedding(nn.Module):
         self.as_constant: Callable[[Tensor], Tensor] | None = None
         """Makes a CPU tensor a constant of the graph that is being traced; a host may set it."""
 
-    def forward(self, input_ids: Tensor) -> Tensor:
-        """[batch, length] -> [batch or 1, length, hidden_size]."""
+    def forward(self, input_ids: Tensor, positions: Tensor | None = None) -> Tensor:
+        """[batch, length] -> [batch or 1, length, hidden_size].
+
+        ``positions``: int [batch, length]; None counts from 0 in each row.
+        """
+        if positions is not None:
+            at_positions: Tensor = self.embed(positions)
+            return at_positions
         batch, length = input_ids.shape
         if self.as_constant is not None:
             constant = self.as_constant(torch.arange(length, device="cpu"))
@@ -46,15 +52,20 @@ class EmbeddingLayer(nn.Module):
             config.max_position_embeddings, config.hidden_size
         )
 
-    def forward(self, input_ids: Tensor, soft_prompt: SoftPrompt | None = None) -> Tensor:
+    def forward(
+        self,
+        input_ids: Tensor,
+        soft_prompt: SoftPrompt | None = None,
+        positions: Tensor | None = None,
+    ) -> Tensor:
         """[batch, length] -> [batch, length, hidden_size]."""
         words: Tensor
         if soft_prompt is None:
             words = self.word_embeddings(input_ids)
         else:
             words = soft_prompt(input_ids, self.word_embeddings)
-        positions: Tensor = self.position_embeddings(input_ids)
-        return words + positions
+        embedded_positions: Tensor = self.position_embeddings(input_ids, positions)
+        return words + embedded_positions
 
 
 class FeedForwardLayer(nn.Module):
@@ -110,9 +121,11 @@ class DecoderLayer(nn.Module):
         )
         self.dropout_rate = config.dropout_rate
 
-    def forward(self, states: Tensor) -> Tensor:
-        """[batch, length, hidden_size] -> the same shape."""
-        attended = self.self_attn(self.norm1(states))
+    def forward(
+        self, states: Tensor, cache: LayerCache | None = None, visible: Tensor | None = None
+    ) -> Tensor:
+        """[batch, length, hidden_size] -> the same shape; the others are SelfAttention's."""
+        attended = self.self_attn(self.norm1(states), cache, visible)
         states = states + functional.dropout(attended, self.dropout_rate, self.training)
         transformed: Tensor = self.ffn(self.norm3(states))
         return states + transformed
@@ -126,10 +139,15 @@ class TransformerDecoder(nn.Module):
         self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.num_hidden_layers))
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_epsilon)
 
-    def forward(self, states: Tensor) -> Tensor:
-        """[batch, length, hidden_size] -> the same shape."""
-        for layer in self.layers:
-            states = layer(states)
+    def forward(
+        self,
+        states: Tensor,
+        caches: Sequence[LayerCache] | None = None,
+        visible: Tensor | None = None,
+    ) -> Tensor:
+        """[batch, length, hidden_size] -> the same shape; ``caches`` has one for each layer."""
+        for index, layer in enumerate(self.layers):
+            states = layer(states, None if caches is None else caches[index], visible)
         normed: Tensor = self.norm(states)
         return normed
 
@@ -191,12 +209,35 @@ class DecoderLanguageModel(nn.Module):
         input_ids: int32 [batch, length], length <= max_position_embeddings; ids from vocab_size
         on are the soft prompt's.
         """
-        states = self.embedding_layer(input_ids, self.soft_prompt)
+        logits: Tensor = self.lm_head(self.hidden_states(input_ids))
+        return logits
+
+    def hidden_states(
+        self,
+        input_ids: Tensor,
+        *,
+        positions: Tensor | None = None,
+        caches: Sequence[LayerCache] | None = None,
+        visible: Tensor | None = None,
+    ) -> Tensor:
+        """What the head maps to logits, [batch, length, hidden_size]; the ids as in ``forward``.
+
+        Args:
+            positions: int [batch, length]; None counts from 0 in each row.
+            caches: of :meth:`new_caches`; the tokens of earlier calls are seen, and these join.
+            visible: bool [batch, length, cached + length], what each token attends to; None is
+                causal, for caches that are empty.
+        """
+        states = self.embedding_layer(input_ids, self.soft_prompt, positions)
         states = functional.dropout(
             states, self.config.resolved_embedding_dropout_rate, self.training
         )
-        logits: Tensor = self.lm_head(self.transformer_decoder(states))
-        return logits
+        decoded: Tensor = self.transformer_decoder(states, caches, visible)
+        return decoded
+
+    def new_caches(self) -> list[LayerCache]:
+        """Empty caches, one for each layer."""
+        return [LayerCache() for _ in self.transformer_decoder.layers]
 
 
 def initialize(weight: Tensor, initializer: InitializerParams) -> None:

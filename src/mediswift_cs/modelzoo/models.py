@@ -15,7 +15,7 @@ from mediswift_cs.data import pretraining as pretraining_data
 from mediswift_cs.data import prompts as prompt_data
 from mediswift_cs.model import finetuning, pretraining
 from mediswift_cs.params.schema import DataLoaderParams, ModelParams
-from mediswift_cs.training.session import EvaluationMetrics, prepare_for_csx
+from mediswift_cs.training.hosts.cerebras.session import EvaluationMetrics, prepare_for_csx
 
 
 class _InModelZoo(pretraining.MediSwiftModel):

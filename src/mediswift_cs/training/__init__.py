@@ -1,1 +1,1 @@
-"""The training and evaluation loop on the public cerebras-pytorch API: CPU, GPU and CSX."""
+"""A training run: its plan, loop, journal and checkpoints; hosts/ carries out the steps."""

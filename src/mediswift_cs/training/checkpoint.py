@@ -3,7 +3,6 @@
 A file appears under its name only when it is complete. Loading never unpickles anything.
 """
 
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,8 +13,9 @@ import torch
 from torch import nn
 
 from mediswift_cs.checkpoints.mdl import check_file
-from mediswift_cs.errors import CheckpointError
+from mediswift_cs.errors import CheckpointError, DataError
 from mediswift_cs.params.weights import MASK_SUFFIX
+from mediswift_cs.storage.write import atomic_file, remove_partial
 
 CHECKPOINT_NAME = re.compile(r"checkpoint_(?P<step>\d+)(?:_\d{8}_\d{6})?\.mdl")
 
@@ -35,23 +35,29 @@ def list_checkpoints(model_dir: Path) -> list[Path]:
 
 
 def save_checkpoint(state: dict[str, Any], path: Path) -> None:
-    """Write ``state`` to ``path``, replacing what is there only once the new file is complete."""
-    partial = path.with_name(f".{path.name}.partial")
+    """Write ``state`` to ``path``, replacing what is there only once the new file is complete.
+
+    Raises:
+        CheckpointError: the place cannot be written, or the disk is full.
+    """
     remove_partial_files(path.parent)
     try:
-        # cstorch.save takes the format from the suffix and refuses an existing file.
-        cstorch.save(state, str(partial))
-        with partial.open("rb") as written:
-            os.fsync(written.fileno())
-        partial.replace(path)
-    except (OSError, RuntimeError) as error:
-        # h5py tells of a full disk with either, and cstorch writes under a name of its own.
+        with atomic_file(path) as partial:
+            # cstorch.save refuses an existing file.
+            partial.unlink()
+            cstorch.save(state, str(partial))
+    except (DataError, RuntimeError) as error:
+        # h5py tells of a full disk with an error of either kind.
         remove_partial_files(path.parent)
-        raise CheckpointError(f"cannot write the checkpoint {path}: {error}") from error
+        raise CheckpointError(
+            f"cannot write the checkpoint {path}: {error.__cause__ or error}"
+        ) from error
 
 
 def remove_partial_files(model_dir: Path) -> None:
     """Delete what a run that was killed while it saved has left."""
+    remove_partial(model_dir, "checkpoint_*.mdl")
+    # cerebras-pytorch writes under names of its own; earlier versions hid the partial files.
     for path in model_dir.glob(".checkpoint_*.mdl.partial*"):
         path.unlink(missing_ok=True)
 
@@ -87,6 +93,18 @@ def materialise(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return type(value)(materialise(inner) for inner in value)
     return value
+
+
+def name_of_not_finite(value: Any, name: str = "") -> str | None:
+    """The dotted name of a tensor in nested state that holds an infinity or NaN, or None."""
+    if isinstance(value, torch.Tensor):
+        return name if value.is_floating_point() and not torch.isfinite(value).all() else None
+    if isinstance(value, (list, tuple)):
+        value = dict(enumerate(value))
+    if not isinstance(value, dict):
+        return None
+    found = (name_of_not_finite(inner, f"{name}.{key}".lstrip(".")) for key, inner in value.items())
+    return next(filter(None, found), None)
 
 
 def load_model_state(model: nn.Module, state: Mapping[str, Any], source: Path) -> None:

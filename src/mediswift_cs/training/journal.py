@@ -13,6 +13,8 @@ from torch.utils.tensorboard.writer import SummaryWriter
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from mediswift_cs.errors import TrainingError
+from mediswift_cs.storage.write import write_text
 from mediswift_cs.training import ranks
 
 LOGGER = logging.getLogger("mediswift_cs")
@@ -85,9 +87,7 @@ class Journal:
                 continue
             if step <= self.first_step:
                 kept.append(line)
-        partial = self.path.with_suffix(".partial")
-        partial.write_text("".join(kept), encoding="utf-8")
-        partial.replace(self.path)
+        write_text(self.path, "".join(kept))
 
     def _end_cut_line(self) -> None:
         """Begin a line of one's own where a kill has cut the last one short."""
@@ -131,9 +131,13 @@ class Journal:
         self.redirection.__exit__(kind, error, traceback)
 
     def write(self, step: int, values: dict[str, float]) -> None:
-        """Add one line to metrics.jsonl and one point a value to TensorBoard."""
+        """Add one line to metrics.jsonl and one point a value to TensorBoard.
+
+        JSON has no infinity, which the perplexity of a very large loss is: null stands for it.
+        """
+        finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, **values}) + "\n")
+            file.write(json.dumps({"step": step, **finite}, allow_nan=False) + "\n")
         for name, value in values.items():
             self.tensorboard.add_scalar(name, value, step)
 
@@ -167,7 +171,11 @@ class Journal:
         """Write down an evaluation; its time does not count in the training rate.
 
         ``number`` tells several validation sets apart.
+
+        Raises:
+            TrainingError: the loss is not finite.
         """
+        check_finite("the held-out loss", values["val_loss"], step)
         suffix = _suffix(number)
         self.write(step, {name + suffix: value for name, value in values.items()})
         LOGGER.info(
@@ -183,13 +191,6 @@ class SilentJournal(Journal):
 
     def __init__(self) -> None:
         pass
-
-    def _end_cut_line(self) -> None:
-        """Begin a line of one's own where a kill has cut the last one short."""
-        content = self.path.read_bytes() if self.path.exists() else b""
-        if content and not content.endswith(b"\n"):
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write("\n")
 
     def lacks_evaluation(self, num_sets: int) -> bool:
         """False: the rank that writes knows."""
@@ -226,14 +227,25 @@ def open_journal(
     )
 
 
+def check_finite(what: str, loss: float, step: int, learning_rate: float | None = None) -> None:
+    """See that a loss is a number that training can go on with.
+
+    Raises:
+        TrainingError: it is infinite or not a number.
+    """
+    if not math.isfinite(loss):
+        raise not_finite(f"{what} is {loss}", step, learning_rate)
+
+
+def not_finite(what: str, step: int, learning_rate: float | None = None) -> TrainingError:
+    """The error that ends a run whose numbers are not finite any more."""
+    rate = "" if learning_rate is None else f" with the learning rate {learning_rate:g}"
+    return TrainingError(
+        f"{what} at step {step}{rate}: a run goes on with finite numbers only; look at the "
+        f"learning rate and the data"
+    )
+
+
 def _suffix(number: int | None) -> str:
     """Of a value's name, where there are several validation sets."""
     return "" if number is None else f"_{number}"
-
-
-def perplexity(loss: float) -> float:
-    """exp(loss), infinite where a float cannot hold it."""
-    try:
-        return math.exp(loss)
-    except OverflowError:
-        return math.inf

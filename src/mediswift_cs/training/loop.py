@@ -3,33 +3,33 @@
 import logging
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import cerebras.pytorch as cstorch
 import torch
 from torch import Tensor
 
-from mediswift_cs import __version__
-from mediswift_cs.data.processors import create_dataloader, make_processor
+from mediswift_cs.data.processors import make_processor
 from mediswift_cs.data.prompts import MediSwiftPromptDataProcessor
-from mediswift_cs.errors import CheckpointError, ConfigError
+from mediswift_cs.errors import ConfigError
 from mediswift_cs.params.schema import DataLoaderParams, Params
 from mediswift_cs.training import checkpoint, origin, ranks
-from mediswift_cs.training.evaluate import evaluate
-from mediswift_cs.training.journal import Journal, open_journal
-from mediswift_cs.training.plan import RunPlan, num_checkpoints_kept, plan_run
-from mediswift_cs.training.session import Session
-from mediswift_cs.training.sparsity import format_sparsity, measure_sparsity
-from mediswift_cs.training.warm_start import (
-    check_soft_prompt,
-    load_starting_weights,
-    soft_prompt_record,
+from mediswift_cs.training.held_out import evaluate
+from mediswift_cs.training.hosts.cerebras.backend import (
+    after_step,
+    batches,
+    make_dataloader,
+    when_saved,
 )
+from mediswift_cs.training.hosts.cerebras.session import Batch, Session
+from mediswift_cs.training.journal import Journal, check_finite, not_finite, open_journal
+from mediswift_cs.training.masks import format_sparsity, measure_sparsity
+from mediswift_cs.training.plan import RunPlan, num_checkpoints_kept, plan_run
+from mediswift_cs.training.warm_start import check_soft_prompt, load_starting_weights, own_record
 
 LOGGER = logging.getLogger("mediswift_cs")
 
@@ -69,11 +69,6 @@ class InterruptedRunError(Exception):
     """The run was stopped by a signal; its state is saved."""
 
 
-def make_dataloader(params: DataLoaderParams) -> cstorch.utils.data.DataLoader:
-    """A data loader that the workers of a cluster can build from plain data."""
-    return cstorch.utils.data.DataLoader(create_dataloader, params.model_dump())
-
-
 class Trainer:
     """One training run in one model_dir."""
 
@@ -84,7 +79,6 @@ class Trainer:
         self.raw_params = raw_params
         self.init = params.trainer.init
         self.session = Session(params, for_training=True)
-        self.backend = self.session.backend
         assert params.trainer.fit is not None
         train_params = params.trainer.fit.train_dataloader
         self.processor = make_processor(train_params)
@@ -102,6 +96,7 @@ class Trainer:
         self.step = 0
         self.samples_streamed = 0
         self.continues_own_run = False
+        self.learning_rate: float | None = None
 
     @property
     def tokens_per_step(self) -> int:
@@ -112,24 +107,8 @@ class Trainer:
     def load(self, path: Path) -> None:
         """Continue from a checkpoint: weights, masks, optimizer, schedule, data position."""
         state = checkpoint.load_checkpoint(path)
-        session = self.session
-        check_soft_prompt(session.model, state, path)
-        checkpoint.load_model_state(session.model, state["model"], path)
-        try:
-            if session.optimizer is not None and "optimizer" in state:
-                session.optimizer.load_state_dict(checkpoint.materialise(state["optimizer"]))
-            for scheduler, saved in zip(
-                session.schedulers, state.get("schedulers", []), strict=False
-            ):
-                scheduler.load_state_dict(checkpoint.materialise(saved))
-        except (KeyError, ValueError) as error:
-            raise CheckpointError(
-                f"the optimizer state in {path} does not fit the params: {error}"
-            ) from error
-        if session.precision.scaler is not None and "grad_scaler" in state:
-            session.precision.scaler.load_state_dict(state["grad_scaler"])
-        if session.sparsity is not None and "sparsity" in state:
-            session.sparsity.load_state_dict(state["sparsity"])
+        check_soft_prompt(self.session.model, state, path)
+        self.session.load_state_dict(state, path)
         self.step = int(state.get("global_step", 0))
         self.continues_own_run = path.resolve().parent == self.model_dir.resolve()
         if position := state.get("dataloader"):
@@ -144,32 +123,32 @@ class Trainer:
         load_starting_weights(self.session.model, path, self.processor.tokenizer_sha256)
 
     def save(self) -> Path:
-        """Write the checkpoint of the current step."""
+        """Write the checkpoint of the current step.
+
+        Raises:
+            TrainingError: the weights or the optimizer's state are not finite.
+            CheckpointError: the file cannot be written.
+        """
         path = checkpoint.checkpoint_path(self.model_dir, self.step)
         state = self.session.state_dict()
+        if not self.session.is_traced and (name := checkpoint.name_of_not_finite(state)):
+            raise not_finite(f"{name} is not finite", self.step, self.learning_rate)
         state["global_step"] = self.step
-        if self.backend.is_csx:
-            state["dataloader"] = self.dataloader.state_dict()
-        else:
-            state["dataloader"] = self.dataloader.dataloader.position(self.samples_streamed)
-        state["mediswift"] = {
-            "version": __version__,
-            "rng_state": torch.get_rng_state(),
-            "tokenizer_sha256": self.processor.tokenizer_sha256,
-            **soft_prompt_record(self.session.model),
-        }
-        state["__metadata__"] = [
-            {
-                "version": cstorch.__version__,
-                "model_name": type(self.session.model).__name__,
-                "params": self.raw_params,
-            }
-        ]
+        state["dataloader"] = (
+            self.dataloader.state_dict() if self.session.is_traced else self._position()
+        )
+        state["mediswift"] = own_record(self.session.model, self.processor.tokenizer_sha256)
+        state["__metadata__"] = [self.session.metadata(self.raw_params)]
         checkpoint.save_checkpoint(state, path)
         if (num_kept := num_checkpoints_kept(self.init)) is not None:
             checkpoint.keep_last(self.model_dir, num_kept)
         LOGGER.info("saved %s", path)
         return path
+
+    def _position(self) -> dict[str, Any]:
+        """Where in the data the run is."""
+        position: dict[str, Any] = self.dataloader.dataloader.position(self.samples_streamed)
+        return position
 
     def plan(self) -> RunPlan:
         """The steps still to do: of an interrupted run those that it had left."""
@@ -184,7 +163,7 @@ class Trainer:
         if ranks.is_main():
             origin.record_counting(self.model_dir, plan.counted_from)
         scores: dict[str, float] = {}
-        if not self.backend.is_csx:
+        if not self.session.is_traced:
             self.session.draw_masks()
         self.log_sparsity("at the start")
         journal = open_journal(
@@ -211,73 +190,66 @@ class Trainer:
         """Whether a run was stopped between the checkpoint of this step and its evaluation."""
         is_due = self.continues_own_run and plan.is_evaluation_step(self.step)
         missed = is_due and num_sets > 0 and journal.lacks_evaluation(num_sets)
-        return missed if self.backend.is_csx else ranks.any_rank(missed, self.backend.torch_device)
+        return self.session.any_rank(missed)
 
     def evaluate(self, val_params: list[DataLoaderParams], journal: Journal) -> dict[str, float]:
         """Score every validation set; the scores of the last one are returned."""
         scores: dict[str, float] = {}
         for number, params in enumerate(val_params):
-            scores = evaluate(self.session, make_dataloader(params), self.init.loop.eval_steps)
+            scores = evaluate(self.session, params, self.init.loop.eval_steps)
             journal.evaluation(self.step, scores, number if len(val_params) > 1 else None)
         return scores
 
     def log_sparsity(self, moment: str) -> None:
         """Write the fraction of zeros of each weight, as it is now, into the log."""
-        if not self.backend.is_csx:
+        if not self.session.is_traced:
             table = format_sparsity(measure_sparsity(self.session.model))
             LOGGER.info("zeros in the weights %s:\n%s", moment, table)
 
-    def _checkpoint_schedule(self, plan: RunPlan, end: int) -> cstorch.utils.data.Schedule:
-        """The checkpoint steps up to ``end``, counted from 0 at the current step."""
-        accumulated = self.session.num_accumulated
-        ranges = [
-            cstorch.utils.data.Schedule.Range(
-                start=index, end=index + 1, step=1, include_last=False
-            )
-            for step in range(self.step + 1, end + 1)
-            if plan.is_checkpoint_step(step)
-            for index in [(step - self.step) * accumulated - 1]
-        ]
-        return cstorch.utils.data.Schedule(ranges)
-
     def _is_stopped(self, stop: StopRequest) -> bool:
         """Whether any rank was asked to stop; the ranks have to ask together."""
-        asked = stop.signal_name is not None
-        return asked if self.backend.is_csx else ranks.any_rank(asked, self.backend.torch_device)
+        return self.session.any_rank(stop.signal_name is not None)
+
+    def _batches(self, plan: RunPlan, end: int) -> Iterable[Batch]:
+        """The batches up to step ``end``; a checkpoint is due after some."""
+        # Each segment iterates the loader anew: without this it would repeat the epoch's start.
+        if not self.session.is_traced:
+            self.dataloader.load_state_dict(self._position())
+        accumulated, begin = self.session.num_accumulated, self.step
+        saved_after = [
+            (step - begin) * accumulated - 1
+            for step in range(begin + 1, end + 1)
+            if plan.is_checkpoint_step(step)
+        ]
+        found: Iterable[Batch] = batches(self.dataloader, (end - begin) * accumulated, saved_after)
+        return found
+
+    def _take_in(self, loss: float, learning_rate: float, journal: Journal) -> None:
+        """A finished step, seen from Python; nothing is saved of one whose loss is not finite."""
+        self.learning_rate = learning_rate
+        if failure := self.session.precision.failure:
+            raise not_finite(failure, self.step, learning_rate)
+        check_finite("the loss", loss, self.step, learning_rate)
+        scale = self.session.precision.logged_loss_scale
+        journal.train_step(self.step, loss, learning_rate, self.tokens_per_step, scale)
 
     def _train_segment(self, plan: RunPlan, end: int, journal: Journal, stop: StopRequest) -> None:
         """Train up to step ``end``; raises InterruptedRunError once a stop is asked for."""
         session, accumulated = self.session, self.session.num_accumulated
         session.model.train()
-        # Each segment iterates the loader anew: without this it would repeat the epoch's start.
-        if not self.backend.is_csx:
-            self.dataloader.load_state_dict(
-                self.dataloader.dataloader.position(self.samples_streamed)
-            )
-        executor = cstorch.utils.data.DataExecutor(
-            self.dataloader,
-            num_steps=(end - self.step) * accumulated,
-            checkpoint_steps=self._checkpoint_schedule(plan, end),
-        )
 
-        @cstorch.step_closure
+        @after_step
         def report(loss: Tensor, learning_rate: Tensor) -> None:
-            journal.train_step(
-                self.step,
-                float(loss),
-                float(learning_rate),
-                self.tokens_per_step,
-                session.precision.logged_loss_scale,
-            )
+            self._take_in(float(loss), float(learning_rate), journal)
 
-        @cstorch.checkpoint_closure
+        @when_saved
         def save() -> None:
             self.save()
 
         losses: list[Tensor] = []
-        for index, batch in enumerate(executor):
+        for index, batch in enumerate(self._batches(plan, end)):
             # Asked at the top, where the closures of the step before have run.
-            if index % accumulated == 0 and not self.backend.is_csx and self._is_stopped(stop):
+            if index % accumulated == 0 and not session.is_traced and self._is_stopped(stop):
                 break
             update = (index + 1) % accumulated == 0
             losses.append(session.training_step(batch, update))
@@ -285,10 +257,9 @@ class Trainer:
             if not update:
                 continue
             self.step += 1
-            assert session.optimizer is not None
             loss = losses[0] if accumulated == 1 else torch.stack(losses).mean()
-            learning_rate = session.optimizer.param_groups[0]["lr"]
-            if not self.backend.is_csx:
+            learning_rate = session.learning_rate
+            if not session.is_traced:
                 # Copies, because a closure's arguments are averaged over GPUs in place. On CSX
                 # nothing may be computed outside the traced step.
                 loss, learning_rate = loss.clone(), torch.as_tensor(learning_rate).clone()

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mediswift_cs.errors import ConfigError
+from mediswift_cs.storage.write import write_json
 from mediswift_cs.training import checkpoint
 
 ORIGIN_FILE = "origin.json"
@@ -79,7 +80,4 @@ def _read(model_dir: Path) -> dict[str, Any]:
 
 
 def _update(model_dir: Path, **values: object) -> None:
-    path = model_dir / ORIGIN_FILE
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps({**_read(model_dir), **values}) + "\n", encoding="utf-8")
-    partial.replace(path)
+    write_json(model_dir / ORIGIN_FILE, {**_read(model_dir), **values}, indent=None)

@@ -19,7 +19,6 @@ class RunPlan:
     last_step: int
     steps_between_evaluations: int | None
     steps_between_checkpoints: int | None
-    num_checkpoints_kept: int | None
 
     def segment_ends(self) -> list[int]:
         """The steps after which training pauses for an evaluation; the last is ``last_step``."""
@@ -74,7 +73,6 @@ def plan_run(init: InitParams, *, first_step: int, num_batches: int) -> RunPlan:
         last_step=last_step,
         steps_between_evaluations=every or None,
         steps_between_checkpoints=init.checkpoint.steps or None,
-        num_checkpoints_kept=num_checkpoints_kept(init),
     )
 
 

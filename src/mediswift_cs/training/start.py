@@ -11,17 +11,14 @@ from mediswift_cs.params.load import LoadedParams
 from mediswift_cs.params.run_options import Mode, RunOptions
 from mediswift_cs.params.schema import DataLoaderParams, Params
 from mediswift_cs.training import checkpoint, origin, ranks
-from mediswift_cs.training.device import check_device, create_backend
-from mediswift_cs.training.evaluate import evaluate
+from mediswift_cs.training.device import check_device
+from mediswift_cs.training.held_out import evaluate
+from mediswift_cs.training.hosts.cerebras.backend import create_backend
+from mediswift_cs.training.hosts.cerebras.session import Session
 from mediswift_cs.training.journal import configure_logging, open_journal
-from mediswift_cs.training.loop import (
-    InterruptedRunError,
-    Trainer,
-    make_dataloader,
-)
+from mediswift_cs.training.loop import InterruptedRunError, Trainer
 from mediswift_cs.training.plan import ignored_settings
-from mediswift_cs.training.session import Session
-from mediswift_cs.training.warm_start import asks_for_weights_only, is_new_start
+from mediswift_cs.training.warm_start import asks_for_weights_only, check_tokenizer, is_new_start
 
 LOGGER = logging.getLogger("mediswift_cs")
 
@@ -140,26 +137,14 @@ def score(params: Params, options: RunOptions) -> int:
         checkpoint.load_model_state(session.model, state["model"], path)
         session.draw_masks()
         step = int(state.get("global_step", 0))
-        tokenizer = (state.get("mediswift") or {}).get("tokenizer_sha256")
         LOGGER.info("evaluating %s", path)
         journal = open_journal(
             options.model_dir, first_step=step, last_step=step, log_steps=1, trains=False
         )
         with journal:
             for number, val_params in enumerate(sets):
-                check_tokenizer(val_params, tokenizer, path)
-                values = evaluate(
-                    session, make_dataloader(val_params), params.trainer.init.loop.eval_steps
-                )
+                found = make_processor(val_params).tokenizer_sha256
+                check_tokenizer(state, found, path, f"the shards in {val_params.data_dir}")
+                values = evaluate(session, val_params, params.trainer.init.loop.eval_steps)
                 journal.evaluation(step, values, number if len(sets) > 1 else None)
     return 0
-
-
-def check_tokenizer(val_params: DataLoaderParams, expected: str | None, path: Path) -> None:
-    """Refuse shards of another tokenizer than the one that the checkpoint was trained with."""
-    found = make_processor(val_params).tokenizer_sha256
-    if expected is not None and found is not None and found != expected:
-        raise CheckpointError(
-            f"the shards in {val_params.data_dir} were made with tokenizer {found}, allowed: "
-            f"{expected}, the one that {path} was trained with"
-        )

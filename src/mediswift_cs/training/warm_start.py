@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from mediswift_cs import __version__
 from mediswift_cs.errors import CheckpointError, ConfigError
 from mediswift_cs.model.pretraining import MediSwiftModel
 from mediswift_cs.model.starting_weights import SOFT_PROMPT_KEY, starting_weights
@@ -75,12 +78,18 @@ def load_starting_weights(model: MediSwiftModel, path: Path, tokenizer_sha256: s
         LOGGER.info("%s", line)
 
 
-def check_tokenizer(state: Mapping[str, Any], tokenizer_sha256: str | None, path: Path) -> None:
-    """Raise CheckpointError if the checkpoint knows its tokenizer and it is another one."""
+def check_tokenizer(
+    state: Mapping[str, Any], tokenizer_sha256: str | None, path: Path, data: str = "the data"
+) -> None:
+    """See that data and checkpoint are of one tokenizer, where both name it.
+
+    Raises:
+        CheckpointError: they are of two.
+    """
     saved = (state.get("mediswift") or {}).get("tokenizer_sha256")
     if None not in (saved, tokenizer_sha256) and saved != tokenizer_sha256:
         raise CheckpointError(
-            f"the data were made with tokenizer {tokenizer_sha256}, allowed: {saved}, the one that "
+            f"{data} were made with tokenizer {tokenizer_sha256}, allowed: {saved}, the one that "
             f"{path} was trained with"
         )
 
@@ -102,9 +111,14 @@ def check_soft_prompt(model: MediSwiftModel, state: Mapping[str, Any], path: Pat
             )
 
 
-def soft_prompt_record(model: MediSwiftModel) -> dict[str, Any]:
-    """What a checkpoint says of the soft prompt, under its key ``mediswift``."""
-    prompt = model.config.soft_prompt
-    if prompt is None:
-        return {}
-    return {"soft_prompt": prompt.model_dump(include={"num_virtual_tokens", "position", "init"})}
+def own_record(model: MediSwiftModel, tokenizer_sha256: str | None) -> dict[str, Any]:
+    """What a checkpoint says under its key ``mediswift``: what another run of it has to know."""
+    record: dict[str, Any] = {
+        "version": __version__,
+        "rng_state": torch.get_rng_state(),
+        "tokenizer_sha256": tokenizer_sha256,
+    }
+    if (prompt := model.config.soft_prompt) is not None:
+        kept = {"num_virtual_tokens", "position", "init"}
+        record["soft_prompt"] = prompt.model_dump(include=kept)
+    return record

@@ -1,8 +1,8 @@
 """Trace and lower one params file for CSX, in a process of its own.
 
-``python -m mediswift_cs.training.compile_trace REQUEST RESULT`` reads a request (JSON) and writes
+``python -m mediswift_cs.csx.trace REQUEST RESULT`` reads a request (JSON) and writes
 what it found (JSON). A process has one backend, and tracing leaves torch patched, so this is never
-done inside a program that goes on. Run through :mod:`mediswift_cs.training.compile_check`.
+done inside a program that goes on. Run through :mod:`mediswift_cs.csx.check`.
 """
 
 import json
@@ -15,16 +15,20 @@ from typing import Any
 import cerebras.pytorch as cstorch
 from torch import Tensor
 
+from mediswift_cs.csx.failure import describe_failure
+from mediswift_cs.csx.input import ImportCheck, check_batches, write_stand_in_shards
+from mediswift_cs.csx.watched_trace import EVALUATION, TRAINING
 from mediswift_cs.data.processors import create_dataloader
 from mediswift_cs.errors import MediSwiftError
 from mediswift_cs.params.schema import DataLoaderParams, Params
-from mediswift_cs.training.compile_failure import describe_failure
-from mediswift_cs.training.device import create_backend
-from mediswift_cs.training.input_check import ImportCheck, check_batches
-from mediswift_cs.training.session import Session
-from mediswift_cs.training.stand_in_data import write_stand_in_shards
-
-TRAINING, EVALUATION = "training", "evaluation"
+from mediswift_cs.storage.write import write_json
+from mediswift_cs.training.hosts.cerebras.backend import (
+    after_step,
+    batches,
+    create_backend,
+    make_dataloader,
+)
+from mediswift_cs.training.hosts.cerebras.session import Session
 
 MakeSession = Callable[..., Session]
 
@@ -45,9 +49,7 @@ class Result:
 
     def write(self) -> None:
         """Replace the file, which is read while this goes on."""
-        partial = self.file.with_suffix(".partial")
-        partial.write_text(json.dumps({**self.data, **self.values}))
-        partial.replace(self.file)
+        write_json(self.file, {**self.data, **self.values}, indent=None)
 
 
 def trace(request: dict[str, Any], result: Result, make_session: MakeSession) -> None:
@@ -55,8 +57,8 @@ def trace(request: dict[str, Any], result: Result, make_session: MakeSession) ->
     params = Params.model_validate(request["params"])
     folder = Path(request["artifact_dir"])
     loaders = {
-        graph: dataloader_params(request["dataloaders"][graph], graph, params, folder, result)
-        for graph in request["graphs"]
+        graph: dataloader_params(raw, graph, params, folder, result)
+        for graph, raw in request["dataloaders"].items()
     }
     cluster = params.trainer.init.backend.cluster_config
     import_check = ImportCheck(
@@ -70,7 +72,7 @@ def trace(request: dict[str, Any], result: Result, make_session: MakeSession) ->
     create_backend("CSX", backend_params, folder)
     try:
         result.enter("building the model")
-        session = make_session(params, for_training=TRAINING in request["graphs"])
+        session = make_session(params, for_training=TRAINING in loaders)
         result.values["num_parameters"] = sum(p.numel() for p in session.model.parameters())
         for number, (graph, loader) in enumerate(loaders.items(), start=1):
             result.enter(f"reading batches for the {graph} graph")
@@ -99,27 +101,22 @@ def dataloader_params(
 
 def run_one_step(session: Session, graph: str, loader: DataLoaderParams) -> None:
     """Trace the loop's own step over one batch; lowering happens at its end."""
-    dataloader = cstorch.utils.data.DataLoader(create_dataloader, loader.model_dump())
-    executor = cstorch.utils.data.DataExecutor(dataloader, num_steps=1)
 
     # What the loop reads on the host is an output of the graph.
-    @cstorch.step_closure
+    @after_step
     def read_training(loss: Tensor, learning_rate: Tensor) -> None:
         raise AssertionError("nothing runs in a validation")
 
-    @cstorch.step_closure
+    @after_step
     def read_evaluation(loss: Tensor, num_tokens: Tensor) -> None:
         raise AssertionError("nothing runs in a validation")
 
     session.model.train(graph == TRAINING)
     if graph == EVALUATION:
         session.metrics.reset()
-    for batch in executor:
+    for batch in batches(make_dataloader(loader), 1):
         if graph == TRAINING:
-            assert session.optimizer is not None
-            read_training(
-                session.training_step(batch, True), session.optimizer.param_groups[0]["lr"]
-            )
+            read_training(session.training_step(batch, True), session.learning_rate)
         else:
             read_evaluation(*session.evaluation_step(batch))
 

@@ -1,13 +1,14 @@
-"""Static weight sparsity: masks through cstorch.sparse, and a report of what they really do."""
+"""The masks of sparse weights at work, and a count of the zeros that they really make.
+
+A mask is the buffer ``<weight>_mask`` beside its weight, as cerebras-pytorch registers it.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import cerebras.pytorch as cstorch
 import torch
 from torch import nn
 
-from mediswift_cs.params.sparsity import SparsityParams
 from mediswift_cs.params.weights import MASK_SUFFIX
 
 
@@ -23,29 +24,6 @@ class WeightSparsity:
     def sparsity(self) -> float:
         """The fraction of zeros."""
         return self.num_zeros / self.num_weights
-
-
-def apply_sparsity(
-    model: nn.Module, optimizer: cstorch.optim.Optimizer | None, params: SparsityParams
-) -> cstorch.sparse.SparsityAlgorithm:
-    """Give every weight that the filter names a mask, registered as the buffer ``<weight>_mask``.
-
-    The masks are drawn when the first run starts, unless a checkpoint brings them. On CSX,
-    cerebras-pytorch's hooks prune weights, gradients and moments at each step, which is how its
-    compiler learns of them. Elsewhere the caller folds the masks into the weights once
-    (:func:`fold_masks`) and masks the gradients of each step (:func:`mask_gradients`): moments and
-    weights then stay at exactly zero by themselves, without four further passes over memory.
-    """
-    sparsity = cstorch.sparse.configure(params.model_dump(exclude_none=True))
-    if cstorch.use_cs():
-        model.apply(sparsity)
-        if optimizer is not None:
-            optimizer.apply(sparsity)
-        return sparsity
-    for path, module in list(model.named_modules()):
-        for name, parameter in list(module.named_parameters(prefix=path, recurse=False)):
-            sparsity.sparsify_parameter(module, name, parameter)
-    return sparsity
 
 
 @torch.no_grad()

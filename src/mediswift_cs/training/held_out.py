@@ -1,41 +1,40 @@
 """Held-out loss, perplexity and accuracy of a language model, over every sample."""
 
+import math
 import sys
 import warnings
 
-import cerebras.pytorch as cstorch
 from torch import Tensor
 from tqdm import tqdm
 
+from mediswift_cs.params.schema import DataLoaderParams
 from mediswift_cs.training import ranks
-from mediswift_cs.training.journal import perplexity
-from mediswift_cs.training.session import Session
+from mediswift_cs.training.hosts.cerebras.backend import after_step, batches, make_dataloader
+from mediswift_cs.training.hosts.cerebras.session import Session
 
 
-def evaluate(
-    session: Session, dataloader: cstorch.utils.data.DataLoader, num_steps: int | None
-) -> dict[str, float]:
-    """Token-weighted scores over ``num_steps`` batches, or over the whole set if None.
+def evaluate(session: Session, params: DataLoaderParams, num_steps: int | None) -> dict[str, float]:
+    """Token-weighted scores over ``num_steps`` batches of a data set, or over all of it if None.
 
     Returns val_loss (nats per token), val_perplexity, val_accuracy and val_tokens. The mean is
     over tokens, not over batches, so a short last batch counts for what it holds.
     """
+    dataloader = make_dataloader(params)
     num_batches = len(dataloader)
     num_steps = num_batches if num_steps is None else min(num_steps, num_batches)
     session.model.eval()
     session.metrics.reset()
     totals = {"loss": 0.0, "tokens": 0.0}
 
-    @cstorch.step_closure
+    @after_step
     def accumulate(loss: Tensor, num_tokens: Tensor) -> None:
         totals["loss"] += float(loss) * float(num_tokens)
         totals["tokens"] += float(num_tokens)
 
     # The scores are weighted by tokens, so a short last batch does no harm.
     warnings.filterwarnings("ignore", message="Detected non-uniform batch sizes")
-    executor = cstorch.utils.data.DataExecutor(dataloader, num_steps=num_steps)
     for batch in tqdm(
-        executor,
+        batches(dataloader, num_steps),
         total=num_steps,
         desc="evaluate",
         unit="batch",
@@ -52,10 +51,18 @@ def evaluate(
     if not ranks.is_main():
         # Closures run on one rank only; each rank has seen every sample.
         return {}
-    mean_loss = totals["loss"] / totals["tokens"]
+    mean_loss = totals["loss"] / totals["tokens"] if totals["tokens"] else math.nan
     return {
         "val_loss": mean_loss,
         "val_perplexity": perplexity(mean_loss),
         "val_accuracy": float(session.metrics.accuracy),
         "val_tokens": totals["tokens"],
     }
+
+
+def perplexity(loss: float) -> float:
+    """exp(loss), infinite where a float cannot hold it."""
+    try:
+        return math.exp(loss)
+    except OverflowError:
+        return math.inf

@@ -1,21 +1,24 @@
 """Everything that one run holds on one backend: model, optimizer, masks, and the traced steps."""
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import cerebras.pytorch as cstorch
 import torch
 from torch import Tensor, nn
 
+from mediswift_cs.errors import CheckpointError
 from mediswift_cs.model.attention import SelfAttention
 from mediswift_cs.model.decoder import PositionEmbedding
 from mediswift_cs.model.finetuning import build_model
 from mediswift_cs.model.loss import mean_loss_per_token
 from mediswift_cs.params.schema import Params, PrecisionParams
-from mediswift_cs.training import ranks
-from mediswift_cs.training.optimizer import configure_optimizer
-from mediswift_cs.training.precision import Precision
-from mediswift_cs.training.schedulers import configure_scheduler
-from mediswift_cs.training.sparsity import apply_sparsity, fold_masks, mask_gradients
+from mediswift_cs.params.sparsity import SparsityParams
+from mediswift_cs.training import checkpoint, ranks
+from mediswift_cs.training.hosts.cerebras.optimizer import configure_optimizer, configure_scheduler
+from mediswift_cs.training.hosts.cerebras.precision import Precision
+from mediswift_cs.training.masks import fold_masks, mask_gradients
 
 Batch = dict[str, Tensor]
 
@@ -56,6 +59,29 @@ def prepare_for_csx(model: nn.Module) -> None:
             module.softmax_in_float32 = False
 
 
+def apply_sparsity(
+    model: nn.Module, optimizer: cstorch.optim.Optimizer | None, params: SparsityParams
+) -> cstorch.sparse.SparsityAlgorithm:
+    """Give every weight that the filter names a mask, registered as the buffer ``<weight>_mask``.
+
+    The masks are drawn when the first run starts, unless a checkpoint brings them. On CSX,
+    cerebras-pytorch's hooks prune weights, gradients and moments at each step, which is how its
+    compiler learns of them. Elsewhere the caller folds the masks into the weights once
+    (:func:`fold_masks`) and masks the gradients of each step (:func:`mask_gradients`): moments and
+    weights then stay at exactly zero by themselves, without four further passes over memory.
+    """
+    sparsity = cstorch.sparse.configure(params.model_dump(exclude_none=True))
+    if cstorch.use_cs():
+        model.apply(sparsity)
+        if optimizer is not None:
+            optimizer.apply(sparsity)
+        return sparsity
+    for path, module in list(model.named_modules()):
+        for name, parameter in list(module.named_parameters(prefix=path, recurse=False)):
+            sparsity.sparsify_parameter(module, name, parameter)
+    return sparsity
+
+
 class Session:
     """A model on a backend, with what training it takes.
 
@@ -92,6 +118,21 @@ class Session:
         self.num_accumulated = 1 if self.backend.is_csx else init.loop.grad_accum_steps
         self.training_step = cstorch.trace(self._training_step)
         self.evaluation_step = cstorch.trace(torch.no_grad()(self._evaluation_step))
+
+    @property
+    def is_traced(self) -> bool:
+        """Whether steps run on a CS-2, so that nothing may be computed outside of them."""
+        return bool(self.backend.is_csx)
+
+    def any_rank(self, flag: bool) -> bool:
+        """Whether the flag is set on any rank; every rank has to ask at the same step."""
+        return flag if self.is_traced else ranks.any_rank(flag, self.backend.torch_device)
+
+    @property
+    def learning_rate(self) -> Any:
+        """Of the next update: a number, or a tensor of the graph."""
+        assert self.optimizer is not None
+        return self.optimizer.param_groups[0]["lr"]
 
     def draw_masks(self) -> None:
         """Draw the masks that no checkpoint brought, and write their zeros into the weights."""
@@ -141,3 +182,32 @@ class Session:
         if self.sparsity is not None:
             state["sparsity"] = self.sparsity.state_dict()
         return state
+
+    def metadata(self, raw_params: dict[str, Any]) -> dict[str, Any]:
+        """What ModelZoo's converters look for in a checkpoint, the params file as read in it."""
+        return {
+            "version": cstorch.__version__,
+            "model_name": type(self.model).__name__,
+            "params": raw_params,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any], source: Path) -> None:
+        """Take over what :meth:`state_dict` gave, where the params ask for it.
+
+        Raises:
+            CheckpointError: weights or optimizer state do not fit; the message names ``source``.
+        """
+        checkpoint.load_model_state(self.model, state["model"], source)
+        try:
+            if self.optimizer is not None and "optimizer" in state:
+                self.optimizer.load_state_dict(checkpoint.materialise(state["optimizer"]))
+            for scheduler, saved in zip(self.schedulers, state.get("schedulers", []), strict=False):
+                scheduler.load_state_dict(checkpoint.materialise(saved))
+        except (KeyError, ValueError) as error:
+            raise CheckpointError(
+                f"the optimizer state in {source} does not fit the params: {error}"
+            ) from error
+        if self.precision.scaler is not None and "grad_scaler" in state:
+            self.precision.scaler.load_state_dict(state["grad_scaler"])
+        if self.sparsity is not None and "sparsity" in state:
+            self.sparsity.load_state_dict(state["sparsity"])

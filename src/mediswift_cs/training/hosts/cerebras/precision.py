@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mediswift_cs.params.schema import PrecisionParams
+from mediswift_cs.training.hosts.cerebras.backend import after_step
 
 
 class Precision:
@@ -22,6 +23,7 @@ class Precision:
         self.backend = cstorch.backend()
         self.scaler: Any = None
         self._loss_scale: float | None = None
+        self._is_exhausted = False
         if self.backend.is_csx:
             self._configure_csx()
         else:
@@ -77,19 +79,28 @@ class Precision:
         """The dynamic loss scale of the last reported step, where there is one to be logged."""
         return self._loss_scale if self.params.log_loss_scale else None
 
-    def watch_loss_scale(self) -> None:
-        """Follow the dynamic loss scale, and stop a run that it can no longer save."""
-        if self.scaler is not None and self.params.loss_scaling_factor == "dynamic":
-            self._record_loss_scale(self.scaler.get_scale(), self.scaler.get_non_clamped_scale())
+    @property
+    def failure(self) -> str | None:
+        """What a smaller loss scale can no longer save, as the start of a sentence, or None."""
+        if not self._is_exhausted:
+            return None
+        return f"gradients are still not finite at the smallest loss scale, {self._loss_scale:g},"
 
-    @cstorch.step_closure
-    def _record_loss_scale(self, loss_scale: Tensor, non_clamped_scale: Tensor) -> None:
+    def watch_loss_scale(self) -> None:
+        """Follow the dynamic loss scale; gradients that overflow are normal while it can fall."""
+        if self.scaler is not None and self.params.loss_scaling_factor == "dynamic":
+            # The names of the arguments are those of the graph's outputs: no method, whose first
+            # argument is another.
+            @after_step
+            def report(loss_scale: Tensor, non_clamped_scale: Tensor) -> None:
+                self.note_loss_scale(loss_scale, non_clamped_scale)
+
+            report(self.scaler.get_scale(), self.scaler.get_non_clamped_scale())
+
+    def note_loss_scale(self, loss_scale: Tensor, non_clamped_scale: Tensor) -> None:
+        """Take in the scale after a step: the one in use, and the one that would be needed."""
         self._loss_scale = float(loss_scale)
-        if float(non_clamped_scale) < self._loss_scale:
-            raise FloatingPointError(
-                f"gradients are still not finite at the smallest loss scale, {self._loss_scale:g}: "
-                f"training makes no progress; look at the learning rate and the data"
-            )
+        self._is_exhausted = float(non_clamped_scale) < self._loss_scale
 
     def clip_gradients(self, optimizer: cstorch.optim.Optimizer) -> None:
         """By the norm of all gradients together, or by value."""

@@ -1,12 +1,14 @@
-"""AdamW as ModelZoo sets it up, with torch's fused kernel on CPU and GPU."""
+"""AdamW as ModelZoo sets it up, with torch's fused kernel on CPU and GPU, and its schedules."""
 
 import math
+from itertools import accumulate
 from typing import Any
 
 import cerebras.pytorch as cstorch
 import torch
 from torch import Tensor, nn
 
+from mediswift_cs.errors import ConfigError
 from mediswift_cs.params.schema import OptimizerParams
 
 
@@ -82,13 +84,31 @@ class FusedAdamW(cstorch.optim.AdamW):
 
 def configure_optimizer(model: nn.Module, params: OptimizerParams) -> cstorch.optim.Optimizer:
     """The optimizer for the current backend; schedulers replace its learning rate."""
-    assert params.arguments is not None
-    arguments = params.arguments.model_dump()
+    arguments = params.AdamW.model_dump()
     learning_rate, weight_decay = arguments.pop("learning_rate"), arguments["weight_decay"]
-    optimizer_class = getattr(cstorch.optim, params.name)
-    if params.AdamW is not None and not params.AdamW.amsgrad and not cstorch.use_cs():
-        optimizer_class = FusedAdamW
+    is_fused = not params.AdamW.amsgrad and not cstorch.use_cs()
+    optimizer_class = FusedAdamW if is_fused else cstorch.optim.AdamW
     optimizer: cstorch.optim.Optimizer = optimizer_class(
         parameter_groups(model, weight_decay), lr=learning_rate or 0.0, **arguments
     )
     return optimizer
+
+
+def configure_scheduler(optimizer: cstorch.optim.Optimizer, entry: dict[str, Any]) -> Any:
+    """A scheduler from one YAML entry, such as ``{LinearLR: {total_iters: 10, ...}}``."""
+    ((name, arguments),) = entry.items()
+    scheduler_class = getattr(cstorch.optim.lr_scheduler, name, None)
+    if scheduler_class is None:
+        raise ConfigError(
+            f"trainer.init.schedulers: got {name}, allowed: a class of "
+            f"cerebras.pytorch.optim.lr_scheduler"
+        )
+    arguments = dict(arguments)
+    if "schedulers" in arguments:
+        parts = arguments["schedulers"]
+        arguments["schedulers"] = [configure_scheduler(optimizer, part) for part in parts]
+        if name == "SequentialLR" and arguments.get("milestones") is None:
+            # As ModelZoo does: each part runs for its own total_iters.
+            lengths = [next(iter(part.values()))["total_iters"] for part in parts[:-1]]
+            arguments["milestones"] = list(accumulate(lengths))
+    return scheduler_class(optimizer, **arguments)

@@ -1,34 +1,13 @@
-"""Whether there is a Wafer-Scale Cluster to run on, and whether its settings hold; no torch."""
+"""Whether the settings of a Wafer-Scale Cluster hold; imports no torch."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from mediswift_cs.errors import ConfigError
 from mediswift_cs.params.problem import Problem
 from mediswift_cs.params.rules import dataloaders
-from mediswift_cs.params.schema import BackendParams, Params
+from mediswift_cs.params.schema import Params
 
-DEFAULT_CLUSTER_FILE = Path("/opt/cerebras/config_v2")
 CLUSTER_CONFIG = "trainer.init.backend.cluster_config"
-
-
-def cluster_is_configured(params: BackendParams) -> bool:
-    """Whether the params or this machine name a Wafer-Scale Cluster."""
-    if params.cluster_config is not None and params.cluster_config.mgmt_address is not None:
-        return True
-    return Path(os.environ.get("CSCONFIG_PATH") or DEFAULT_CLUSTER_FILE).exists()
-
-
-def require_cluster(params: BackendParams) -> None:
-    """Raise ConfigError, with the ways on, where there is no cluster to run on."""
-    if not cluster_is_configured(params):
-        raise ConfigError(
-            "the device is CSX but no Wafer-Scale Cluster is configured: run on this machine with "
-            "`run.py CPU` or `run.py GPU`, check that the model compiles with --validate_only, or "
-            "configure a cluster (--mgmt_address HOST:PORT, or a cluster file at "
-            f"{DEFAULT_CLUSTER_FILE} or $CSCONFIG_PATH)"
-        )
 
 
 def check_cluster_settings(params: Params) -> Iterator[Problem]:

@@ -13,9 +13,8 @@ from typing import Any, NamedTuple
 MACHINERY = (
     "torch/",
     "cerebras/",
-    "mediswift_cs/training/compile_trace.py",
-    "mediswift_cs/training/session.py",
-    "mediswift_cs/training/precision.py",
+    "mediswift_cs/csx/trace.py",
+    "mediswift_cs/training/hosts/",
 )
 FUNCTION_MODE = "cerebras/pytorch/core/function_mode.py"
 

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from mediswift_cs.training.process_memory import PeakMemory, seconds_since_start
+from mediswift_cs.csx.watched_trace import PeakMemory, seconds_since_start
 
 HOLD = "import time; held = bytearray(b'x') * 200_000_000; time.sleep(1)"
 
@@ -19,7 +19,7 @@ def test_memory_of_a_child_counts() -> None:
 def test_time_runs_from_the_start_of_the_process() -> None:
     program = (
         "import time; time.sleep(0.3)\n"
-        "from mediswift_cs.training.process_memory import seconds_since_start\n"
+        "from mediswift_cs.csx.watched_trace import seconds_since_start\n"
         "print(seconds_since_start())"
     )
     done = subprocess.run(

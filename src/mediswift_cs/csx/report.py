@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from mediswift_cs.csx.check import Verdict
+from mediswift_cs.csx.watched_trace import EVALUATION, TRAINING
 from mediswift_cs.params.load import LoadedParams
 from mediswift_cs.params.training_cost import (
     decoder_shape,
@@ -11,7 +13,6 @@ from mediswift_cs.params.training_cost import (
     weights_train,
 )
 from mediswift_cs.params.weights import num_parameters
-from mediswift_cs.training.compile_check import EVALUATION, TRAINING, Verdict
 
 PROVED = {
     TRAINING: (

@@ -1,0 +1,1 @@
+"""The host on the public cerebras-pytorch API: CPU, GPU and CSX."""
