@@ -14,7 +14,7 @@ import cerebras.pytorch as cstorch
 import torch
 from torch import Tensor
 
-from mediswift_cs import __version__
+from mediswift_cs.checkpoints.record import Record
 from mediswift_cs.data.processors import create_dataloader, make_processor
 from mediswift_cs.data.prompts import MediSwiftPromptDataProcessor
 from mediswift_cs.errors import CheckpointError, ConfigError
@@ -135,8 +135,8 @@ class Trainer:
         if position := state.get("dataloader"):
             self.dataloader.load_state_dict(position)
             self.samples_streamed = int(position["samples_streamed"])
-        if (own := state.get("mediswift")) and "rng_state" in own:
-            torch.set_rng_state(own["rng_state"].detach().clone())
+        if (random_state := Record.read(state).rng_state) is not None:
+            torch.set_rng_state(random_state.detach().clone())
         LOGGER.info("continuing from %s at step %d", path, self.step)
 
     def start_from(self, path: Path) -> None:
@@ -152,12 +152,12 @@ class Trainer:
             state["dataloader"] = self.dataloader.state_dict()
         else:
             state["dataloader"] = self.dataloader.dataloader.position(self.samples_streamed)
-        state["mediswift"] = {
-            "version": __version__,
-            "rng_state": torch.get_rng_state(),
-            "tokenizer_sha256": self.processor.tokenizer_sha256,
-            **soft_prompt_record(self.session.model),
-        }
+        record = Record(
+            rng_state=torch.get_rng_state(),
+            tokenizer_sha256=self.processor.tokenizer_sha256,
+            soft_prompt=soft_prompt_record(self.session.model),
+        )
+        state |= record.to_state()
         state["__metadata__"] = [
             {
                 "version": cstorch.__version__,

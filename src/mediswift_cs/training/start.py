@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from mediswift_cs.checkpoints.record import Record
 from mediswift_cs.data.processors import make_processor
 from mediswift_cs.errors import INTERRUPTED_EXIT_CODE, CheckpointError, ConfigError
 from mediswift_cs.params.load import LoadedParams
@@ -152,7 +153,7 @@ def score(params: Params, options: RunOptions) -> int:
         checkpoint.load_model_state(session.model, state["model"], path)
         session.draw_masks()
         step = int(state.get("global_step", 0))
-        tokenizer = (state.get("mediswift") or {}).get("tokenizer_sha256")
+        tokenizer = Record.read(state).tokenizer_sha256
         LOGGER.info("evaluating %s", path)
         journal = open_journal(
             options.model_dir, first_step=step, last_step=step, log_steps=1, trains=False

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mediswift_cs.checkpoints.record import Record, SoftPromptRecord
 from mediswift_cs.errors import CheckpointError, ConfigError
 from mediswift_cs.model.pretraining import MediSwiftModel
 from mediswift_cs.model.starting_weights import MASK_SUFFIX, SOFT_PROMPT_KEY, starting_weights
@@ -76,7 +77,7 @@ def load_starting_weights(model: MediSwiftModel, path: Path, tokenizer_sha256: s
 
 def check_tokenizer(state: Mapping[str, Any], tokenizer_sha256: str | None, path: Path) -> None:
     """Raise CheckpointError if the checkpoint knows its tokenizer and it is another one."""
-    saved = (state.get("mediswift") or {}).get("tokenizer_sha256")
+    saved = Record.read(state).tokenizer_sha256
     if None not in (saved, tokenizer_sha256) and saved != tokenizer_sha256:
         raise CheckpointError(
             f"the data were made with tokenizer {tokenizer_sha256}, allowed: {saved}, the one that "
@@ -90,7 +91,7 @@ def check_soft_prompt(model: MediSwiftModel, state: Mapping[str, Any], path: Pat
     saved_rows = state["model"].get(SOFT_PROMPT_KEY)
     if prompt is None or saved_rows is None:
         return
-    saved = {**((state.get("mediswift") or {}).get("soft_prompt") or {})}
+    saved: dict[str, Any] = {**(Record.read(state).soft_prompt or {})}
     saved["num_virtual_tokens"] = int(saved_rows.shape[0])
     for key in ("num_virtual_tokens", "position"):
         got = getattr(prompt, key)
@@ -101,9 +102,11 @@ def check_soft_prompt(model: MediSwiftModel, state: Mapping[str, Any], path: Pat
             )
 
 
-def soft_prompt_record(model: MediSwiftModel) -> dict[str, Any]:
-    """What a checkpoint says of the soft prompt, under its key ``mediswift``."""
+def soft_prompt_record(model: MediSwiftModel) -> SoftPromptRecord | None:
+    """What a checkpoint notes of the model's soft prompt; None where it has none."""
     prompt = model.config.soft_prompt
     if prompt is None:
-        return {}
-    return {"soft_prompt": prompt.model_dump(include={"num_virtual_tokens", "position", "init"})}
+        return None
+    return SoftPromptRecord(
+        num_virtual_tokens=prompt.num_virtual_tokens, position=prompt.position, init=prompt.init
+    )
