@@ -127,7 +127,8 @@ class _PartReader:
             buffer = self._buffers[buffer_name] = np.empty(size, source.dtype)
         block = buffer[:size].reshape(shape)
         if lz4_chunks.is_lz4_matrix(source):
-            lz4_chunks.read_block(source, *selection, block)
+            rows, columns = selection
+            lz4_chunks.read_block(source, rows, columns, block)
         else:
             source.read_direct(block, selection)
         return block
