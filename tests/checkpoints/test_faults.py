@@ -131,7 +131,7 @@ def test_full_disk(sparse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         with pytest.raises(CheckpointError, match=r"bytes, [\d,]+ are free"):
             convert(sparse, disk / "export", UNVERIFIED)
         # Another process may fill the disk after that look at it.
-        monkeypatch.setattr("mediswift_cs.checkpoints.convert.check_room", lambda *_: None)
+        monkeypatch.setattr("mediswift_cs.checkpoints.target.check_room", lambda *_: None)
         for source, target in ((sparse, "export"), (tmp_path / "folder", "new.mdl")):
             with pytest.raises(CheckpointError, match=r"no room for .* No space left"):
                 convert(source, disk / target, UNVERIFIED)

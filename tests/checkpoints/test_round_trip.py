@@ -198,3 +198,38 @@ def test_pickled_weights_and_paths_outside_are_refused(tmp_path: Path) -> None:
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     with pytest.raises(CheckpointError, match="outside its folder"):
         convert(folder, tmp_path / "a.mdl", UNVERIFIED)
+
+
+def test_numbers_too_large_for_float16_are_refused_on_the_way_back_too(tmp_path: Path) -> None:
+    model = foreign()
+    with torch.no_grad():
+        model.transformer.ln_f.bias[3] = 70000.0
+    model.save_pretrained(tmp_path / "theirs")
+    options = replace(UNVERIFIED, dtype="float16")
+    with pytest.raises(CheckpointError, match=r"norm\.bias.*too large for float16, got 70000"):
+        convert(tmp_path / "theirs", tmp_path / "a.mdl", options)
+    assert [path.name for path in tmp_path.iterdir()] == ["theirs"]
+
+
+@pytest.mark.parametrize("damage", ["trailing", "overlap", "gap", "header"])
+def test_malformed_weights_are_one_sentence(tmp_path: Path, damage: str) -> None:
+    folder = tmp_path / "theirs"
+    foreign().save_pretrained(folder)
+    file = folder / "model.safetensors"
+    raw = file.read_bytes()
+    length = int.from_bytes(raw[:8], "little")
+    header, numbers = json.loads(raw[8 : 8 + length]), raw[8 + length :]
+    first, second = sorted(
+        (entry for name, entry in header.items() if name != "__metadata__"),
+        key=lambda entry: entry["data_offsets"],
+    )[:2]
+    if damage == "overlap":
+        second["data_offsets"] = [place - 4 for place in second["data_offsets"]]
+    elif damage == "gap":
+        first["data_offsets"] = [place + 4 for place in first["data_offsets"]]
+    text = json.dumps(header).encode() if damage != "header" else b"[" * 5000
+    tail = b"x" if damage == "trailing" else b""
+    file.write_bytes(len(text).to_bytes(8, "little") + text + numbers + tail)
+    with pytest.raises(CheckpointError, match="not a complete safetensors file") as caught:
+        convert(folder, tmp_path / "a.mdl", UNVERIFIED)
+    assert "\n" not in str(caught.value)

@@ -1,11 +1,6 @@
 """Conversion of a checkpoint as a whole: plan, tensors, further files, proof, final name."""
 
-import errno
-import glob
-import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,11 +17,9 @@ from mediswift_cs.checkpoints.restore import (
 )
 from mediswift_cs.checkpoints.source import read_checkpoint
 from mediswift_cs.checkpoints.sparsity_report import SparsityReport, sparsity_report
+from mediswift_cs.checkpoints.target import check_free, disk_errors, new_target
 from mediswift_cs.checkpoints.tokenizer_files import ModelTokenizer, find_tokenizer
 from mediswift_cs.errors import JOB_FAILED_EXIT_CODE, CheckpointError, ConfigError, DataError
-from mediswift_cs.storage.lock import only_process
-from mediswift_cs.storage.made import is_empty
-from mediswift_cs.storage.write import atomic_file, atomic_folder, remove_partial, sync
 from mediswift_cs.tokens.tokenizer import fingerprint
 
 DEFAULT_SHARD_BYTES = 5 * 10**9
@@ -139,14 +132,14 @@ def convert(source: Path, target: Path, options: ConvertOptions) -> Conversion:
     """
     check_options(source, target, options)
     direction = to_huggingface if is_export(source) else to_mdl
-    with _disk_errors(source, target):
+    with disk_errors(source, target):
         return direction(source, target.absolute(), options)
 
 
 def to_huggingface(source: Path, target: Path, options: ConvertOptions) -> Conversion:
     """``.mdl`` file to Hugging Face folder."""
     plan, tokenizer = read_export(source, target, options)
-    with _new_target(source, target, plan.num_bytes, is_folder=True) as folder:
+    with new_target(source, target, plan.num_bytes, is_folder=True) as folder:
         reports: list[PartReport] = []
         blocks = export_blocks(
             plan, create_files(plan, folder), reports, allow_nan=options.allow_nan
@@ -198,7 +191,7 @@ def to_mdl(source: Path, target: Path, options: ConvertOptions) -> Conversion:
     )
     tensors = state["model"].values()
     num_bytes = sum(tensor.num_bytes for tensor in tensors)
-    with _new_target(source, target, num_bytes, is_folder=False) as path:
+    with new_target(source, target, num_bytes, is_folder=False) as path:
         reports: list[PartReport] = []
         blocks = restore_blocks(
             model, create_file(path, state), reports, allow_nan=options.allow_nan
@@ -218,65 +211,6 @@ def to_mdl(source: Path, target: Path, options: ConvertOptions) -> Conversion:
     return Conversion(
         target=target, num_bytes=num_bytes, messages=[*messages, line], is_verified=is_verified
     )
-
-
-@contextmanager
-def _disk_errors(source: Path, target: Path) -> Iterator[None]:
-    """What the system refuses, as one sentence that names source and target."""
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or str(error)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise CheckpointError(
-                f"no room for {target}: {reason}; nothing was kept of it"
-            ) from error
-        raise CheckpointError(f"cannot convert {source} to {target}: {reason}") from error
-
-
-@contextmanager
-def _new_target(source: Path, target: Path, num_bytes: int, *, is_folder: bool) -> Iterator[Path]:
-    """Yields a temporary path, which gets the target's name when the block ends well.
-
-    What a killed conversion to the same target has left is removed.
-    """
-    _check_place(target)
-    check_room(target, num_bytes)
-    lock = target.with_name(f".{target.name}.lock")
-    with only_process(lock, f"another conversion to {target} is running", is_kept=False):
-        remove_partial(target.parent, glob.escape(target.name))
-        new = atomic_folder if is_folder else atomic_file
-        with new(target) as temporary, _disk_errors(source, target):
-            yield temporary
-            for path in [temporary, *temporary.rglob("*")]:
-                sync(path)
-            check_free(target)
-        sync(target.parent)
-
-
-def check_free(target: Path) -> None:
-    """Raise CheckpointError when something is there already (an empty folder is nothing)."""
-    if target.is_symlink() or not is_empty(target):
-        raise CheckpointError(f"{target} exists already: give another target, or remove it first")
-
-
-def _check_place(target: Path) -> None:
-    """Refuse before the work a folder in which nothing can be made."""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=target.parent):
-            pass
-    except OSError as error:
-        raise CheckpointError(f"cannot write to {target.parent}: {error.strerror}") from error
-
-
-def check_room(target: Path, num_bytes: int) -> None:
-    """Refuse before the work what the disk cannot hold."""
-    free = shutil.disk_usage(target.parent).free
-    if num_bytes > free:
-        raise CheckpointError(
-            f"no room for {target}: it takes {num_bytes:,} bytes, {free:,} are free"
-        )
 
 
 def _warnings(reports: Sequence[PartReport]) -> list[str]:
