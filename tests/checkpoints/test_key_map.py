@@ -137,3 +137,8 @@ def test_the_first_left_over_is_the_first_by_name() -> None:
     found = [f"tensor.{index:02}" for index in range(30)]
     with pytest.raises(CheckpointError, match=r"30 tensors of x have no rule, first: tensor\.00"):
         key_map.check_consumed(reversed(found), ["absent"], "x")
+
+
+def test_every_dimension_of_a_shape_counts() -> None:
+    with pytest.raises(CheckpointError, match=r"a in x has shape \[2, 3\], allowed: \[2, 4\]"):
+        key_map.check_present({"a": (2, 3)}, {"a": (2, 4)}, "x")

@@ -7,6 +7,7 @@ from mediswift_cs.checkpoints import convert, safetensors_file
 from mediswift_cs.checkpoints.architecture import Architecture
 from mediswift_cs.checkpoints.mdl_writer import NewTensor
 from mediswift_cs.checkpoints.restore import new_state, read_huggingface
+from mediswift_cs.checkpoints.target import check_free
 
 
 def describe(source: Path, target: Path, options: convert.ConvertOptions) -> str:
@@ -38,7 +39,7 @@ def _export(source: Path, target: Path, options: convert.ConvertOptions) -> Iter
 
 
 def _restore(source: Path, target: Path, options: convert.ConvertOptions) -> Iterator[str]:
-    convert.check_free(target)
+    check_free(target)
     model = read_huggingface(source)
     state = new_state(model, dtype=options.dtype, tokenizer_sha256=None)
     yield _model(model.architecture, len(model.masks))
