@@ -186,7 +186,6 @@ def main() -> None:
     )
     parser.add_argument("--size", choices=sorted(SIZES), default="med")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--num-workers", type=int, help="passed on to mediswift convert")
     parser.add_argument("--folder", type=Path, help="a disk with four times the room of the model")
     parser.add_argument("--modelzoo-python", default=sys.executable)
     parser.add_argument(
@@ -209,8 +208,6 @@ def compare(args: argparse.Namespace, folder: Path) -> None:
     subprocess.run(build_command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     command = [sys.executable, "-m", "mediswift_cs.checkpoints", str(source), str(target)]
     command += ["--no-tokenizer", "--no-verify"]
-    if args.num_workers is not None:
-        command += ["--num-workers", str(args.num_workers)]
     ours: list[Run] = []
     copies: list[float] = []
     for _ in range(args.repeats):

@@ -22,7 +22,7 @@ SECTION: dict[str, Any] = {
     "dropout_rate": 0.0,
     "attention_dropout_rate": 0.0,
 }
-IN_PROCESS = ConvertOptions(has_tokenizer=False, verify=False, num_workers=0)
+UNVERIFIED = ConvertOptions(has_tokenizer=False, verify=False)
 
 
 def build_decoder(**changes: Any) -> DecoderLanguageModel:

@@ -17,8 +17,8 @@ from mediswift_cs.params.load import load_params
 from mediswift_cs.params.training_cost import num_training_tokens
 
 from .small_checkpoints import (
-    IN_PROCESS,
     SECTION,
+    UNVERIFIED,
     VOCAB_SIZE,
     add_masks,
     bits_equal,
@@ -45,14 +45,14 @@ def difference(folder: Path, **decoder: Any) -> float:
 def test_transformers_gives_our_logits(tmp_path: Path, tied: bool) -> None:
     state = state_of(build_decoder(share_embedding_weights=tied))
     source = save(tmp_path / "a.mdl", state, {"share_embedding_weights": tied})
-    convert(source, tmp_path / "export", IN_PROCESS)
+    convert(source, tmp_path / "export", UNVERIFIED)
     assert difference(tmp_path / "export", share_embedding_weights=tied) < 1e-5
     # Control: query and key exchanged in one layer is another model.
     prefix = "model.transformer_decoder.layers.1.self_attn.proj_"
     query, key = (f"{prefix}{name}_dense_layer.weight" for name in "qk")
     state[query], state[key] = state[key], state[query]
     broken = save(tmp_path / "b.mdl", state, {"share_embedding_weights": tied})
-    convert(broken, tmp_path / "broken", IN_PROCESS)
+    convert(broken, tmp_path / "broken", UNVERIFIED)
     assert difference(tmp_path / "broken", share_embedding_weights=tied) > 1e-2
 
 
@@ -60,9 +60,9 @@ def test_transformers_gives_our_logits(tmp_path: Path, tied: bool) -> None:
 def test_model_without_biases(tmp_path: Path) -> None:
     flags = {"use_projection_bias_in_attention": False, "use_ffn_bias": False}
     source = save(tmp_path / "a.mdl", state_of(build_decoder(**flags)), flags)
-    convert(source, tmp_path / "export", IN_PROCESS)
+    convert(source, tmp_path / "export", UNVERIFIED)
     assert difference(tmp_path / "export", **flags) < 1e-5
-    convert(tmp_path / "export", tmp_path / "back.mdl", IN_PROCESS)
+    convert(tmp_path / "export", tmp_path / "back.mdl", UNVERIFIED)
     assert load_model(tmp_path / "back.mdl").keys() == load_model(source).keys()
 
 
@@ -71,7 +71,7 @@ def test_masks_are_applied_before_the_first_step(tmp_path: Path) -> None:
     """A step-0 checkpoint keeps its weights beside masks that were not applied yet."""
     state = state_of(build_decoder())
     add_masks(state, fold=False)
-    result = convert(save(tmp_path / "a.mdl", state), tmp_path / "export", IN_PROCESS)
+    result = convert(save(tmp_path / "a.mdl", state), tmp_path / "export", UNVERIFIED)
     folded = state_of(build_decoder())
     add_masks(folded, fold=True)
     model = build_decoder()
@@ -92,7 +92,7 @@ def test_masks_are_applied_before_the_first_step(tmp_path: Path) -> None:
 
 
 def test_sparsity_is_told_by_layer(sparse: Path, tmp_path: Path) -> None:
-    result = convert(sparse, tmp_path / "export", IN_PROCESS)
+    result = convert(sparse, tmp_path / "export", UNVERIFIED)
     state = load_model(sparse)
     assert result.sparsity is not None
     row = result.sparsity.rows()[1]
@@ -129,12 +129,12 @@ def test_tokens_of_the_model_card_are_those_of_the_run(
     assert f"{num_training_tokens(loaded.params):,}" == text.split()[0]
     loaded.raw["trainer"]["init"]["model"] = SECTION
     source = save(tmp_path / "a.mdl", state_of(build_decoder()), params=loaded.raw)
-    convert(source, tmp_path / "export", IN_PROCESS)
+    convert(source, tmp_path / "export", UNVERIFIED)
     assert f"- tokens: {text}" in (tmp_path / "export" / "README.md").read_text()
 
 
 def test_kept_masks_are_the_masks(sparse: Path, tmp_path: Path) -> None:
-    convert(sparse, tmp_path / "export", replace(IN_PROCESS, keep_masks=True))
+    convert(sparse, tmp_path / "export", replace(UNVERIFIED, keep_masks=True))
     kept = load_file(tmp_path / "export" / "sparsity_masks.safetensors")
     state = load_model(sparse)
     masks = {k.removeprefix("model."): v for k, v in state.items() if k.endswith("_mask")}
@@ -145,8 +145,8 @@ def test_kept_masks_are_the_masks(sparse: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_dtype(sparse: Path, tmp_path: Path, dtype: str) -> None:
-    convert(sparse, tmp_path / "export", replace(IN_PROCESS, dtype=dtype))
-    convert(sparse, tmp_path / "exact", IN_PROCESS)
+    convert(sparse, tmp_path / "export", replace(UNVERIFIED, dtype=dtype))
+    convert(sparse, tmp_path / "exact", UNVERIFIED)
     rounded = load_file(tmp_path / "export" / "model.safetensors")
     exact = load_file(tmp_path / "exact" / "model.safetensors")
     for key, value in exact.items():
@@ -157,7 +157,7 @@ def test_dtype(sparse: Path, tmp_path: Path, dtype: str) -> None:
 
 def test_bfloat16_checkpoint_keeps_its_bits(tmp_path: Path) -> None:
     state = {key: value.bfloat16() for key, value in state_of(build_decoder()).items()}
-    convert(save(tmp_path / "a.mdl", state), tmp_path / "export", IN_PROCESS)
+    convert(save(tmp_path / "a.mdl", state), tmp_path / "export", UNVERIFIED)
     exported = load_file(tmp_path / "export" / "model.safetensors")
     words = state["model.embedding_layer.word_embeddings.weight"]
     assert bits_equal(exported["transformer.wte.weight"], words)
@@ -169,7 +169,7 @@ def test_float16_overflow_is_refused(tmp_path: Path) -> None:
     state[f"model.{key}"][3, 4] = 70000.0
     source = save(tmp_path / "a.mdl", state)
     with pytest.raises(CheckpointError, match=f"{key}.*too large for float16, got 70000"):
-        convert(source, tmp_path / "export", replace(IN_PROCESS, dtype="float16"))
+        convert(source, tmp_path / "export", replace(UNVERIFIED, dtype="float16"))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mdl"]
 
 
@@ -179,14 +179,14 @@ def test_nan_is_refused_or_reported(tmp_path: Path) -> None:
     state[f"model.{key}"][3, 4] = float("nan")
     source = save(tmp_path / "a.mdl", state)
     with pytest.raises(CheckpointError, match=f"{key}.*NaN"):
-        convert(source, tmp_path / "export", IN_PROCESS)
-    result = convert(source, tmp_path / "export", replace(IN_PROCESS, allow_nan=True))
+        convert(source, tmp_path / "export", UNVERIFIED)
+    result = convert(source, tmp_path / "export", replace(UNVERIFIED, allow_nan=True))
     assert any(f"1 NaN or infinite numbers, the first in {key}" in m for m in result.messages)
 
 
 def test_shards(sparse: Path, tmp_path: Path) -> None:
-    convert(sparse, tmp_path / "one", IN_PROCESS)
-    convert(sparse, tmp_path / "many", replace(IN_PROCESS, max_shard_bytes=40_000))
+    convert(sparse, tmp_path / "one", UNVERIFIED)
+    convert(sparse, tmp_path / "many", replace(UNVERIFIED, max_shard_bytes=40_000))
     index = json.loads((tmp_path / "many" / "model.safetensors.index.json").read_text())
     files = sorted(set(index["weight_map"].values()))
     assert len(files) > 2
@@ -199,17 +199,14 @@ def test_shards(sparse: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("compressed", [True, False])
-def test_processes_and_storage_change_no_bit(
-    sparse: Path, tmp_path: Path, compressed: bool
-) -> None:
-    """LZ4 chunks (cerebras-pytorch's) and plain datasets (ours), one process and two."""
-    convert(sparse, tmp_path / "first", replace(IN_PROCESS, keep_masks=True))
+def test_storage_changes_no_bit(sparse: Path, tmp_path: Path, compressed: bool) -> None:
+    """LZ4 chunks (cerebras-pytorch's) and plain datasets (ours)."""
+    convert(sparse, tmp_path / "first", replace(UNVERIFIED, keep_masks=True))
     source = sparse
     if not compressed:
         source = tmp_path / "plain.mdl"
-        convert(tmp_path / "first", source, IN_PROCESS)
-    options = replace(IN_PROCESS, num_workers=2, keep_masks=True)
-    convert(source, tmp_path / "second", options)
+        convert(tmp_path / "first", source, UNVERIFIED)
+    convert(source, tmp_path / "second", replace(UNVERIFIED, keep_masks=True))
     first = (tmp_path / "first" / "model.safetensors").read_bytes()
     assert (tmp_path / "second" / "model.safetensors").read_bytes() == first
 
@@ -220,8 +217,8 @@ def test_blocks_smaller_than_a_matrix(tmp_path: Path, monkeypatch: pytest.Monkey
     state = state_of(build_decoder(**changes))
     add_masks(state, fold=False)
     source = save(tmp_path / "a.mdl", state, changes)
-    monkeypatch.setattr("mediswift_cs.checkpoints.from_mdl.BLOCK_BYTES", 50_000)
-    convert(source, tmp_path / "export", IN_PROCESS)
+    monkeypatch.setattr("mediswift_cs.checkpoints.blocks.BLOCK_BYTES", 50_000)
+    convert(source, tmp_path / "export", UNVERIFIED)
     exported = load_file(tmp_path / "export" / "model.safetensors")
     layer = "model.transformer_decoder.layers.0"
 
@@ -241,7 +238,7 @@ def test_blocks_smaller_than_a_matrix(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_tokenizer_files(tmp_path: Path, tokenizer_file: Path, tokenizer_sha256: str) -> None:
     source = save(tmp_path / "a.mdl", state_of(build_decoder()), tokenizer_sha256=tokenizer_sha256)
-    options = replace(IN_PROCESS, has_tokenizer=True, tokenizer=tokenizer_file)
+    options = replace(UNVERIFIED, has_tokenizer=True, tokenizer=tokenizer_file)
     convert(source, tmp_path / "export", options)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "export")
     text = "Serum creatinine, <|endoftext|> 40%"

@@ -16,7 +16,7 @@ from mediswift_cs.checkpoints import command_line
 from mediswift_cs.checkpoints.convert import convert
 from mediswift_cs.errors import CheckpointError
 
-from .small_checkpoints import IN_PROCESS, add_masks, build_decoder, save, state_of
+from .small_checkpoints import UNVERIFIED, add_masks, build_decoder, save, state_of
 
 State = dict[str, torch.Tensor]
 LAYER = "model.transformer_decoder.layers.1"
@@ -52,7 +52,7 @@ def test_damaged_state(tmp_path: Path, change: Callable[[State], object], messag
     change(state)
     source = save(tmp_path / "a.mdl", state)
     with pytest.raises(CheckpointError, match=message) as caught:
-        convert(source, tmp_path / "export", IN_PROCESS)
+        convert(source, tmp_path / "export", UNVERIFIED)
     assert "\n" not in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["a.mdl"]
 
@@ -72,7 +72,7 @@ def test_damaged_state(tmp_path: Path, change: Callable[[State], object], messag
 def test_models_that_are_no_gpt2(tmp_path: Path, section: dict[str, object], message: str) -> None:
     source = save(tmp_path / "a.mdl", state_of(build_decoder()), section)
     with pytest.raises(CheckpointError, match=message):
-        convert(source, tmp_path / "export", IN_PROCESS)
+        convert(source, tmp_path / "export", UNVERIFIED)
 
 
 def run(*argv: str | Path, limit: int | None = None) -> subprocess.CompletedProcess[str]:
@@ -97,15 +97,14 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-@pytest.mark.parametrize("num_workers", ["0", "2"])
-def test_file_size_limit(sparse: Path, tmp_path: Path, num_workers: str) -> None:
+def test_file_size_limit(sparse: Path, tmp_path: Path) -> None:
     """Stands for a full disk wherever the tests may not mount one."""
-    options = ("--no-tokenizer", "--no-verify", "--num-workers", num_workers)
+    options = ("--no-tokenizer", "--no-verify")
     before = digest(sparse)
     result = run(sparse, tmp_path / "export", *options, limit=50_000)
     fails_cleanly(result, tmp_path, "no room for")
     assert digest(sparse) == before
-    convert(sparse, tmp_path / "folder", IN_PROCESS)
+    convert(sparse, tmp_path / "folder", UNVERIFIED)
     result = run(tmp_path / "folder", tmp_path / "new.mdl", *options, limit=50_000)
     fails_cleanly(result, tmp_path, "no room for")
 
@@ -127,15 +126,15 @@ def small_disk(folder: Path, num_bytes: int) -> Iterator[Path]:
 
 
 def test_full_disk(sparse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    convert(sparse, tmp_path / "folder", IN_PROCESS)
+    convert(sparse, tmp_path / "folder", UNVERIFIED)
     with small_disk(tmp_path / "disk", 100_000) as disk:
         with pytest.raises(CheckpointError, match=r"bytes, [\d,]+ are free"):
-            convert(sparse, disk / "export", IN_PROCESS)
+            convert(sparse, disk / "export", UNVERIFIED)
         # Another process may fill the disk after that look at it.
-        monkeypatch.setattr("mediswift_cs.checkpoints.convert.check_room", lambda *_: None)
+        monkeypatch.setattr("mediswift_cs.checkpoints.target.check_room", lambda *_: None)
         for source, target in ((sparse, "export"), (tmp_path / "folder", "new.mdl")):
             with pytest.raises(CheckpointError, match=r"no room for .* No space left"):
-                convert(source, disk / target, IN_PROCESS)
+                convert(source, disk / target, UNVERIFIED)
             assert list(disk.iterdir()) == []
 
 
@@ -145,25 +144,25 @@ def test_existing_targets_are_left_alone(sparse: Path, tmp_path: Path) -> None:
     (folder / "precious").write_text("x")
     file.write_text("y")
     with pytest.raises(CheckpointError, match="exists already"):
-        convert(sparse, folder, IN_PROCESS)
+        convert(sparse, folder, UNVERIFIED)
     assert (folder / "precious").read_text() == "x"
-    convert(sparse, tmp_path / "hf", IN_PROCESS)
+    convert(sparse, tmp_path / "hf", UNVERIFIED)
     with pytest.raises(CheckpointError, match="exists already"):
-        convert(tmp_path / "hf", file, IN_PROCESS)
+        convert(tmp_path / "hf", file, UNVERIFIED)
     assert file.read_text() == "y"
     (tmp_path / "empty").mkdir()
-    convert(sparse, tmp_path / "empty", IN_PROCESS)
+    convert(sparse, tmp_path / "empty", UNVERIFIED)
     assert (tmp_path / "empty" / "config.json").exists()
 
 
 def test_unwritable_target_and_absent_source(sparse: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="cannot write to /proc"):
-        convert(sparse, Path("/proc/export"), IN_PROCESS)
+        convert(sparse, Path("/proc/export"), UNVERIFIED)
     with pytest.raises(CheckpointError, match="not found"):
-        convert(tmp_path / "absent.mdl", tmp_path / "export", IN_PROCESS)
+        convert(tmp_path / "absent.mdl", tmp_path / "export", UNVERIFIED)
     (tmp_path / "nothing").mkdir()
     with pytest.raises(CheckpointError, match=r"has no config\.json"):
-        convert(tmp_path / "nothing", tmp_path / "export", IN_PROCESS)
+        convert(tmp_path / "nothing", tmp_path / "export", UNVERIFIED)
 
 
 def test_source_on_a_read_only_folder(sparse: Path, tmp_path: Path) -> None:
@@ -176,10 +175,10 @@ def test_source_on_a_read_only_folder(sparse: Path, tmp_path: Path) -> None:
     folder.chmod(0o555)
     before = (source.stat().st_mtime_ns, folder.stat().st_mtime_ns, digest(source))
     try:
-        convert(source, tmp_path / "export", IN_PROCESS)
+        convert(source, tmp_path / "export", UNVERIFIED)
         if os.geteuid() != 0:
             with pytest.raises(CheckpointError, match=r"cannot write to .*read_only"):
-                convert(source, folder / "export", IN_PROCESS)
+                convert(source, folder / "export", UNVERIFIED)
     finally:
         folder.chmod(0o755)
     assert before == (source.stat().st_mtime_ns, folder.stat().st_mtime_ns, digest(source))
@@ -191,14 +190,14 @@ def test_source_on_a_read_only_disk(sparse: Path, tmp_path: Path) -> None:
         source = disk / "a.mdl"
         source.write_bytes(sparse.read_bytes())
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
-        convert(source, tmp_path / "export", IN_PROCESS)
+        convert(source, tmp_path / "export", UNVERIFIED)
         result = run(source, disk / "export", "--no-tokenizer", "--no-verify")
         fails_cleanly(result, disk, "Read-only file system")
         assert [path.name for path in disk.iterdir()] == ["a.mdl"]
 
 
 def test_truncated_files(sparse: Path, tmp_path: Path) -> None:
-    convert(sparse, tmp_path / "hf", IN_PROCESS)
+    convert(sparse, tmp_path / "hf", UNVERIFIED)
     cut = tmp_path / "cut.mdl"
     cut.write_bytes(sparse.read_bytes()[:-1000])
     fails_cleanly(run(cut, tmp_path / "export", "--no-tokenizer"), tmp_path, "not a complete .mdl")
@@ -216,13 +215,13 @@ def test_params_are_needed_only_where_the_checkpoint_cannot_tell(tmp_path: Path)
     source = tmp_path / "bare.mdl"
     cstorch.save({"model": state}, str(source))
     with pytest.raises(CheckpointError, match="does not say num_heads: give the params file"):
-        convert(source, tmp_path / "export", IN_PROCESS)
+        convert(source, tmp_path / "export", UNVERIFIED)
     params = tmp_path / "params.yaml"
     params.write_text("trainer: {init: {model: {name: mediswift, num_heads: 4}}}")
-    convert(source, tmp_path / "export", replace(IN_PROCESS, params=params))
+    convert(source, tmp_path / "export", replace(UNVERIFIED, params=params))
     params.write_text("a: [")
     with pytest.raises(CheckpointError, match="is not plain YAML"):
-        convert(source, tmp_path / "other", replace(IN_PROCESS, params=params))
+        convert(source, tmp_path / "other", replace(UNVERIFIED, params=params))
 
 
 def test_wrong_verification_leaves_nothing(

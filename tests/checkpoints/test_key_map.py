@@ -4,7 +4,7 @@ import pytest
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from mediswift_cs.checkpoints import key_map
-from mediswift_cs.checkpoints.architecture import Architecture
+from mediswift_cs.checkpoints.architecture import WORD_EMBEDDINGS, Architecture
 from mediswift_cs.errors import CheckpointError
 from mediswift_cs.model.decoder import DecoderLanguageModel
 from mediswift_cs.params.decoder import ModelParams
@@ -97,3 +97,48 @@ def test_other_models_are_refused_by_key(key: str, value: object) -> None:
     config = {**architecture().to_hf_config(), key: value}
     with pytest.raises(CheckpointError, match=str(value)):
         Architecture.from_hf_config(config, "config.json")
+
+
+def test_each_tensor_is_made_of_its_own_parts() -> None:
+    """The order of a join, and the layer that a part is from: shapes alone do not tell them."""
+    assert key_map.MASK_SUFFIX == "_mask"
+    rules = {rule.hf_name: rule for rule in key_map.rules(architecture())}
+    for index in range(2):
+        cs, hf = f"transformer_decoder.layers.{index}", f"transformer.h.{index}"
+        attention = [f"{cs}.self_attn.proj_{name}_dense_layer" for name in "qkv"]
+        expected = {
+            "ln_1": [f"{cs}.norm1"],
+            "attn.c_attn": attention,
+            "attn.c_proj": [f"{cs}.self_attn.proj_output_dense_layer"],
+            "ln_2": [f"{cs}.norm3"],
+            "mlp.c_fc": [f"{cs}.ffn.ffn.0.linear_layer"],
+            "mlp.c_proj": [f"{cs}.ffn.ffn.1.linear_layer"],
+        }
+        for name, parts in expected.items():
+            for kind in ("weight", "bias"):
+                rule = rules[f"{hf}.{name}.{kind}"]
+                assert [part.name for part in rule.parts] == [f"{p}.{kind}" for p in parts]
+                assert rule.is_transposed == (kind == "weight" and not name.startswith("ln_"))
+
+
+@pytest.mark.parametrize("num_added_tokens", [1, 3])
+def test_added_tokens_follow_the_vocabulary(num_added_tokens: int) -> None:
+    shape = architecture(share_embedding_weights=False)
+    rules = {r.hf_name: r for r in key_map.rules(shape, num_added_tokens=num_added_tokens)}
+    width, rows = shape.hidden_size, shape.vocab_size + num_added_tokens
+    words, head = rules["transformer.wte.weight"], rules["lm_head.weight"]
+    assert [part.name for part in words.parts] == [WORD_EMBEDDINGS, key_map.SOFT_PROMPT]
+    assert [part.name for part in head.parts] == [key_map.HEAD, None]
+    assert words.hf_shape == head.hf_shape == (rows, width)
+    assert words.parts[1].shape == head.parts[1].shape == (num_added_tokens, width)
+
+
+def test_the_first_left_over_is_the_first_by_name() -> None:
+    found = [f"tensor.{index:02}" for index in range(30)]
+    with pytest.raises(CheckpointError, match=r"30 tensors of x have no rule, first: tensor\.00"):
+        key_map.check_consumed(reversed(found), ["absent"], "x")
+
+
+def test_every_dimension_of_a_shape_counts() -> None:
+    with pytest.raises(CheckpointError, match=r"a in x has shape \[2, 3\], allowed: \[2, 4\]"):
+        key_map.check_present({"a": (2, 3)}, {"a": (2, 4)}, "x")

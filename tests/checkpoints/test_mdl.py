@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from mediswift_cs.checkpoints import command_line, mdl, mdl_writer
+from mediswift_cs.checkpoints.blocks import write_at
 from mediswift_cs.checkpoints.mdl import StoredTensor
 from mediswift_cs.checkpoints.mdl_writer import NewTensor
-from mediswift_cs.checkpoints.place import write_at
 from mediswift_cs.errors import CheckpointError
 
 from .small_checkpoints import build_decoder, save, state_of

@@ -18,7 +18,7 @@ from mediswift_cs.checkpoints.convert import convert
 from mediswift_cs.errors import ConfigError
 from mediswift_cs.modelzoo.registration import require_modelzoo
 
-from .small_checkpoints import IN_PROCESS, SECTION, bits_equal, load_model
+from .small_checkpoints import SECTION, UNVERIFIED, bits_equal, load_model
 
 pytestmark = pytest.mark.modelzoo
 
@@ -41,7 +41,7 @@ def run_python(*arguments: str | Path, cwd: Path) -> str:
 
 
 def test_its_converter_gives_the_same_tensors(dense: Path, tmp_path: Path) -> None:
-    convert(dense, tmp_path / "ours", IN_PROCESS)
+    convert(dense, tmp_path / "ours", UNVERIFIED)
     params = tmp_path / "params.yaml"
     section = {**SECTION, "name": "gpt2", "share_embedding_weights": True, "nonlinearity": "gelu"}
     params.write_text(yaml.safe_dump({"model": section}))
@@ -111,8 +111,8 @@ def params_of_one_step(folder: Path, name: str, checkpoint: Path) -> dict[str, A
 @pytest.mark.parametrize("name", ["gpt2", "gpt3"])
 def test_its_trainer_starts_from_our_mdl(dense: Path, tmp_path: Path, name: str) -> None:
     """.mdl -> folder -> .mdl -> a run of ModelZoo's own model -> its checkpoint -> folder."""
-    convert(dense, tmp_path / "folder", IN_PROCESS)
-    convert(tmp_path / "folder", tmp_path / "start.mdl", IN_PROCESS)
+    convert(dense, tmp_path / "folder", UNVERIFIED)
+    convert(tmp_path / "folder", tmp_path / "start.mdl", UNVERIFIED)
     jobs = tmp_path / "params.json"
     jobs.write_text(json.dumps(params_of_one_step(tmp_path, name, tmp_path / "start.mdl")))
     run_python("-c", FIT, jobs, cwd=tmp_path)
@@ -121,7 +121,7 @@ def test_its_trainer_starts_from_our_mdl(dense: Path, tmp_path: Path, name: str)
     assert expected.keys() == found.keys()
     assert all(torch.equal(expected[key], found[key]) for key in expected)
     # And back: a checkpoint that ModelZoo wrote, of its own model.
-    convert(saved, tmp_path / "back", replace(IN_PROCESS, verify=True))
+    convert(saved, tmp_path / "back", replace(UNVERIFIED, verify=True))
     first = load_file(tmp_path / "folder" / "model.safetensors")
     second = load_file(tmp_path / "back" / "model.safetensors")
     assert all(bits_equal(second[key], value) for key, value in first.items())

@@ -12,7 +12,7 @@ from mediswift_cs.checkpoints.generate_text import generate_text
 from mediswift_cs.errors import CheckpointError
 from mediswift_cs.tokens.tokenizer import load_tokenizer
 
-from .small_checkpoints import IN_PROCESS, build_decoder, save, state_of
+from .small_checkpoints import UNVERIFIED, build_decoder, save, state_of
 
 PROMPTS = ["Insulin", "Serum creatinine, 40%", "Patients"]
 
@@ -20,7 +20,7 @@ PROMPTS = ["Insulin", "Serum creatinine, 40%", "Patients"]
 @pytest.fixture
 def export(tmp_path: Path, tokenizer_file: Path) -> Path:
     source = save(tmp_path / "a.mdl", state_of(build_decoder()))
-    options = replace(IN_PROCESS, has_tokenizer=True, tokenizer=tokenizer_file)
+    options = replace(UNVERIFIED, has_tokenizer=True, tokenizer=tokenizer_file)
     convert(source, tmp_path / "export", options)
     return tmp_path / "export"
 
@@ -45,7 +45,7 @@ def test_generated_text_is_ours(export: Path, tokenizer_file: Path) -> None:
 
 def test_tokenizer_is_needed(tmp_path: Path) -> None:
     source = save(tmp_path / "a.mdl", state_of(build_decoder()))
-    convert(source, tmp_path / "export", IN_PROCESS)
+    convert(source, tmp_path / "export", UNVERIFIED)
     with pytest.raises(CheckpointError, match=r"no tokenizer\.json"):
         generate_text(tmp_path / "export", PROMPTS)
 

@@ -17,8 +17,8 @@ from mediswift_cs.errors import CheckpointError
 from mediswift_cs.model.decoder import DecoderLanguageModel
 
 from .small_checkpoints import (
-    IN_PROCESS,
     NUM_VIRTUAL_TOKENS,
+    UNVERIFIED,
     VOCAB_SIZE,
     bits_equal,
     build_decoder,
@@ -69,7 +69,7 @@ def our_generation(ids: list[int], prompt: torch.Tensor, num_tokens: int) -> lis
 @torch.no_grad()
 def test_prefix_is_a_peft_adapter(tmp_path: Path) -> None:
     source, prompt = with_prompt(tmp_path / "a.mdl", "prefix")
-    convert(source, tmp_path / "export", IN_PROCESS)
+    convert(source, tmp_path / "export", UNVERIFIED)
     base = AutoModelForCausalLM.from_pretrained(tmp_path / "export")
     model = PeftModel.from_pretrained(base, tmp_path / "export" / "soft_prompt").eval()
     ids = [5, 17, 200, 3, 88]
@@ -93,7 +93,7 @@ def test_prefix_is_a_peft_adapter(tmp_path: Path) -> None:
 @pytest.mark.parametrize("tied", [True, False])
 def test_infix_is_added_tokens(tmp_path: Path, tied: bool) -> None:
     source, prompt = with_prompt(tmp_path / "a.mdl", "infix", tied=tied)
-    convert(source, tmp_path / "export", IN_PROCESS)
+    convert(source, tmp_path / "export", UNVERIFIED)
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "export").eval()
     ids = [5, 17, 200, *VIRTUAL, 3, 88]
     logits = model(input_ids=torch.tensor([ids])).logits[0]
@@ -110,7 +110,7 @@ def test_infix_is_added_tokens(tmp_path: Path, tied: bool) -> None:
 @torch.no_grad()
 def test_infix_generation_never_yields_virtual_tokens(tmp_path: Path, tokenizer_file: Path) -> None:
     state_file, prompt = with_prompt(tmp_path / "a.mdl", "infix")
-    options = replace(IN_PROCESS, has_tokenizer=True, tokenizer=tokenizer_file)
+    options = replace(UNVERIFIED, has_tokenizer=True, tokenizer=tokenizer_file)
     convert(state_file, tmp_path / "export", options)
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "export").eval()
     # Rows that win everywhere: without suppression they would be generated.
@@ -134,10 +134,10 @@ def test_infix_generation_never_yields_virtual_tokens(tmp_path: Path, tokenizer_
 @pytest.mark.parametrize("tied", [True, False])
 def test_round_trip_and_verification(tmp_path: Path, position: str, tied: bool) -> None:
     source, _ = with_prompt(tmp_path / "a.mdl", position, tied=tied)
-    convert(source, tmp_path / "export", IN_PROCESS)
+    convert(source, tmp_path / "export", UNVERIFIED)
     passed, line = verify_files(source, tmp_path / "export", "float32", None, None)
     assert passed, line
-    convert(tmp_path / "export", tmp_path / "back.mdl", IN_PROCESS)
+    convert(tmp_path / "export", tmp_path / "back.mdl", UNVERIFIED)
     first, second = load_model(source), load_model(tmp_path / "back.mdl")
     assert first.keys() == second.keys()
     assert all(bits_equal(first[key], second[key]) for key in first)
@@ -155,11 +155,11 @@ def test_damaged_adapters_are_refused(
     tmp_path: Path, name: str, shape: tuple[int, ...], message: str
 ) -> None:
     source, _ = with_prompt(tmp_path / "a.mdl", "prefix")
-    convert(source, tmp_path / "export", IN_PROCESS)
+    convert(source, tmp_path / "export", UNVERIFIED)
     file = tmp_path / "export" / "soft_prompt" / "adapter_model.safetensors"
     save_file({name: torch.ones(shape)}, file)
     with pytest.raises(CheckpointError, match=message):
-        convert(tmp_path / "export", tmp_path / "back.mdl", IN_PROCESS)
+        convert(tmp_path / "export", tmp_path / "back.mdl", UNVERIFIED)
 
 
 @pytest.mark.parametrize("position", [None, "prefix", "infix"])
@@ -174,7 +174,7 @@ def test_the_example_of_the_model_card_runs(
         source = save(tmp_path / "a.mdl", state_of(build_decoder()))
     else:
         source, _ = with_prompt(tmp_path / "a.mdl", position)
-    options = replace(IN_PROCESS, has_tokenizer=True, tokenizer=tokenizer_file)
+    options = replace(UNVERIFIED, has_tokenizer=True, tokenizer=tokenizer_file)
     convert(source, tmp_path / "export", options)
     card = (tmp_path / "export" / "README.md").read_text()
     (code,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
@@ -188,8 +188,8 @@ def test_the_example_of_the_model_card_runs(
 def test_position_must_be_known(tmp_path: Path) -> None:
     source = save(tmp_path / "a.mdl", state_of(decoder("infix")))
     with pytest.raises(CheckpointError, match="does not say its position"):
-        convert(source, tmp_path / "export", IN_PROCESS)
+        convert(source, tmp_path / "export", UNVERIFIED)
     params = tmp_path / "params.yaml"
     section = json.dumps({"num_heads": 4, "soft_prompt": {"position": "infix"}})
     params.write_text(f"trainer: {{init: {{model: {section}}}}}")
-    convert(source, tmp_path / "export", replace(IN_PROCESS, params=params))
+    convert(source, tmp_path / "export", replace(UNVERIFIED, params=params))

@@ -12,14 +12,14 @@ from mediswift_cs.checkpoints.source import read_checkpoint
 from mediswift_cs.checkpoints.verify import sample_ids, verify, verify_files
 from mediswift_cs.errors import CheckpointError
 
-from .small_checkpoints import IN_PROCESS
+from .small_checkpoints import UNVERIFIED
 
 IDS = list(range(7, 120))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 def test_whole_and_streamed_agree(sparse: Path, tmp_path: Path, dtype: str) -> None:
-    convert(sparse, tmp_path / "export", replace(IN_PROCESS, dtype=dtype))
+    convert(sparse, tmp_path / "export", replace(UNVERIFIED, dtype=dtype))
     folder, checkpoint = read_huggingface(tmp_path / "export"), read_checkpoint(sparse)
     for is_streamed in (False, True):
         result = verify(checkpoint, folder, IDS, dtype=dtype, is_streamed=is_streamed)
@@ -36,7 +36,7 @@ def test_whole_and_streamed_agree(sparse: Path, tmp_path: Path, dtype: str) -> N
     "name", ["transformer.h.1.mlp.c_fc.weight", "transformer.ln_f.bias", "transformer.wpe.weight"]
 )
 def test_one_changed_number_is_noticed(sparse: Path, tmp_path: Path, name: str) -> None:
-    convert(sparse, tmp_path / "export", IN_PROCESS)
+    convert(sparse, tmp_path / "export", UNVERIFIED)
     file = tmp_path / "export" / "model.safetensors"
     tensors = load_file(file)
     tensors[name].view(-1)[5] += 0.05
@@ -49,7 +49,7 @@ def test_one_changed_number_is_noticed(sparse: Path, tmp_path: Path, name: str) 
 
 
 def test_nan_never_passes(sparse: Path, tmp_path: Path) -> None:
-    convert(sparse, tmp_path / "export", IN_PROCESS)
+    convert(sparse, tmp_path / "export", UNVERIFIED)
     file = tmp_path / "export" / "model.safetensors"
     tensors = load_file(file)
     tensors["transformer.ln_f.bias"][0] = float("nan")

@@ -4,6 +4,5 @@ import sys
 
 from mediswift_cs.checkpoints.command_line import main
 
-# The worker processes of a conversion import this module too.
 if __name__ == "__main__":
     sys.exit(main())

@@ -2,19 +2,18 @@
 
 import argparse
 import re
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from mediswift_cs import arguments
 from mediswift_cs.endings import exit_code_of
-from mediswift_cs.errors import INTERRUPTED_EXIT_CODE, ConfigError
+from mediswift_cs.errors import ConfigError
 
 HELP = """Convert a checkpoint: .mdl to a Hugging Face folder, or back.
 
 The direction and the shape of the model are found from the files. A killed conversion leaves
-nothing under TARGET and goes on when the same command is given again.
+nothing under TARGET; the same command starts it again.
 
 examples:
   mediswift convert model_dir/checkpoint_400.mdl export --tokenizer data/pubmed/tokenizer.json
@@ -67,15 +66,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--verify-text", type=Path, help="text to compare on (default: our own)")
     parser.add_argument("--license", help="licence of the weights, for the model card")
     parser.add_argument(
-        "--num-workers", type=int, help="processes; 0 is this one (default: by size and cores)"
-    )
-    parser.add_argument(
-        "--dry-run", action="store_true", help="print the plan and its peak memory, write nothing"
+        "--dry-run", action="store_true", help="print files, tensors and bytes, write nothing"
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Convert; returns 0, 1 when the result is not the same model, or 130 after Ctrl-C."""
+    """Convert, or print the plan; returns 0."""
     from mediswift_cs.checkpoints import convert as conversion
     from mediswift_cs.checkpoints import dry_run
     from mediswift_cs.params.load import find_params_file
@@ -90,23 +86,13 @@ def run(args: argparse.Namespace) -> int:
         allow_nan=args.allow_nan,
         verify=args.verify,
         verify_text=args.verify_text,
-        num_workers=args.num_workers,
         licence=args.license,
     )
-    if args.num_workers is not None and args.num_workers < 0:
-        raise ConfigError(f"--num-workers: got {args.num_workers}, allowed: 0 or more")
     if args.dry_run:
         print(dry_run.describe(args.source, args.target, options))
         return 0
     started = time.monotonic()
-    try:
-        result = conversion.convert(args.source, args.target, options)
-    except conversion.VerificationError as error:
-        print(f"error: {error}; nothing was written to {args.target}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted: the same command goes on from here", file=sys.stderr)
-        return INTERRUPTED_EXIT_CODE
+    result = conversion.convert(args.source, args.target, options)
     for message in result.messages:
         print(message)
     if args.check_sparsity:

@@ -1,47 +1,36 @@
 """Conversion of a checkpoint as a whole: plan, tensors, further files, proof, final name."""
 
-import errno
-import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from mediswift_cs import __version__
-from mediswift_cs.checkpoints import mdl_writer, safetensors_file
-from mediswift_cs.checkpoints.export import (
-    ADAPTER_FOLDER,
-    ExportPlan,
-    create_files,
-    export_jobs,
-    plan_export,
-)
-from mediswift_cs.checkpoints.folder_files import adapter_config, generation_config, model_config
-from mediswift_cs.checkpoints.model_card import model_card
-from mediswift_cs.checkpoints.partial import PartialFolder, check_free
-from mediswift_cs.checkpoints.place import PartReport
+from mediswift_cs.checkpoints import mdl_writer
+from mediswift_cs.checkpoints.blocks import PartReport, write_blocks
+from mediswift_cs.checkpoints.export import ExportPlan, create_files, export_blocks, plan_export
+from mediswift_cs.checkpoints.folder_files import write_folder_files
 from mediswift_cs.checkpoints.restore import (
     HuggingFaceModel,
+    create_file,
     new_state,
     read_huggingface,
-    restore_jobs,
+    restore_blocks,
 )
 from mediswift_cs.checkpoints.source import read_checkpoint
 from mediswift_cs.checkpoints.sparsity_report import SparsityReport, sparsity_report
-from mediswift_cs.checkpoints.tokenizer_files import ModelTokenizer, find_tokenizer, write_tokenizer
-from mediswift_cs.checkpoints.workers import default_num_workers, run_jobs
-from mediswift_cs.errors import CheckpointError, ConfigError, DataError
+from mediswift_cs.checkpoints.target import check_free, disk_errors, new_target
+from mediswift_cs.checkpoints.tokenizer_files import ModelTokenizer, find_tokenizer
+from mediswift_cs.errors import JOB_FAILED_EXIT_CODE, CheckpointError, ConfigError, DataError
 from mediswift_cs.tokens.tokenizer import fingerprint
 
 DEFAULT_SHARD_BYTES = 5 * 10**9
 # Below this many parameters a conversion is verified unless told otherwise.
 VERIFIED_BELOW = 1_000_000_000
-_MDL_NAME = "checkpoint.mdl"
 
 
-class VerificationError(Exception):
+class VerificationError(CheckpointError):
     """The converted model is not the same; nothing was kept of it."""
+
+    exit_code = JOB_FAILED_EXIT_CODE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +39,6 @@ class ConvertOptions:
 
     Attributes:
         verify: compare logits; None does below VERIFIED_BELOW parameters.
-        num_workers: processes; None chooses, 0 is this one.
     """
 
     params: Path | None = None
@@ -62,8 +50,11 @@ class ConvertOptions:
     allow_nan: bool = False
     verify: bool | None = None
     verify_text: Path | None = None
-    num_workers: int | None = None
     licence: str | None = None
+
+    def verifies(self, num_parameters: int) -> bool:
+        """Whether a model of so many parameters is to be compared with what it became."""
+        return num_parameters < VERIFIED_BELOW if self.verify is None else self.verify
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,24 +126,48 @@ def convert(source: Path, target: Path, options: ConvertOptions) -> Conversion:
 
     Raises:
         ConfigError: options that contradict each other or the source.
+        VerificationError: the result was compared and is not the same model.
         CheckpointError: the source is damaged or does not fit GPT-2, the target exists or cannot
             be written. Nothing is left under the target's name then.
     """
     check_options(source, target, options)
     direction = to_huggingface if is_export(source) else to_mdl
-    try:
+    with disk_errors(source, target):
         return direction(source, target.absolute(), options)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise CheckpointError(
-                f"no room for {target}: {reason}; nothing was kept of it"
-            ) from error
-        raise CheckpointError(f"cannot convert {source} to {target}: {reason}") from error
 
 
 def to_huggingface(source: Path, target: Path, options: ConvertOptions) -> Conversion:
     """``.mdl`` file to Hugging Face folder."""
+    plan, tokenizer = read_export(source, target, options)
+    with new_target(source, target, plan.num_bytes, is_folder=True) as folder:
+        reports: list[PartReport] = []
+        blocks = export_blocks(
+            plan, create_files(plan, folder), reports, allow_nan=options.allow_nan
+        )
+        write_blocks(blocks, plan.num_bytes)
+        sparsity = sparsity_report(reports)
+        write_folder_files(plan, folder, target, tokenizer, sparsity, options.licence)
+        is_verified, line = _verify(
+            plan.checkpoint.architecture.num_parameters,
+            source,
+            folder,
+            plan.dtype,
+            options,
+            target,
+        )
+    return Conversion(
+        target=target,
+        num_bytes=plan.num_bytes,
+        messages=[*_warnings(reports), line],
+        sparsity=sparsity,
+        is_verified=is_verified,
+    )
+
+
+def read_export(
+    source: Path, target: Path, options: ConvertOptions
+) -> tuple[ExportPlan, ModelTokenizer | None]:
+    """What ``source`` would become, all that can be refused without its numbers refused."""
     check_free(target)
     checkpoint = read_checkpoint(source, options.params)
     tokenizer = find_tokenizer(checkpoint, options.tokenizer) if options.has_tokenizer else None
@@ -162,33 +177,7 @@ def to_huggingface(source: Path, target: Path, options: ConvertOptions) -> Conve
         max_shard_bytes=options.max_shard_bytes,
         keep_masks=options.keep_masks,
     )
-    recipe = _recipe(source, options) | {"files": {f: sorted(t) for f, t in plan.files.items()}}
-    with PartialFolder(target, recipe) as folder:
-        _check_files(folder, [folder.path / name for name in plan.files])
-        check_room(folder, plan.num_bytes)
-        resumed = folder.is_resumed
-        jobs = export_jobs(
-            plan, folder.path, create_files(plan, folder.path), allow_nan=options.allow_nan
-        )
-        reports = run_jobs(jobs, folder, _num_workers(options, plan.num_bytes))
-        sparsity = sparsity_report(reports)
-        _write_files(plan, folder.path, target, tokenizer, sparsity, options)
-        messages = ["went on with an interrupted conversion"] if resumed else []
-        messages += _warnings(reports)
-        verified = _verify(
-            checkpoint.architecture.num_parameters, source, folder.path, plan.dtype, options
-        )
-        messages.append(verified[1])
-        if verified[0] is False:
-            raise VerificationError(verified[1])
-        folder.publish()
-    return Conversion(
-        target=target,
-        num_bytes=plan.num_bytes,
-        messages=messages,
-        sparsity=sparsity,
-        is_verified=verified[0],
-    )
+    return plan, tokenizer
 
 
 def to_mdl(source: Path, target: Path, options: ConvertOptions) -> Conversion:
@@ -200,17 +189,14 @@ def to_mdl(source: Path, target: Path, options: ConvertOptions) -> Conversion:
     state = new_state(
         model, dtype=options.dtype, tokenizer_sha256=_tokenizer_sha256(model, options)
     )
-    num_bytes = sum(tensor.num_bytes for tensor in state["model"].values())
-    with PartialFolder(target, _recipe(source, options)) as folder:
-        path = folder.path / _MDL_NAME
-        _check_files(folder, [path])
-        check_room(folder, num_bytes)
-        if not folder.is_resumed:
-            path.unlink(missing_ok=True)
-            mdl_writer.create(path, state)
-        offsets = mdl_writer.offsets(path)
-        jobs = restore_jobs(model, state, path, offsets, allow_nan=options.allow_nan)
-        reports = run_jobs(jobs, folder, _num_workers(options, num_bytes))
+    tensors = state["model"].values()
+    num_bytes = sum(tensor.num_bytes for tensor in tensors)
+    with new_target(source, target, num_bytes, is_folder=False) as path:
+        reports: list[PartReport] = []
+        blocks = restore_blocks(
+            model, create_file(path, state), reports, allow_nan=options.allow_nan
+        )
+        write_blocks(blocks, num_bytes)
         mdl_writer.finish(path)
         messages = _warnings(reports)
         if model.architecture.nonlinearity != "gelu":
@@ -218,52 +204,13 @@ def to_mdl(source: Path, target: Path, options: ConvertOptions) -> Conversion:
                 f"note: this model was trained with {model.architecture.nonlinearity}; "
                 f"mediswift's decoder has gelu, so as a starting point it is slightly off"
             )
-        dtype = next(iter(state["model"].values())).dtype
-        verified = _verify(model.architecture.num_parameters, path, source, dtype, options)
-        messages.append(verified[1])
-        if verified[0] is False:
-            raise VerificationError(verified[1])
-        folder.publish(_MDL_NAME)
-    return Conversion(
-        target=target, num_bytes=num_bytes, messages=messages, is_verified=verified[0]
-    )
-
-
-def _recipe(source: Path, options: ConvertOptions) -> dict[str, Any]:
-    """What decides the result, for telling whether an interrupted conversion may go on."""
-    inputs = sorted(source.iterdir()) if source.is_dir() else [source]
-    stats = {p.name: [p.stat().st_size, p.stat().st_mtime_ns] for p in inputs if p.is_file()}
-    return {
-        "version": __version__,
-        "source": str(source.resolve()),
-        "inputs": stats,
-        "params": str(options.params),
-        "dtype": options.dtype,
-        "max_shard_bytes": options.max_shard_bytes,
-        "keep_masks": options.keep_masks,
-        "has_tokenizer": options.has_tokenizer,
-        "allow_nan": options.allow_nan,
-    }
-
-
-def check_room(folder: PartialFolder, num_bytes: int) -> None:
-    """Refuse before the work what the disk cannot hold; a resumed file has its blocks already."""
-    free = shutil.disk_usage(folder.path).free
-    if num_bytes > free and not folder.is_resumed:
-        raise CheckpointError(
-            f"no room for {folder.target}: it takes {num_bytes:,} bytes, {free:,} are free"
+        dtype = next(iter(tensors)).dtype
+        is_verified, line = _verify(
+            model.architecture.num_parameters, path, source, dtype, options, target
         )
-
-
-def _check_files(folder: PartialFolder, files: Sequence[Path]) -> None:
-    if folder.is_resumed and not all(path.is_file() for path in files):
-        raise CheckpointError(f"{folder.path} was changed: remove it and start again")
-
-
-def _num_workers(options: ConvertOptions, num_bytes: int) -> int:
-    if options.num_workers is not None:
-        return options.num_workers
-    return default_num_workers(num_bytes)
+    return Conversion(
+        target=target, num_bytes=num_bytes, messages=[*messages, line], is_verified=is_verified
+    )
 
 
 def _warnings(reports: Sequence[PartReport]) -> list[str]:
@@ -279,36 +226,6 @@ def _warnings(reports: Sequence[PartReport]) -> list[str]:
             f"warning: {total:,} NaN or infinite numbers, the first in {nonfinite[0].name}"
         )
     return messages
-
-
-def _write_files(
-    plan: ExportPlan,
-    folder: Path,
-    target: Path,
-    tokenizer: ModelTokenizer | None,
-    sparsity: SparsityReport,
-    options: ConvertOptions,
-) -> None:
-    """Everything that is not tensors."""
-    eos_id = tokenizer.eos_id if tokenizer else None
-    texts = {
-        "config.json": _json(model_config(plan, eos_id)),
-        "generation_config.json": _json(generation_config(plan, eos_id)),
-        "README.md": model_card(plan, sparsity, options.licence),
-    }
-    if len(plan.shards) > 1:
-        texts[safetensors_file.INDEX_NAME] = safetensors_file.index_json(plan.shards)
-    if any(name.startswith(f"{ADAPTER_FOLDER}/") for name in plan.files):
-        adapter = adapter_config(plan, str(target))
-        texts[f"{ADAPTER_FOLDER}/adapter_config.json"] = _json(adapter)
-    for name, text in texts.items():
-        (folder / name).write_text(text, encoding="utf-8")
-    if tokenizer:
-        write_tokenizer(tokenizer, folder, plan.checkpoint, plan.num_added_tokens)
-
-
-def _json(content: dict[str, Any]) -> str:
-    return json.dumps(content, indent=2, sort_keys=True) + "\n"
 
 
 def _tokenizer_sha256(model: HuggingFaceModel, options: ConvertOptions) -> str | None:
@@ -329,12 +246,19 @@ def _tokenizer_sha256(model: HuggingFaceModel, options: ConvertOptions) -> str |
 
 
 def _verify(
-    num_parameters: int, mdl: Path, folder: Path, dtype: str, options: ConvertOptions
+    num_parameters: int,
+    mdl: Path,
+    folder: Path,
+    dtype: str,
+    options: ConvertOptions,
+    target: Path,
 ) -> tuple[bool | None, str]:
-    """The outcome and a line that says it."""
-    wanted = num_parameters < VERIFIED_BELOW if options.verify is None else options.verify
-    if not wanted:
+    """The outcome and a line that says it; VerificationError where the two are not the same."""
+    if not options.verifies(num_parameters):
         return None, "not verified (--verify compares logits on text)"
     from mediswift_cs.checkpoints import verify
 
-    return verify.verify_files(mdl, folder, dtype, options.params, options.verify_text)
+    passed, line = verify.verify_files(mdl, folder, dtype, options.params, options.verify_text)
+    if passed is False:
+        raise VerificationError(f"{line}; nothing was written to {target}")
+    return passed, line

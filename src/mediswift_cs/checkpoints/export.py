@@ -1,16 +1,19 @@
 """``.mdl`` to a Hugging Face GPT-2 folder: which numbers go where."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import h5py
+
 from mediswift_cs.checkpoints import key_map, safetensors_file
-from mediswift_cs.checkpoints.from_mdl import CompareMdl, FromMdl, MdlPart
+from mediswift_cs.checkpoints.blocks import Block, PartReport, Place, same_numbers
+from mediswift_cs.checkpoints.joined_parts import MdlPart, joined
 from mediswift_cs.checkpoints.key_map import SOFT_PROMPT, Part, Rule
+from mediswift_cs.checkpoints.mdl import open_numbers, reopen
 from mediswift_cs.checkpoints.mdl_writer import NewTensor
-from mediswift_cs.checkpoints.place import Place
 from mediswift_cs.checkpoints.source import Checkpoint
-from mediswift_cs.checkpoints.workers import Job
+from mediswift_cs.errors import CheckpointError
 from mediswift_cs.params.weights import MASK_SUFFIX
 
 MASKS_NAME = "sparsity_masks.safetensors"
@@ -18,8 +21,8 @@ ADAPTER_FOLDER = "soft_prompt"
 ADAPTER_NAME = "adapter_model.safetensors"
 PEFT_TENSOR = "prompt_embeddings"
 
-# File -> tensor -> byte offset of its numbers.
-Offsets = dict[str, dict[str, int]]
+# By file and tensor.
+Places = dict[str, dict[str, Place]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +53,7 @@ def plan_export(
 ) -> ExportPlan:
     """Lay the files out; CheckpointError unless every tensor of the checkpoint has its place."""
     prompt = checkpoint.soft_prompt
-    num_added = prompt.num_virtual_tokens if prompt and prompt.position == "infix" else 0
+    num_added = prompt.num_added_tokens if prompt else 0
     rules = tuple(key_map.rules(checkpoint.architecture, num_added_tokens=num_added))
     _check_tensors(checkpoint, rules)
     chosen = dtype or checkpoint.dtype
@@ -89,56 +92,63 @@ def _check_tensors(checkpoint: Checkpoint, rules: tuple[Rule, ...]) -> None:
     key_map.check_consumed(found, wanted, source)
 
 
-def create_files(plan: ExportPlan, folder: Path) -> Offsets:
-    """Make the tensor files in ``folder`` where they are not there yet; says where numbers go."""
-    offsets = {}
+def create_files(plan: ExportPlan, folder: Path) -> Places:
+    """Make the tensor files in ``folder``, with room for the numbers; says where those go."""
+    places: Places = {}
     for file, tensors in plan.files.items():
         path = folder / file
         path.parent.mkdir(exist_ok=True)
-        offsets[file] = safetensors_file.place(path, tensors)
-    return offsets
+        places[file] = safetensors_file.create(path, tensors)
+    return places
 
 
-def export_jobs(
-    plan: ExportPlan, folder: Path, offsets: Mapping[str, Mapping[str, int]], *, allow_nan: bool
-) -> list[Job]:
-    """How to fill the files that :func:`create_files` made.
+def export_blocks(
+    plan: ExportPlan, places: Places, reports: list[PartReport], *, allow_nan: bool
+) -> Iterator[Block]:
+    """The numbers of every file that :func:`create_files` made.
 
     The aliases come first: a checkpoint whose two copies of a weight differ is refused early.
+
+    Args:
+        reports: each tensor's is added when all its blocks were taken.
+
+    Raises:
+        CheckpointError: the two copies differ, or there are numbers that are not converted.
     """
     checkpoint = plan.checkpoint
-    jobs: list[Job] = [
-        CompareMdl(
-            name=f"alias {alias}",
-            source=checkpoint.path,
-            first=checkpoint.tensors[rule.parts[0].name],
-            second=checkpoint.tensors[alias],
-        )
-        for rule in plan.rules
-        for alias in rule.aliases
-        if rule.parts[0].name is not None
-        and checkpoint.tensors[alias] != checkpoint.tensors[rule.parts[0].name]
-    ]
     rules = {rule.hf_name: rule for rule in plan.rules}
-    for file, tensors in plan.files.items():
-        for name, tensor in tensors.items():
+    with reopen(checkpoint.path) as file:
+        _check_aliases(plan, file)
+        for name, place in ((n, p) for group in places.values() for n, p in group.items()):
             rule = rules.get(name)
-            place = Place(path=folder / file, offset=offsets[file][name], dtype=tensor.dtype)
             if rule is None:
-                jobs.append(_plain_copy(checkpoint, name, place, allow_nan))
-                continue
-            jobs.append(
-                FromMdl(
-                    name=name,
-                    source=checkpoint.path,
-                    parts=tuple(_part(checkpoint, part) for part in rule.parts),
-                    is_transposed=rule.is_transposed,
-                    place=place,
-                    allow_nan=allow_nan,
-                    count_zeros=rule.is_transposed,
-                )
+                parts = [_whole(checkpoint, name)]
+            else:
+                parts = [_part(checkpoint, part) for part in rule.parts]
+            numbers = joined(
+                file,
+                parts,
+                place.dtype,
+                reports,
+                is_transposed=rule is not None and rule.is_transposed,
+                allow_nan=allow_nan,
             )
-    return jobs
+            yield from place.blocks(numbers)
+
+
+def _check_aliases(plan: ExportPlan, file: h5py.File) -> None:
+    tensors = plan.checkpoint.tensors
+    for rule in plan.rules:
+        for alias in rule.aliases:
+            first, second = tensors[str(rule.parts[0].name)], tensors[alias]
+            # One object under two names is stored once.
+            if first != second and not same_numbers(
+                open_numbers(file, first), open_numbers(file, second), first.shape
+            ):
+                raise CheckpointError(
+                    f"{second.key} differs from {first.key} in {plan.checkpoint.path}; "
+                    f"allowed: the same numbers, because the two are one weight"
+                )
 
 
 def _part(checkpoint: Checkpoint, part: Part) -> MdlPart:
@@ -152,17 +162,10 @@ def _part(checkpoint: Checkpoint, part: Part) -> MdlPart:
     )
 
 
-def _plain_copy(checkpoint: Checkpoint, name: str, place: Place, allow_nan: bool) -> FromMdl:
+def _whole(checkpoint: Checkpoint, name: str) -> MdlPart:
     """A mask, or the soft prompt of an adapter."""
     if name == PEFT_TENSOR:
         tensor = checkpoint.tensors[SOFT_PROMPT]
     else:
         tensor = checkpoint.masks[name.removesuffix(MASK_SUFFIX)]
-    return FromMdl(
-        name=name,
-        source=checkpoint.path,
-        parts=(MdlPart(name=name, shape=tensor.shape, tensor=tensor),),
-        is_transposed=False,
-        place=place,
-        allow_nan=allow_nan,
-    )
+    return MdlPart(name=name, shape=tensor.shape, tensor=tensor)

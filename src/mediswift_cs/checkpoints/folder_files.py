@@ -1,10 +1,52 @@
-"""config.json, generation_config.json and the PEFT adapter's config of an exported model."""
+"""The files of an exported folder beside the tensors: settings, model card, tokenizer."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 from mediswift_cs import __version__
-from mediswift_cs.checkpoints.export import ExportPlan
+from mediswift_cs.checkpoints import safetensors_file
+from mediswift_cs.checkpoints.export import ADAPTER_FOLDER, ExportPlan
+from mediswift_cs.checkpoints.model_card import model_card
 from mediswift_cs.checkpoints.restore import CONFIG_KEY
+from mediswift_cs.checkpoints.sparsity_report import SparsityReport
+from mediswift_cs.checkpoints.tokenizer_files import ModelTokenizer, write_tokenizer
+
+
+def write_folder_files(
+    plan: ExportPlan,
+    folder: Path,
+    target: Path,
+    tokenizer: ModelTokenizer | None,
+    sparsity: SparsityReport,
+    licence: str | None,
+) -> None:
+    """Write everything of an exported folder that is not tensors: settings, card, tokenizer.
+
+    Args:
+        folder: where the tensors are.
+        target: the name that the folder will have.
+        licence: of the weights, for the model card.
+    """
+    eos_id = tokenizer.eos_id if tokenizer else None
+    texts = {
+        "config.json": _json(model_config(plan, eos_id)),
+        "generation_config.json": _json(generation_config(plan, eos_id)),
+        "README.md": model_card(plan, sparsity, licence),
+    }
+    if len(plan.shards) > 1:
+        texts[safetensors_file.INDEX_NAME] = safetensors_file.index_json(plan.shards)
+    if any(name.startswith(f"{ADAPTER_FOLDER}/") for name in plan.files):
+        adapter = adapter_config(plan, str(target))
+        texts[f"{ADAPTER_FOLDER}/adapter_config.json"] = _json(adapter)
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    if tokenizer:
+        write_tokenizer(tokenizer, folder, plan.checkpoint, plan.num_added_tokens)
+
+
+def _json(content: dict[str, Any]) -> str:
+    return json.dumps(content, indent=2, sort_keys=True) + "\n"
 
 
 def model_config(plan: ExportPlan, eos_id: int | None) -> dict[str, Any]:
@@ -17,7 +59,7 @@ def model_config(plan: ExportPlan, eos_id: int | None) -> dict[str, Any]:
         "version": __version__,
         "global_step": checkpoint.global_step,
         "tokenizer_sha256": checkpoint.tokenizer_sha256,
-        "soft_prompt": vars(prompt) if prompt else None,
+        "soft_prompt": prompt.to_record() if prompt else None,
         "model": checkpoint.model_params,
     }
     return config

@@ -8,7 +8,7 @@ full disk is an ordinary error and no tensor is held twice.
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +51,7 @@ class NewTensor:
         return count * number_formats.storage_dtype(self.dtype).itemsize
 
 
-def create(path: Path, state: dict[str, Any]) -> dict[str, int]:
+def create(path: Path, state: Mapping[str, Any]) -> dict[str, int]:
     """Write ``path`` with the plain leaves of ``state`` and room for its NewTensor leaves.
 
     Returns:
@@ -136,9 +136,3 @@ def _leaf_metadata(key: str, value: Any) -> str:
             f"{key}.__metadata__": description,
         }
     )
-
-
-def offsets(path: Path) -> dict[str, int]:
-    """Where each tensor of an uncompressed file begins, as :func:`create` returned it."""
-    with h5py.File(path, "r") as file:
-        return {name: int(file[name].id.get_offset()) for name in file}

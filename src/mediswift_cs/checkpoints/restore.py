@@ -1,23 +1,30 @@
 """A Hugging Face GPT-2 folder to ``.mdl``: which numbers go where."""
 
 import json
+import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, get_args
 
-from mediswift_cs import __version__
-from mediswift_cs.checkpoints import key_map, mdl_writer, safetensors_file
+from mediswift_cs.checkpoints import key_map, mdl_writer, number_formats, safetensors_file
 from mediswift_cs.checkpoints.architecture import Architecture
+from mediswift_cs.checkpoints.blocks import (
+    Block,
+    PartReport,
+    Place,
+    Rows,
+    checked,
+    row_slices,
+    same_numbers,
+)
 from mediswift_cs.checkpoints.export import ADAPTER_FOLDER, ADAPTER_NAME, MASKS_NAME, PEFT_TENSOR
-from mediswift_cs.checkpoints.from_safetensors import CompareRegions, FromSafetensors
 from mediswift_cs.checkpoints.key_map import HEAD, SOFT_PROMPT, Rule
 from mediswift_cs.checkpoints.mdl_writer import NewTensor
-from mediswift_cs.checkpoints.place import Place
+from mediswift_cs.checkpoints.record import Position, Record
 from mediswift_cs.checkpoints.safetensors_file import TensorRegion
-from mediswift_cs.checkpoints.source import PREFIX, Position, SoftPrompt
-from mediswift_cs.checkpoints.workers import Job
+from mediswift_cs.checkpoints.source import PREFIX, SoftPrompt
 from mediswift_cs.errors import CheckpointError
 from mediswift_cs.params.weights import MASK_SUFFIX
 
@@ -49,8 +56,7 @@ class HuggingFaceModel:
     @property
     def rules(self) -> tuple[Rule, ...]:
         """How its tensors are made of ModelZoo's."""
-        prompt = self.soft_prompt
-        num_added = prompt.num_virtual_tokens if prompt and prompt.position == "infix" else 0
+        num_added = self.soft_prompt.num_added_tokens if self.soft_prompt else 0
         return tuple(key_map.rules(self.architecture, num_added_tokens=num_added))
 
 
@@ -66,31 +72,33 @@ def read_huggingface(folder: Path) -> HuggingFaceModel:
     if not isinstance(noted, dict):
         raise CheckpointError(f"{CONFIG_KEY}.model in {source}: got {noted!r}, allowed: a mapping")
     flags: dict[str, Any] = {key: False for key in _FLAGS if noted.get(key) is False}
-    num_added = prompt.num_virtual_tokens if prompt and prompt.position == "infix" else 0
+    num_added = prompt.num_added_tokens if prompt else 0
     architecture = replace(architecture, vocab_size=architecture.vocab_size - num_added, **flags)
     masks = folder / MASKS_NAME
-    adapter = folder / ADAPTER_FOLDER / ADAPTER_NAME
-    adapter_region = None
-    if prompt is not None and prompt.position == "prefix":
-        if not adapter.is_file():
-            raise CheckpointError(f"{folder} had a soft prompt, but {adapter} is missing")
-        found = safetensors_file.read_header(adapter)
-        wanted: dict[str, tuple[int, ...]] = {
-            PEFT_TENSOR: (prompt.num_virtual_tokens, architecture.hidden_size)
-        }
-        key_map.check_present({n: r.shape for n, r in found.items()}, wanted, str(adapter))
-        adapter_region = found[PEFT_TENSOR]
     model = HuggingFaceModel(
         folder=folder,
         regions=_with_prefix(safetensors_file.read_folder(folder)),
         masks=safetensors_file.read_header(masks) if masks.is_file() else {},
-        adapter=adapter_region,
+        adapter=_adapter(folder, prompt, architecture.hidden_size),
         architecture=architecture,
         soft_prompt=prompt,
         own=own,
     )
     _check_tensors(model)
     return model
+
+
+def _adapter(folder: Path, prompt: SoftPrompt | None, width: int) -> TensorRegion | None:
+    """The vectors of a prefix soft prompt, which an export keeps in a file of their own."""
+    if prompt is None or prompt.position != "prefix":
+        return None
+    path = folder / ADAPTER_FOLDER / ADAPTER_NAME
+    if not path.is_file():
+        raise CheckpointError(f"{folder} had a soft prompt, but {path} is missing")
+    found = safetensors_file.read_header(path)
+    wanted: dict[str, tuple[int, ...]] = {PEFT_TENSOR: (prompt.num_virtual_tokens, width)}
+    key_map.check_present({n: r.shape for n, r in found.items()}, wanted, str(path))
+    return found[PEFT_TENSOR]
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -173,13 +181,14 @@ def new_state(
         weights[PREFIX + name] = NewTensor(shape=region.shape, dtype="bool")
     noted = model.own.get("model")
     section = noted if isinstance(noted, dict) and noted else model.architecture.to_model_params()
-    own: dict[str, Any] = {"version": __version__, "tokenizer_sha256": tokenizer_sha256}
-    if model.soft_prompt is not None:
-        own["soft_prompt"] = vars(model.soft_prompt)
+    prompt = model.soft_prompt
+    record = Record(
+        tokenizer_sha256=tokenizer_sha256, soft_prompt=prompt.to_record() if prompt else None
+    )
     return {
         "model": weights,
         "global_step": 0,
-        "mediswift": own,
+        **record.to_state(),
         "__metadata__": [
             {
                 "version": mdl_writer.CEREBRAS_PYTORCH_VERSION,
@@ -197,59 +206,87 @@ def _names(rule: Rule, part: str | None) -> tuple[str, ...]:
     return (part, *rule.aliases) if part == rule.parts[0].name else (part,)
 
 
-def restore_jobs(
+def create_file(path: Path, state: Mapping[str, Any]) -> dict[str, Place]:
+    """Make the ``.mdl`` file of :func:`new_state`; says where each tensor's numbers go."""
+    offsets = mdl_writer.create(path, state)
+    return {
+        name: Place(path=path, offset=offsets[f"model.{name}"], dtype=tensor.dtype)
+        for name, tensor in state["model"].items()
+    }
+
+
+def restore_blocks(
     model: HuggingFaceModel,
-    state: Mapping[str, Any],
-    path: Path,
-    offsets: Mapping[str, int],
+    places: Mapping[str, Place],
+    reports: list[PartReport],
     *,
     allow_nan: bool,
-) -> list[Job]:
-    """How to fill the ``.mdl`` file at ``path`` that ``mdl_writer.create`` made of ``state``."""
+) -> Iterator[Block]:
+    """The numbers of every tensor of the file that :func:`create_file` made.
 
-    def place(name: str) -> Place:
-        tensor = state["model"][PREFIX + name]
-        return Place(path=path, offset=offsets[f"model.{PREFIX}{name}"], dtype=tensor.dtype)
+    Args:
+        places: where the tensors go, by their state-dict key.
+        reports: each tensor's is added when all its blocks were taken.
 
-    jobs: list[Job] = []
-    words = model.regions["transformer.wte.weight"]
-    if HEAD in model.regions and model.architecture.share_embedding_weights:
-        jobs.append(CompareRegions(name=HEAD, first=words, second=model.regions[HEAD]))
+    Raises:
+        CheckpointError: two copies of a weight differ, or there are numbers that are not converted.
+    """
+    words, head = model.regions["transformer.wte.weight"], model.regions.get(HEAD)
+    is_tied = head is not None and model.architecture.share_embedding_weights
+    if head is not None and is_tied and not same_numbers(words, head, words.shape):
+        raise CheckpointError(
+            f"{HEAD} in {head.path} differs, though the model ties it; allowed: the same numbers"
+        )
     for rule in model.rules:
-        jobs += _rule_jobs(model.regions[rule.hf_name], rule, place, allow_nan)
+        region, start = model.regions[rule.hf_name], 0
+        # The numbers of one part of a transposed matrix are scattered over all its rows.
+        source: Rows = region.read().T if rule.is_transposed else region
+        for part in rule.parts:
+            names = _names(rule, part.name)
+            yield from _region_blocks(
+                region,
+                source,
+                slice(start, start + part.shape[0]),
+                [places[PREFIX + name] for name in names],
+                names[0] if names else rule.hf_name,
+                reports,
+                allow_nan=allow_nan,
+            )
+            start += part.shape[0]
     whole = dict(model.masks)
     if model.adapter is not None:
         whole[SOFT_PROMPT] = model.adapter
-    jobs += [
-        FromSafetensors(
-            name=name,
-            source=region,
-            is_transposed=False,
-            start=0,
-            stop=region.shape[0],
-            places=(place(name),),
-            allow_nan=allow_nan,
-        )
-        for name, region in whole.items()
-    ]
-    return jobs
+    for name, region in whole.items():
+        place = places[PREFIX + name]
+        rows = slice(0, region.shape[0])
+        yield from _region_blocks(region, region, rows, [place], name, reports, allow_nan=allow_nan)
 
 
-def _rule_jobs(
-    source: TensorRegion, rule: Rule, place: Callable[[str], Place], allow_nan: bool
-) -> Iterator[FromSafetensors]:
-    """One job for each part of a tensor of transformers."""
-    start = 0
-    for number, part in enumerate(rule.parts):
-        stop = start + part.shape[0]
-        yield FromSafetensors(
-            name=part.name or f"{rule.hf_name} part {number}",
-            source=source,
-            is_transposed=rule.is_transposed,
-            start=start,
-            stop=stop,
-            places=tuple(place(name) for name in _names(rule, part.name)),
-            allow_nan=allow_nan,
-            must_be_zero=part.name is None,
-        )
-        start = stop
+def _region_blocks(
+    region: TensorRegion,
+    source: Rows,
+    part: slice,
+    places: Sequence[Place],
+    name: str,
+    reports: list[PartReport],
+    *,
+    allow_nan: bool,
+) -> Iterator[Block]:
+    """Some rows of ``source``, written to each place; zeros that have none must be zero."""
+    shape = (part.stop - part.start, *source.shape[1:])
+    report = PartReport(name=name, num_elements=math.prod(shape))
+    position = 0
+    for rows in row_slices(shape):
+        bits = source[part.start + rows.start : part.start + rows.stop]
+        if not places:
+            if number_formats.is_nonzero(bits, region.dtype).any():
+                raise CheckpointError(
+                    f"{name} in {region.path} is not zero, but the model has no such bias"
+                )
+            continue
+        path, dtype = str(region.path), places[0].dtype
+        numbers = checked(bits, region.dtype, dtype, report, path, allow_nan=allow_nan)
+        for place in places:
+            yield Block(path=place.path, offset=place.offset + position, numbers=numbers)
+        position += numbers.nbytes
+    reports.append(report)

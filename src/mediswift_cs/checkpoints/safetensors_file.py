@@ -1,7 +1,8 @@
 """safetensors files, written in place and read in part.
 
-The library itself holds a whole file in memory when it writes one. The format is a length, a
-JSON header and the numbers: https://github.com/huggingface/safetensors#format
+The library itself holds a whole file in memory when it writes one, and has no bfloat16 for numpy
+when it reads one; whether a file is sound is the library's to say. The format is a length, a JSON
+header and the numbers: https://github.com/huggingface/safetensors#format
 """
 
 import json
@@ -11,9 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError, safe_open
 
 from mediswift_cs.checkpoints import number_formats
+from mediswift_cs.checkpoints.blocks import Place
 from mediswift_cs.checkpoints.mdl_writer import NewTensor
+from mediswift_cs.checkpoints.number_formats import Bits
 from mediswift_cs.errors import CheckpointError
 
 WEIGHTS_NAME = "model.safetensors"
@@ -29,16 +33,11 @@ _DTYPE_NAMES = {
     "int64": "I64",
 }
 _DTYPES = {short: name for name, short in _DTYPE_NAMES.items()}
-# The library refuses longer ones too.
-_LONGEST_HEADER = 100_000_000
 _ALIGNMENT = 8
 
 
-def place(path: Path, tensors: Mapping[str, NewTensor]) -> dict[str, int]:
-    """The offset of each tensor's numbers in a file, which is made unless it is there.
-
-    A new file has its header and room for the numbers.
-    """
+def create(path: Path, tensors: Mapping[str, NewTensor]) -> dict[str, Place]:
+    """Make a file with its header and room for the numbers; says where those of each tensor go."""
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     position = 0
     for name, tensor in tensors.items():
@@ -52,19 +51,13 @@ def place(path: Path, tensors: Mapping[str, NewTensor]) -> dict[str, int]:
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % _ALIGNMENT)
     start = 8 + len(text)
-    opening = len(text).to_bytes(8, "little") + text
-    if not _starts_with(path, opening, start + position):
-        with path.open("wb") as file:
-            file.write(opening)
-            file.truncate(start + position)
-    return {name: start + header[name]["data_offsets"][0] for name in tensors}
-
-
-def _starts_with(path: Path, opening: bytes, size: int) -> bool:
-    if not path.is_file() or path.stat().st_size != size:
-        return False
-    with path.open("rb") as file:
-        return file.read(len(opening)) == opening
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        file.truncate(start + position)
+    return {
+        name: Place(path=path, offset=start + header[name]["data_offsets"][0], dtype=tensor.dtype)
+        for name, tensor in tensors.items()
+    }
 
 
 def shard(tensors: Mapping[str, NewTensor], max_bytes: int) -> list[dict[str, NewTensor]]:
@@ -105,7 +98,11 @@ class TensorRegion:
     shape: tuple[int, ...]
     dtype: str
 
-    def read(self, start: int = 0, stop: int | None = None) -> number_formats.Bits:
+    def __getitem__(self, rows: slice, /) -> Bits:
+        """The rows of a slice, as bits."""
+        return self.read(rows.start or 0, rows.stop)
+
+    def read(self, start: int = 0, stop: int | None = None) -> Bits:
         """Rows ``start`` to ``stop`` as bits, a new array."""
         rows = self.shape[0] if self.shape else 1
         stop = rows if stop is None else min(stop, rows)
@@ -127,31 +124,36 @@ class TensorRegion:
 
 
 def read_header(path: Path) -> dict[str, TensorRegion]:
-    """Every tensor of one file; CheckpointError for a damaged or cut one."""
+    """Every tensor of one file.
+
+    Raises:
+        CheckpointError: the file cannot be read, is damaged or cut, has bytes that are no tensor's,
+            or a number format that is not converted.
+    """
+    tensors: dict[str, NewTensor] = {}
     try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            if not 2 <= length <= min(_LONGEST_HEADER, size):
-                raise ValueError("the header is longer than the file")
-            header = json.loads(file.read(length))
-        header.pop("__metadata__", None)
-        return {name: _region(path, entry, 8 + length, size) for name, entry in header.items()}
+        with safe_open(path, framework="numpy") as file:
+            # The library has seen that the tensors fill the file to its end, without gaps.
+            for name in file.offset_keys():
+                piece = file.get_slice(name)
+                if (dtype := _DTYPES.get(piece.get_dtype())) is None:
+                    raise CheckpointError(
+                        f"{name} in {path} has dtype {piece.get_dtype()}, allowed: "
+                        f"{', '.join(_DTYPES)}"
+                    )
+                tensors[name] = NewTensor(shape=tuple(piece.get_shape()), dtype=dtype)
+        offset = path.stat().st_size - sum(tensor.num_bytes for tensor in tensors.values())
     except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
+    except SafetensorError as error:
         raise CheckpointError(f"{path} is not a complete safetensors file: {error}") from error
-
-
-def _region(path: Path, entry: Mapping[str, Any], start: int, size: int) -> TensorRegion:
-    begin, end = entry["data_offsets"]
-    dtype = _DTYPES.get(entry["dtype"])
-    if dtype is None:
-        raise ValueError(f"dtype {entry['dtype']}, allowed: {', '.join(_DTYPES)}")
-    tensor = NewTensor(shape=tuple(entry["shape"]), dtype=dtype)
-    if begin < 0 or end - begin != tensor.num_bytes or start + end > size:
-        raise ValueError("a tensor reaches beyond the end of the file")
-    return TensorRegion(path=path, offset=start + begin, shape=tensor.shape, dtype=dtype)
+    regions = {}
+    for name, tensor in tensors.items():
+        regions[name] = TensorRegion(
+            path=path, offset=offset, shape=tensor.shape, dtype=tensor.dtype
+        )
+        offset += tensor.num_bytes
+    return regions
 
 
 def read_folder(folder: Path) -> dict[str, TensorRegion]:

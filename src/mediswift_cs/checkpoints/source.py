@@ -3,12 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from mediswift_cs.checkpoints.architecture import Architecture
 from mediswift_cs.checkpoints.key_map import SOFT_PROMPT
 from mediswift_cs.checkpoints.mdl import MdlFile, OpaqueObject, StoredTensor
-from mediswift_cs.checkpoints.model_section import find_model_section
+from mediswift_cs.checkpoints.record import (
+    Position,
+    Record,
+    SoftPromptRecord,
+    find_model_section,
+    stored_params,
+)
 from mediswift_cs.errors import CheckpointError, ConfigError
 from mediswift_cs.params.document import read_yaml
 from mediswift_cs.params.schema import SoftPromptParams
@@ -16,7 +22,6 @@ from mediswift_cs.params.weights import MASK_SUFFIX
 
 PREFIX = "model."
 
-Position = Literal["prefix", "infix"]
 _DEFAULT_POSITION = SoftPromptParams.model_fields["position"].default
 
 
@@ -27,6 +32,17 @@ class SoftPrompt:
     num_virtual_tokens: int
     position: Position
     init: str = "random"
+
+    @property
+    def num_added_tokens(self) -> int:
+        """Virtual tokens that are rows of the embedding in transformers: all of an infix prompt."""
+        return self.num_virtual_tokens if self.position == "infix" else 0
+
+    def to_record(self) -> SoftPromptRecord:
+        """What a checkpoint and a ``config.json`` note of it."""
+        return SoftPromptRecord(
+            num_virtual_tokens=self.num_virtual_tokens, position=self.position, init=self.init
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +86,8 @@ def read_checkpoint(path: Path, params_file: Path | None = None) -> Checkpoint:
     """
     with MdlFile(path) as file:
         state = file.state
-    own = _mapping(state.get("mediswift"))
-    params = read_params(params_file) if params_file else _stored_params(state)
+    record = Record.read(state)
+    params = read_params(params_file) if params_file else stored_params(state) or None
     model_params = find_model_section(params)
     if params_file and model_params is None:
         raise CheckpointError(f"{params_file} has no section trainer.init.model")
@@ -83,11 +99,11 @@ def read_checkpoint(path: Path, params_file: Path | None = None) -> Checkpoint:
         tensors=tensors,
         masks=masks,
         architecture=architecture,
-        soft_prompt=_soft_prompt(tensors, own, model_params or {}, path),
+        soft_prompt=_soft_prompt(tensors, record, model_params or {}, path),
         model_params=model_params or {},
         params=params,
         global_step=step if isinstance(step, int) else None,
-        tokenizer_sha256=own.get("tokenizer_sha256"),
+        tokenizer_sha256=record.tokenizer_sha256,
     )
 
 
@@ -100,12 +116,6 @@ def read_params(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise CheckpointError(f"--params {path} is not a params file")
     return content
-
-
-def _stored_params(state: Mapping[str, Any]) -> dict[str, Any] | None:
-    metadata = state.get("__metadata__")
-    last = metadata[-1] if isinstance(metadata, list) and metadata else None
-    return _mapping(_mapping(last).get("params")) or None
 
 
 def _split(
@@ -138,16 +148,14 @@ def _split(
 
 def _soft_prompt(
     tensors: Mapping[str, StoredTensor],
-    own: Mapping[str, Any],
+    record: Record,
     model_params: Mapping[str, Any],
     path: Path,
 ) -> SoftPrompt | None:
     if SOFT_PROMPT not in tensors:
         return None
-    section = {
-        **_mapping(model_params.get("soft_prompt")),
-        **_mapping(own.get("soft_prompt")),
-    }
+    asked = model_params.get("soft_prompt")
+    section = {**(asked if isinstance(asked, dict) else {}), **(record.soft_prompt or {})}
     # In params, a position that is left out is this one.
     position = section.get("position", _DEFAULT_POSITION if section else None)
     if position not in ("prefix", "infix"):
@@ -160,7 +168,3 @@ def _soft_prompt(
         position=position,
         init=str(section.get("init", "random")),
     )
-
-
-def _mapping(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mediswift_cs.checkpoints.architecture import LAYERS
-from mediswift_cs.checkpoints.place import PartReport
+from mediswift_cs.checkpoints.blocks import PartReport
 
 COLUMNS = ("q", "k", "v", "output", "ffn.0", "ffn.1")
 

@@ -9,12 +9,18 @@ import h5py
 import numpy as np
 
 from mediswift_cs.checkpoints import treespec
+from mediswift_cs.checkpoints.architecture import WORD_EMBEDDINGS
+from mediswift_cs.checkpoints.key_map import FINAL_NORM_ALIAS, HEAD, SOFT_PROMPT
 from mediswift_cs.checkpoints.mdl import MdlFile, OpaqueObject, StoredTensor
-from mediswift_cs.checkpoints.model_section import find_model_section
+from mediswift_cs.checkpoints.record import (
+    Record,
+    SoftPromptRecord,
+    find_model_section,
+    stored_metadata,
+    stored_params,
+)
 from mediswift_cs.params.weights import MASK_SUFFIX
 
-_ALIASES = ("ln_f.weight", "ln_f.bias")
-_HEAD, _WORDS = "lm_head.weight", "embedding_layer.word_embeddings.weight"
 # Masks up to this many elements in all are counted in full.
 _COUNTED_IN_FULL = 4_000_000
 # How much of each larger mask is looked at.
@@ -118,15 +124,15 @@ def summarize(path: Path, *, exact: bool = False) -> Summary:
     """Describe a ``.mdl`` file; ``exact`` reads every mask. CheckpointError for no such file."""
     with MdlFile(path) as file:
         leaves = dict(treespec.leaves(file.state))
-        own = file.state.get("mediswift")
-        own = own if isinstance(own, dict) else {}
+        record = Record.read(file.state)
+        name = stored_metadata(file.state).get("model_name")
         step = file.state.get("global_step")
         weights = _weights(file.tensors, is_tied=_is_tied(file.state))
         return Summary(
             path=str(path),
             file_bytes=path.stat().st_size,
             cerebras_pytorch=file.cerebras_pytorch_version,
-            model_name=_model_name(file.state),
+            model_name=name if isinstance(name, str) else None,
             global_step=step if isinstance(step, int) else None,
             num_parameters=sum(tensor.num_elements for tensor in weights.values()),
             dtypes=tuple(sorted({tensor.dtype for tensor in weights.values()})),
@@ -136,8 +142,8 @@ def summarize(path: Path, *, exact: bool = False) -> Summary:
                 for key, leaf in leaves.items()
                 if key.startswith("optimizer.state.") and isinstance(leaf, StoredTensor)
             ),
-            soft_prompt=_soft_prompt(weights, own),
-            tokenizer_sha256=own.get("tokenizer_sha256"),
+            soft_prompt=_soft_prompt(weights, record.soft_prompt),
+            tokenizer_sha256=record.tokenizer_sha256,
             group_bytes=_group_bytes(leaves),
             unreadable=next(
                 (x.type_name for x in leaves.values() if isinstance(x, OpaqueObject)), None
@@ -147,20 +153,18 @@ def summarize(path: Path, *, exact: bool = False) -> Summary:
 
 def _is_tied(state: Mapping[str, Any]) -> bool:
     """Whether the params tie the head to the embedding; ModelZoo's default is that they do."""
-    metadata = state.get("__metadata__")
-    last = metadata[-1] if isinstance(metadata, list) and metadata else None
-    params = last.get("params") if isinstance(last, dict) else None
-    tied = (find_model_section(params) or {}).get("share_embedding_weights")
+    section = find_model_section(stored_params(state)) or {}
+    tied = section.get("share_embedding_weights")
     return True if tied is None else bool(tied)
 
 
 def _weights(tensors: Mapping[str, StoredTensor], *, is_tied: bool) -> dict[str, StoredTensor]:
     """The tensors without masks and without second copies."""
     found = {k.removeprefix("model."): t for k, t in tensors.items() if not k.endswith(MASK_SUFFIX)}
-    for alias in _ALIASES:
+    for alias in (f"{FINAL_NORM_ALIAS}.weight", f"{FINAL_NORM_ALIAS}.bias"):
         found.pop(alias, None)
-    if is_tied and _WORDS in found:
-        found.pop(_HEAD, None)
+    if is_tied and WORD_EMBEDDINGS in found:
+        found.pop(HEAD, None)
     return found
 
 
@@ -213,22 +217,14 @@ def _group_bytes(leaves: Mapping[str, Any]) -> dict[str, int]:
     return groups
 
 
-def _model_name(state: Mapping[str, Any]) -> str | None:
-    metadata = state.get("__metadata__")
-    last = metadata[-1] if isinstance(metadata, list) and metadata else None
-    name = last.get("model_name") if isinstance(last, dict) else None
-    return name if isinstance(name, str) else None
-
-
 def _soft_prompt(
-    weights: Mapping[str, StoredTensor], own: Mapping[str, Any]
+    weights: Mapping[str, StoredTensor], noted: SoftPromptRecord | None
 ) -> dict[str, Any] | None:
-    tensor = weights.get("soft_prompt.weight")
+    tensor = weights.get(SOFT_PROMPT)
     if tensor is None:
         return None
-    noted = own.get("soft_prompt")
     return {
-        **(noted if isinstance(noted, dict) else {}),
+        **(noted or {}),
         # Of a damaged file whatever it has: inspect is there to look at it.
         **dict(zip(("num_virtual_tokens", "hidden_size"), tensor.shape, strict=False)),
     }

@@ -1,17 +1,5 @@
 """``mediswift convert``: checkpoints to Hugging Face and back."""
 
-import argparse
+from mediswift_cs.checkpoints.command_line import HELP, add_arguments, run
 
-from mediswift_cs.checkpoints import command_line
-
-HELP = command_line.HELP
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of a conversion."""
-    command_line.add_arguments(parser)
-
-
-def run(args: argparse.Namespace) -> int:
-    """Convert; returns the exit code."""
-    return command_line.run(args)
+__all__ = ["HELP", "add_arguments", "run"]

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from mediswift_cs.checkpoints.record import Record
 from mediswift_cs.errors import CheckpointError
 from mediswift_cs.model.finetuning import build_model
 from mediswift_cs.model.pretraining import MediSwiftModel
@@ -47,12 +48,11 @@ def load_model(path: Path, config: ModelParams | None = None) -> LoadedModel:
     if start.adds_soft_prompt:
         raise CheckpointError(f"the checkpoint {path} has no soft prompt, its params ask for one")
     checkpoint.load_model_state(model, start.state, path)
-    own = state.get("mediswift") or {}
     return LoadedModel(
         model=model.eval(),
         path=path,
         step=int(state.get("global_step", 0)),
-        tokenizer_sha256=own.get("tokenizer_sha256"),
+        tokenizer_sha256=Record.read(state).tokenizer_sha256,
     )
 
 

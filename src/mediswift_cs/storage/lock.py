@@ -1,6 +1,7 @@
 """One process at a time."""
 
 import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,11 +10,12 @@ from mediswift_cs.errors import DataError
 
 
 @contextmanager
-def only_process(path: Path, refusal: str) -> Iterator[None]:
+def only_process(path: Path, refusal: str, *, is_kept: bool = True) -> Iterator[None]:
     """Hold the lock file ``path`` within the block; the system frees it when the process ends.
 
     Args:
         refusal: what to say where another process holds it.
+        is_kept: leave the file behind; else it is removed when the block ends.
 
     Raises:
         DataError: another process holds the lock, or the file cannot be written.
@@ -28,4 +30,11 @@ def only_process(path: Path, refusal: str) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise DataError(refusal) from error
-        yield
+        # Opened before its last holder removed it, it would lock nobody out.
+        if not path.exists() or not os.path.samestat(os.fstat(lock.fileno()), path.stat()):
+            raise DataError(refusal)
+        try:
+            yield
+        finally:
+            if not is_kept:
+                path.unlink(missing_ok=True)

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mediswift_cs.checkpoints.record import Record
 from mediswift_cs.data.processors import make_processor
 from mediswift_cs.data.prompts import MediSwiftPromptDataProcessor
 from mediswift_cs.errors import ConfigError
@@ -114,8 +115,8 @@ class Trainer:
         if position := state.get("dataloader"):
             self.dataloader.load_state_dict(position)
             self.samples_streamed = int(position["samples_streamed"])
-        if (own := state.get("mediswift")) and "rng_state" in own:
-            torch.set_rng_state(own["rng_state"].detach().clone())
+        if (random_state := Record.read(state).rng_state) is not None:
+            torch.set_rng_state(random_state.detach().clone())
         LOGGER.info("continuing from %s at step %d", path, self.step)
 
     def start_from(self, path: Path) -> None:
@@ -137,7 +138,7 @@ class Trainer:
         state["dataloader"] = (
             self.dataloader.state_dict() if self.session.is_traced else self._position()
         )
-        state["mediswift"] = own_record(self.session.model, self.processor.tokenizer_sha256)
+        state |= own_record(self.session.model, self.processor.tokenizer_sha256).to_state()
         state["__metadata__"] = [self.session.metadata(self.raw_params)]
         checkpoint.save_checkpoint(state, path)
         if (num_kept := num_checkpoints_kept(self.init)) is not None:

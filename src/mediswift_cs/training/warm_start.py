@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from mediswift_cs import __version__
+from mediswift_cs.checkpoints.record import Record, SoftPromptRecord
 from mediswift_cs.errors import CheckpointError, ConfigError
 from mediswift_cs.model.pretraining import MediSwiftModel
 from mediswift_cs.model.starting_weights import SOFT_PROMPT_KEY, starting_weights
@@ -86,7 +86,7 @@ def check_tokenizer(
     Raises:
         CheckpointError: they are of two.
     """
-    saved = (state.get("mediswift") or {}).get("tokenizer_sha256")
+    saved = Record.read(state).tokenizer_sha256
     if None not in (saved, tokenizer_sha256) and saved != tokenizer_sha256:
         raise CheckpointError(
             f"{data} were made with tokenizer {tokenizer_sha256}, allowed: {saved}, the one that "
@@ -100,7 +100,7 @@ def check_soft_prompt(model: MediSwiftModel, state: Mapping[str, Any], path: Pat
     saved_rows = state["model"].get(SOFT_PROMPT_KEY)
     if prompt is None or saved_rows is None:
         return
-    saved = {**((state.get("mediswift") or {}).get("soft_prompt") or {})}
+    saved: dict[str, Any] = {**(Record.read(state).soft_prompt or {})}
     saved["num_virtual_tokens"] = int(saved_rows.shape[0])
     for key in ("num_virtual_tokens", "position"):
         got = getattr(prompt, key)
@@ -111,14 +111,13 @@ def check_soft_prompt(model: MediSwiftModel, state: Mapping[str, Any], path: Pat
             )
 
 
-def own_record(model: MediSwiftModel, tokenizer_sha256: str | None) -> dict[str, Any]:
-    """What a checkpoint says under its key ``mediswift``: what another run of it has to know."""
-    record: dict[str, Any] = {
-        "version": __version__,
-        "rng_state": torch.get_rng_state(),
-        "tokenizer_sha256": tokenizer_sha256,
-    }
+def own_record(model: MediSwiftModel, tokenizer_sha256: str | None) -> Record:
+    """What a checkpoint of this package notes, for another run of it to know."""
+    soft_prompt = None
     if (prompt := model.config.soft_prompt) is not None:
-        kept = {"num_virtual_tokens", "position", "init"}
-        record["soft_prompt"] = prompt.model_dump(include=kept)
-    return record
+        soft_prompt = SoftPromptRecord(
+            num_virtual_tokens=prompt.num_virtual_tokens, position=prompt.position, init=prompt.init
+        )
+    return Record(
+        rng_state=torch.get_rng_state(), tokenizer_sha256=tokenizer_sha256, soft_prompt=soft_prompt
+    )

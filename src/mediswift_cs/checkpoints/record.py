@@ -1,0 +1,106 @@
+"""What stands in a checkpoint beside its tensors: this package's record, and ModelZoo's metadata.
+
+Both readers of a ``.mdl`` file (cerebras-pytorch's and this package's) give the same nested state,
+so this needs neither of them, and no torch.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Self, TypedDict, TypeVar, cast
+
+from mediswift_cs import __version__
+from mediswift_cs.errors import CheckpointError
+
+Position = Literal["prefix", "infix"]
+_KEY = "mediswift"
+_T = TypeVar("_T", dict[str, Any], str)
+
+
+class SoftPromptRecord(TypedDict, total=False):
+    """What is noted of a soft prompt, in the names of ``trainer.init.model.soft_prompt``."""
+
+    num_virtual_tokens: int
+    position: Position
+    init: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What this package notes in a checkpoint, under the top-level key ``mediswift``.
+
+    Attributes:
+        version: the release of this package that wrote the checkpoint; None for ModelZoo's, which
+            has no record.
+        rng_state: torch's random state when it was saved, a tensor; None without a run to go on.
+        tokenizer_sha256: fingerprint of the tokenizer that the model was trained with.
+        soft_prompt: None for a model without one.
+    """
+
+    version: str | None = __version__
+    rng_state: Any = None
+    tokenizer_sha256: str | None = None
+    soft_prompt: SoftPromptRecord | None = None
+
+    @classmethod
+    def read(cls, state: Mapping[str, Any]) -> Self:
+        """The record of a checkpoint's state; without one every attribute is None.
+
+        Raises:
+            CheckpointError: an entry is of another type, so that nothing can be checked by it.
+        """
+        noted = _typed(state, _KEY, dict) or {}
+        prompt = _typed(noted, "soft_prompt", dict)
+        return cls(
+            version=_typed(noted, "version", str),
+            rng_state=noted.get("rng_state"),
+            tokenizer_sha256=_typed(noted, "tokenizer_sha256", str),
+            soft_prompt=cast(SoftPromptRecord | None, prompt),
+        )
+
+    def to_state(self) -> dict[str, dict[str, Any]]:
+        """The entry to be joined to the state of a checkpoint that is written."""
+        content: dict[str, Any] = {"version": self.version}
+        if self.rng_state is not None:
+            content["rng_state"] = self.rng_state
+        content["tokenizer_sha256"] = self.tokenizer_sha256
+        if self.soft_prompt is not None:
+            content["soft_prompt"] = dict(self.soft_prompt)
+        return {_KEY: content}
+
+
+def stored_metadata(state: Mapping[str, Any]) -> dict[str, Any]:
+    """ModelZoo's ``__metadata__`` of the last phase (version, model name, params), {} without."""
+    metadata = state.get("__metadata__")
+    return _mapping(metadata[-1]) if isinstance(metadata, list) and metadata else {}
+
+
+def stored_params(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The params that a checkpoint was made with, {} where it does not keep them."""
+    return _mapping(stored_metadata(state).get("params"))
+
+
+def find_model_section(params: Any) -> dict[str, Any] | None:
+    """The ``model`` section in params of ModelZoo's layouts, old and new; None without one."""
+    if not isinstance(params, dict):
+        return None
+    trainer = params.get("trainer")
+    if isinstance(trainer, list):
+        # A list of phases; the checkpoint is of the last one.
+        return find_model_section(trainer[-1]) if trainer else None
+    init = trainer.get("init") if isinstance(trainer, dict) else None
+    section = init.get("model") if isinstance(init, dict) else params.get("model")
+    return section if isinstance(section, dict) else None
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _typed(mapping: Mapping[str, Any], key: str, kind: type[_T]) -> _T | None:
+    value = mapping.get(key)
+    if value is None or isinstance(value, kind):
+        return value
+    allowed = "a text" if kind is str else "a mapping"
+    raise CheckpointError(
+        f"the checkpoint's record is damaged: {key}: got {value!r:.80}, allowed: {allowed}"
+    )
