@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mediswift_cs import arguments
+from mediswift_cs.prompt_arguments import add_prompt_arguments, print_result, prompt_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from mediswift_cs.corpora.document import Document
-    from mediswift_cs.tasks.prompt_data import Lengths, PromptSettings
-    from mediswift_cs.tokens.shards import Manifest, SourceEntry
+    from mediswift_cs.tokens.shards import SourceEntry
 
 HELP = """Prepare PubMedQA: prompt shards to train on, JSON lines to evaluate on.
 
@@ -94,58 +94,6 @@ def _add_documents(parser: argparse.ArgumentParser) -> None:
     add_prompt_arguments(parser)
 
 
-def add_prompt_arguments(parser: argparse.ArgumentParser, num_virtual_tokens: int = 9) -> None:
-    """The options of a prompt data set."""
-    parser.add_argument(
-        "--tokenizer",
-        required=True,
-        type=arguments.path,
-        help="a tokenizer.json, or a folder of GPT-2's",
-    )
-    parser.add_argument(
-        "--max-sequence-length", type=int, default=1024, help="tokens (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--num-virtual-tokens",
-        type=int,
-        default=num_virtual_tokens,
-        help="length of the soft prompt; 0: none (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--position",
-        default="infix",
-        help="of the soft prompt: infix, before the answer, or prefix (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--loss-on", default="target", help="target, or all tokens (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--vocab-size", type=int, help="the model's; default: the tokenizer's number of ids"
-    )
-    parser.add_argument("--output", required=True, type=arguments.path, help="a new folder")
-    parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
-
-
-def prompt_settings(args: argparse.Namespace) -> "PromptSettings":
-    """The settings that the options give."""
-    from mediswift_cs.tasks.prompt_data import PromptSettings
-
-    return PromptSettings(
-        max_sequence_length=args.max_sequence_length,
-        num_virtual_tokens=args.num_virtual_tokens,
-        position=args.position,
-        loss_on=args.loss_on,
-        vocab_size=args.vocab_size,
-    )
-
-
-def print_result(manifest: "Manifest", lengths: "Lengths") -> None:
-    """What was written, the longest example and every truncation."""
-    print(lengths.report())
-    print(", ".join(f"{number} {name}" for name, number in manifest.counts.items()))
-    print(manifest.folder)
-
-
 def run(args: argparse.Namespace) -> int:
     """Run the phase."""
     return {"labelled": _labelled, "artificial": _artificial, "unlabelled": _unlabelled}[
@@ -155,34 +103,35 @@ def run(args: argparse.Namespace) -> int:
 
 def _labelled(args: argparse.Namespace) -> int:
     from mediswift_cs.errors import ConfigError
-    from mediswift_cs.tasks import hub, pubmedqa
-    from mediswift_cs.tasks.prepare import prepare_pubmedqa
-    from mediswift_cs.tasks.pubmedqa_split import NUM_FOLDS
+    from mediswift_cs.tasks import pubmedqa_records
+    from mediswift_cs.tasks.official_split import write_official_split
+    from mediswift_cs.tasks.pubmedqa import PubMedQA
+    from mediswift_cs.tasks.pubmedqa_split import NUM_FOLDS, read_split
     from mediswift_cs.tokens.shards import SourceEntry
 
     if args.input is not None:
-        records = pubmedqa.read_records(args.input)
+        records = pubmedqa_records.read_records(args.input)
         folder = args.input if args.input.is_dir() else args.input.parent
-        sources = (SourceEntry(path=pubmedqa.RECORDS_FILE),)
+        source = pubmedqa_records.RECORDS_FILE
     else:
-        records = hub.pubmedqa_records(args.dataset, args.dataset_config)
-        folder, sources = None, (SourceEntry(path=Path(args.dataset).name),)
+        records = pubmedqa_records.read_dataset(args.dataset, args.dataset_config)
+        folder, source = None, Path(args.dataset).name
     is_number = args.fold.isdigit() and int(args.fold) < NUM_FOLDS
     if args.fold != ALL_FOLDS and not is_number:
         raise ConfigError(f"--fold: got {args.fold!r}, allowed: 0 to 9, or {ALL_FOLDS}")
     folds = range(NUM_FOLDS) if args.fold == ALL_FOLDS else [int(args.fold)]
     for fold in folds:
-        output = args.output / f"fold{fold}" if args.fold == ALL_FOLDS else args.output
-        split = pubmedqa.read_split(folder, fold, records)
-        result = prepare_pubmedqa(
+        task = PubMedQA(mode=args.mode, fold=fold)
+        result = write_official_split(
             records,
-            split,
+            read_split(folder, fold, records)._asdict(),
+            task.examples,
             args.tokenizer,
-            output,
+            args.output / f"fold{fold}" if args.fold == ALL_FOLDS else args.output,
             prompt_settings(args),
-            fold=fold,
-            mode=args.mode,
-            sources=sources,
+            task=task,
+            read="records_read",
+            sources=(SourceEntry(path=source),),
             overwrite=args.overwrite,
         )
         print_result(*result)
@@ -190,53 +139,28 @@ def _labelled(args: argparse.Namespace) -> int:
 
 
 def _artificial(args: argparse.Namespace) -> int:
-    from mediswift_cs.tasks.artificial import write_examples
+    from mediswift_cs.tasks.artificial import ArtificialQuestions
+    from mediswift_cs.tasks.question_data import write_questions
 
+    task = (
+        ArtificialQuestions(matching=True)
+        if args.matching
+        else ArtificialQuestions(contrast=args.contrast)
+    )
     documents, sources = _read_documents(args)
-    if args.matching:
-        return _matching(args, documents, sources)
-    counts = write_examples(
+    counts = write_questions(
         documents,
+        task.question_maker(),
         args.tokenizer,
         args.output,
-        max_sequence_length=args.max_sequence_length,
-        num_virtual_tokens=args.num_virtual_tokens,
+        prompt_settings(args),
+        task=task,
         val_fraction=args.val_fraction,
         limit=args.limit,
-        position=args.position,
-        loss_on=args.loss_on,
-        vocab_size=args.vocab_size,
-        contrast=args.contrast,
         sources=sources,
         overwrite=args.overwrite,
     )
     print(counts.text())
-    return 0
-
-
-def _matching(
-    args: argparse.Namespace, documents: "Iterable[Document]", sources: "tuple[SourceEntry, ...]"
-) -> int:
-    from collections import Counter
-
-    from mediswift_cs.tasks.artificial import KEPT, LABELS, READ, TASK, write_questions
-    from mediswift_cs.tasks.title_matching import matching_examples
-
-    counts: Counter[str] = Counter({READ: 0, KEPT: 0})
-    result = write_questions(
-        matching_examples(documents, counts, args.limit),
-        counts,
-        args.tokenizer,
-        args.output,
-        prompt_settings(args),
-        val_fraction=args.val_fraction,
-        task=TASK,
-        task_options={"matching": True, "labels": list(LABELS)},
-        labels=LABELS,
-        sources=sources,
-        overwrite=args.overwrite,
-    )
-    print(result.text())
     return 0
 
 
@@ -259,7 +183,9 @@ def _unlabelled(args: argparse.Namespace) -> int:
     return 0
 
 
-def _read_documents(args: argparse.Namespace) -> tuple:  # type: ignore[type-arg]
+def _read_documents(
+    args: argparse.Namespace,
+) -> "tuple[Iterable[Document], tuple[SourceEntry, ...]]":
     """All documents as a stream with a progress bar, and their files."""
     from tqdm import tqdm
 

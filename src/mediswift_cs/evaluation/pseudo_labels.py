@@ -1,30 +1,23 @@
 """Phase two of PubMedQA's training: unlabelled questions, answered by the current model."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 from mediswift_cs.corpora.document import Document
-from mediswift_cs.errors import CheckpointError
-from mediswift_cs.evaluation.loading import load_model
-from mediswift_cs.evaluation.predict import Predictor
-from mediswift_cs.tasks import pubmedqa
-from mediswift_cs.tasks.artificial import (
-    KEPT,
-    READ,
-    Counts,
-    make_examples,
-    unlabelled_question,
-    with_label,
-    write_questions,
-)
+from mediswift_cs.evaluation.loading import LoadedModel, load_model
+from mediswift_cs.evaluation.predict import Predictor, check_fit
+from mediswift_cs.tasks.artificial import unlabelled_question, with_label
 from mediswift_cs.tasks.example import Example
 from mediswift_cs.tasks.prompt_data import PromptSettings, make_layout
+from mediswift_cs.tasks.pubmedqa import PubMedQA
+from mediswift_cs.tasks.question_data import Counts, write_questions
+from mediswift_cs.tasks.task import Task
+from mediswift_cs.tokens.fingerprint_check import check_trained_with
 from mediswift_cs.tokens.shards import SourceEntry
 from mediswift_cs.tokens.splits import check_val_fraction
-from mediswift_cs.tokens.tokenizer import fingerprint, load_tokenizer
+from mediswift_cs.tokens.tokenizer import fingerprint_of, load_tokenizer, vocab_size
 
 # Scored at a time: a bound on memory, and enough to sort by length.
 _BLOCK = 1024
@@ -52,44 +45,33 @@ def write_pseudo_labelled(
     """
     check_val_fraction(val_fraction)
     loaded = load_model(checkpoint)
-    config, tokenizer = loaded.model.config, load_tokenizer(tokenizer_file)
-    if loaded.tokenizer_sha256 not in (None, fingerprint(tokenizer_file)):
-        raise CheckpointError(
-            f"{tokenizer_file} is another tokenizer than the one that {checkpoint} was trained with"
-        )
-    prompt = config.soft_prompt
-    expected = (prompt.num_virtual_tokens, prompt.position) if prompt else (0, settings.position)
-    if (settings.num_virtual_tokens, settings.position) != expected:
-        raise CheckpointError(
-            f"soft prompt: got {settings.num_virtual_tokens} virtual tokens at "
-            f"{settings.position}, allowed: {expected[0]} at {expected[1]}, as in {checkpoint}"
-        )
-    settings = replace(settings, vocab_size=config.vocab_size)
-    answers = [pubmedqa.answer_text(label) for label in pubmedqa.LABELS]
-    predictor = Predictor(
-        decoder=loaded.model.model,
-        tokenizer=tokenizer,
-        layout=make_layout(settings, tokenizer, answers),
-        task="pubmedqa",
-    )
-    counts: Counter[str] = Counter({READ: 0, KEPT: 0})
+    settings = replace(settings, vocab_size=loaded.model.config.vocab_size)
+    task = PubMedQA(pseudo_labelled_by=checkpoint.name)
+    predictor = _make_predictor(loaded, tokenizer_file, task, settings)
     return write_questions(
-        answered(predictor, make_examples(documents, unlabelled_question, counts, limit)),
-        counts,
+        documents,
+        unlabelled_question,
         tokenizer_file,
         output,
         settings,
+        task=task,
         val_fraction=val_fraction,
-        task="pubmedqa",
-        task_options={
-            "mode": "reasoning-required",
-            "labels": list(pubmedqa.LABELS),
-            "pseudo_labelled_by": checkpoint.name,
-        },
-        labels=pubmedqa.LABELS,
+        limit=limit,
+        answer=lambda questions: answered(predictor, questions),
         sources=sources,
         overwrite=overwrite,
     )
+
+
+def _make_predictor(
+    loaded: LoadedModel, tokenizer_file: Path, task: Task, settings: PromptSettings
+) -> Predictor:
+    tokenizer = load_tokenizer(tokenizer_file)
+    what = f"tokenizer {tokenizer_file} has fingerprint"
+    check_trained_with(fingerprint_of(tokenizer), loaded.tokenizer_sha256, what, loaded.path)
+    layout = make_layout(settings, tokenizer, task.longest_answers())
+    check_fit(loaded, layout, vocab_size(tokenizer), "the questions")
+    return Predictor(decoder=loaded.model.model, tokenizer=tokenizer, layout=layout, task=task)
 
 
 def answered(predictor: Predictor, questions: Iterable[Example]) -> Iterator[Example]:

@@ -9,6 +9,7 @@ from mediswift_cs.params.problem import Problem
 from mediswift_cs.params.prompt_rules import check_prompt_data
 from mediswift_cs.params.rules import MODEL, dataloaders
 from mediswift_cs.params.schema import DataLoaderParams, Params
+from mediswift_cs.tokens.fingerprint_check import is_other_tokenizer
 from mediswift_cs.tokens.shards import (
     Manifest,
     SplitEntry,
@@ -117,7 +118,7 @@ def _folder(
             reads=reads,
         )
     fingerprint = manifest.tokenizer.sha256
-    if loader.tokenizer_sha256 not in (None, fingerprint):
+    if is_other_tokenizer(loader.tokenizer_sha256, fingerprint):
         yield Problem(
             path=f"{path}.tokenizer_sha256",
             got=str(loader.tokenizer_sha256),

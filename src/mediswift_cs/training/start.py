@@ -10,6 +10,7 @@ from mediswift_cs.data.processors import make_processor
 from mediswift_cs.errors import INTERRUPTED_EXIT_CODE, CheckpointError, ConfigError
 from mediswift_cs.params.load import LoadedParams
 from mediswift_cs.params.schema import DataLoaderParams, Params
+from mediswift_cs.tokens.fingerprint_check import check_trained_with
 from mediswift_cs.training import checkpoint, origin, ranks
 from mediswift_cs.training.device import check_device, create_backend
 from mediswift_cs.training.evaluate import evaluate
@@ -170,8 +171,5 @@ def score(params: Params, options: RunOptions) -> int:
 def check_tokenizer(val_params: DataLoaderParams, expected: str | None, path: Path) -> None:
     """Refuse shards of another tokenizer than the one that the checkpoint was trained with."""
     found = make_processor(val_params).tokenizer_sha256
-    if expected is not None and found is not None and found != expected:
-        raise CheckpointError(
-            f"the shards in {val_params.data_dir} were made with tokenizer {found}, allowed: "
-            f"{expected}, the one that {path} was trained with"
-        )
+    what = f"the shards in {val_params.data_dir} were made with tokenizer"
+    check_trained_with(found, expected, what, path)

@@ -12,6 +12,7 @@ from mediswift_cs.errors import CheckpointError, ConfigError
 from mediswift_cs.model.pretraining import MediSwiftModel
 from mediswift_cs.model.starting_weights import MASK_SUFFIX, SOFT_PROMPT_KEY, starting_weights
 from mediswift_cs.params.schema import InitParams
+from mediswift_cs.tokens.fingerprint_check import check_trained_with
 from mediswift_cs.training import checkpoint
 
 LOGGER = logging.getLogger("mediswift_cs")
@@ -77,11 +78,7 @@ def load_starting_weights(model: MediSwiftModel, path: Path, tokenizer_sha256: s
 def check_tokenizer(state: Mapping[str, Any], tokenizer_sha256: str | None, path: Path) -> None:
     """Raise CheckpointError if the checkpoint knows its tokenizer and it is another one."""
     saved = (state.get("mediswift") or {}).get("tokenizer_sha256")
-    if None not in (saved, tokenizer_sha256) and saved != tokenizer_sha256:
-        raise CheckpointError(
-            f"the data were made with tokenizer {tokenizer_sha256}, allowed: {saved}, the one that "
-            f"{path} was trained with"
-        )
+    check_trained_with(tokenizer_sha256, saved, "the data were made with tokenizer", path)
 
 
 def check_soft_prompt(model: MediSwiftModel, state: Mapping[str, Any], path: Path) -> None:
