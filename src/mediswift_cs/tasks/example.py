@@ -96,7 +96,7 @@ def read_examples_file(path: Path) -> Iterator[Example]:
 
 def _example_of(content: Any, where: str) -> Example:
     keys = tuple(field.name for field in fields(Example))
-    values = check_keys(content, keys, where)
+    values = check_keys(content, keys, f"{where}: it")
     if unknown := sorted(values.keys() - set(keys)):
         raise DataError(f"{where}: got {unknown[0]!r}, allowed: {', '.join(keys)}")
     for key in keys[:-1]:

@@ -8,23 +8,25 @@ from typing import Any
 from mediswift_cs.errors import DataError
 
 
-def read_lines(path: Path) -> Iterator[str]:
-    """The lines of a UTF-8 file; DataError where it cannot be read."""
+def read_json_lines(path: Path) -> Iterator[tuple[str, Any]]:
+    """The value of each line of a UTF-8 file, with words that say where it is.
+
+    Raises:
+        DataError: the file cannot be read, or a line is no JSON.
+    """
     try:
         with path.open(encoding="utf-8") as file:
-            yield from file
+            for number, line in enumerate(file, start=1):
+                yield (where := f"{path}, line {number}"), _parse(line, where)
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot read {path}: {error}") from error
 
 
-def read_json_lines(path: Path) -> Iterator[tuple[str, Any]]:
-    """The value of each line, with words that say where it is; DataError where one is no JSON."""
-    for number, line in enumerate(read_lines(path), start=1):
-        where = f"{path}, line {number}"
-        try:
-            yield where, json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{where} is not JSON: {error}") from error
+def _parse(line: str, where: str) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{where} is not JSON: {error}") from error
 
 
 def read_json_object(path: Path) -> dict[str, Any]:
@@ -34,14 +36,14 @@ def read_json_object(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path} is not a readable JSON file: {error}") from error
     if not isinstance(content, dict):
-        raise DataError(f"{path} must hold one JSON object, got {type(content).__name__}")
+        raise DataError(f"{path} must hold one JSON object, got {content!r:.80}")
     return content
 
 
 def check_keys(content: Any, keys: tuple[str, ...], where: str) -> dict[str, Any]:
     """A JSON object that has all of ``keys``; DataError for anything else."""
     if not isinstance(content, dict):
-        raise DataError(f"{where}: got {content!r:.80}, allowed: an object with {', '.join(keys)}")
+        raise DataError(f"{where} is {content!r:.80}, allowed: an object with {', '.join(keys)}")
     for key in keys:
         if key not in content:
             raise DataError(f"{where} lacks {key!r}")
