@@ -14,7 +14,7 @@ from mediswift_cs.tasks import hoc, hoc_documents, pubmedqa_records
 from mediswift_cs.tasks.artificial import with_label
 from mediswift_cs.tasks.example import Example
 from mediswift_cs.tasks.hoc import HallmarksOfCancer
-from mediswift_cs.tasks.official_split import write_official_split
+from mediswift_cs.tasks.official_split import split_examples
 from mediswift_cs.tasks.prompt_data import PromptSettings, write_prompt_data
 from mediswift_cs.tasks.pubmedqa import PubMedQA
 from mediswift_cs.tokens.tokenizer import save_tokenizer, train_tokenizer
@@ -151,17 +151,18 @@ def test_hoc_documents_are_learned(
     assert {len(document.labels) for document in chosen} == {0, 1, 2}
     length = 160  # an answer with all ten labels has to fit
     task = HallmarksOfCancer(hoc_split="cambridge")
-    write_official_split(
-        documents,
-        {"train": tuple(document.pmid for document in chosen), "val": (held_out.pmid,)},
-        task.examples,
+    split = {"train": tuple(document.pmid for document in chosen), "val": (held_out.pmid,)}
+    splits, counts = split_examples(documents, split, task.examples, "documents_read")
+    write_prompt_data(
+        splits,
         tokenizer,
         tmp_path / "data",
         PromptSettings(
             max_sequence_length=length, num_virtual_tokens=NUM_VIRTUAL, vocab_size=VOCAB_SIZE
         ),
         task=task,
-        read="documents_read",
+        counts=counts,
+        sources=(),
     )
     checkpoint = fine_tune(tmp_path / "data", tmp_path / "run", 120, length)
     data = tmp_path / "data"

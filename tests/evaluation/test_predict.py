@@ -17,7 +17,7 @@ from mediswift_cs.model.decoder import DecoderLanguageModel
 from mediswift_cs.model.finetuning import MediSwiftFineTuningModel
 from mediswift_cs.tasks import hoc, pubmedqa
 from mediswift_cs.tasks.hoc import HallmarksOfCancer
-from mediswift_cs.tasks.official_split import write_official_split
+from mediswift_cs.tasks.official_split import split_examples
 from mediswift_cs.tasks.prompt_data import PromptSettings, make_layout, write_prompt_data
 from mediswift_cs.tasks.prompt_folder import PromptData, read_prompt_data
 from mediswift_cs.tasks.prompt_layout import Position
@@ -152,15 +152,18 @@ def test_a_model_may_list_all_labels_after_a_truncated_prompt(
         sentence_labels=(frozenset(hoc.LABELS[:1]),),
     )
     task = HallmarksOfCancer(hoc_split="cambridge")
-    _, lengths = write_official_split(
-        {"1": document},
-        {"test": ("1",)},
-        task.examples,
+    splits, counts = split_examples(
+        {"1": document}, {"test": ("1",)}, task.examples, "documents_read"
+    )
+    assert counts == {"documents_read": 1, "test": 1, "not_in_the_split": 0}
+    _, lengths = write_prompt_data(
+        splits,
         toy_tokenizer,
         tmp_path / "data",
         replace(SETTINGS, max_sequence_length=MAX_POSITIONS, position=position),
         task=task,
-        read="documents_read",
+        counts=counts,
+        sources=(),
     )
     assert len(lengths.truncations) == 1
     data = read_prompt_data(tmp_path / "data")

@@ -137,7 +137,7 @@ def test_files(tmp_path: Path) -> None:
     predictions = [*answers("yes", "yes", 3), *answers("no", "yes", 2, 10)]
     report = make_report(predictions, task=PubMedQA(), split="val", method="constrained")
     prepare_folder(tmp_path / "out", OPTIONS, overwrite=False)
-    paths = write_report(report, predictions, PubMedQA(), tmp_path / "out", OPTIONS)
+    paths = write_report(report, predictions, tmp_path / "out", OPTIONS)
     assert {path.name for path in paths} == {
         "predictions.jsonl",
         "scores.json",
@@ -170,7 +170,7 @@ def test_leaderboard_file_is_for_the_official_test_set_only(
     report = make_report(predictions, task=PubMedQA(), split="test", method="constrained")
     assert round(report.score, 4) == 0.552
     assert round(report.scores["macro_f1"], 4) == 0.2371
-    names = {path.name for path in write_report(report, predictions, PubMedQA(), tmp_path, OPTIONS)}
+    names = {path.name for path in write_report(report, predictions, tmp_path, OPTIONS)}
     assert "pubmedqa_leaderboard.json" in names
     truth = json.loads((shared_data / "pubmedqa" / "test_ground_truth.json").read_text())
     written = json.loads((tmp_path / "pubmedqa_leaderboard.json").read_text())
@@ -179,7 +179,7 @@ def test_leaderboard_file_is_for_the_official_test_set_only(
     predictions[0] = replace(predictions[0], labels=None)
     report = make_report(predictions, task=PubMedQA(), split="test", method="generate")
     assert "pubmedqa_leaderboard.json" not in {
-        path.name for path in write_report(report, predictions, PubMedQA(), tmp_path, OPTIONS)
+        path.name for path in write_report(report, predictions, tmp_path, OPTIONS)
     }
     assert not (tmp_path / "pubmedqa_leaderboard.json").exists()
 

@@ -14,6 +14,11 @@ from mediswift_cs.tasks.pubmedqa_split import Split
 from mediswift_cs.tasks.scoring import Scoring
 from mediswift_cs.tasks.task import Answered
 
+# Where the human annotators' answers are, by mode.
+HUMAN_ANSWERS = {
+    "reasoning-required": "reasoning_required_pred",
+    "reasoning-free": "reasoning_free_pred",
+}
 Records = dict[str, dict[str, Any]]
 
 
@@ -44,10 +49,7 @@ def test_regression_numbers(records: Records, gold: dict[str, str]) -> None:
 
     assert len(gold) == 500
     assert rounded(["yes"] * 500) == (0.552, 0.2371)
-    human = {
-        mode: [records[pmid][field] for pmid in gold]
-        for mode, field in pubmedqa.HUMAN_ANSWERS.items()
-    }
+    human = {mode: [records[pmid][field] for pmid in gold] for mode, field in HUMAN_ANSWERS.items()}
     assert rounded(human["reasoning-required"]) == (0.780, 0.7219)
     assert rounded(human["reasoning-free"]) == (0.904, 0.8418)
 

@@ -45,7 +45,8 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from mediswift_cs.errors import ConfigError
     from mediswift_cs.tasks import hoc, hoc_documents
-    from mediswift_cs.tasks.official_split import write_official_split
+    from mediswift_cs.tasks.official_split import split_examples
+    from mediswift_cs.tasks.prompt_data import write_prompt_data
     from mediswift_cs.tokens.shards import SourceEntry
 
     if args.input is not None:
@@ -59,15 +60,14 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError("--splits: got nothing, allowed: the folder that holds splits/")
     split = hoc.read_split(folder, args.split)
     task = hoc.HallmarksOfCancer(level=args.level, hoc_split=args.split)
-    result = write_official_split(
-        documents,
-        split,
-        task.examples,
+    splits, counts = split_examples(documents, split, task.examples, "documents_read")
+    result = write_prompt_data(
+        splits,
         args.tokenizer,
         args.output,
         prompt_settings(args),
         task=task,
-        read="documents_read",
+        counts=counts,
         sources=(SourceEntry(path=Path(name).name),),
         overwrite=args.overwrite,
     )

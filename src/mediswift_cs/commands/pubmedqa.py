@@ -8,9 +8,13 @@ from mediswift_cs import arguments
 from mediswift_cs.prompt_arguments import add_prompt_arguments, print_result, prompt_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from mediswift_cs.corpora.document import Document
+    from mediswift_cs.tasks.example import Example
+    from mediswift_cs.tasks.prompt_data import PromptSettings
+    from mediswift_cs.tasks.question_data import QuestionMaker
+    from mediswift_cs.tasks.task import Task
     from mediswift_cs.tokens.shards import SourceEntry
 
 HELP = """Prepare PubMedQA: prompt shards to train on, JSON lines to evaluate on.
@@ -104,7 +108,8 @@ def run(args: argparse.Namespace) -> int:
 def _labelled(args: argparse.Namespace) -> int:
     from mediswift_cs.errors import ConfigError
     from mediswift_cs.tasks import pubmedqa_records
-    from mediswift_cs.tasks.official_split import write_official_split
+    from mediswift_cs.tasks.official_split import split_examples
+    from mediswift_cs.tasks.prompt_data import write_prompt_data
     from mediswift_cs.tasks.pubmedqa import PubMedQA
     from mediswift_cs.tasks.pubmedqa_split import NUM_FOLDS, read_split
     from mediswift_cs.tokens.shards import SourceEntry
@@ -119,18 +124,17 @@ def _labelled(args: argparse.Namespace) -> int:
     is_number = args.fold.isdigit() and int(args.fold) < NUM_FOLDS
     if args.fold != ALL_FOLDS and not is_number:
         raise ConfigError(f"--fold: got {args.fold!r}, allowed: 0 to 9, or {ALL_FOLDS}")
-    folds = range(NUM_FOLDS) if args.fold == ALL_FOLDS else [int(args.fold)]
-    for fold in folds:
+    for fold in range(NUM_FOLDS) if args.fold == ALL_FOLDS else [int(args.fold)]:
         task = PubMedQA(mode=args.mode, fold=fold)
-        result = write_official_split(
-            records,
-            read_split(folder, fold, records)._asdict(),
-            task.examples,
+        split = read_split(folder, fold, records)._asdict()
+        splits, counts = split_examples(records, split, task.examples, "records_read")
+        result = write_prompt_data(
+            splits,
             args.tokenizer,
             args.output / f"fold{fold}" if args.fold == ALL_FOLDS else args.output,
             prompt_settings(args),
             task=task,
-            read="records_read",
+            counts=counts,
             sources=(SourceEntry(path=source),),
             overwrite=args.overwrite,
         )
@@ -140,44 +144,49 @@ def _labelled(args: argparse.Namespace) -> int:
 
 def _artificial(args: argparse.Namespace) -> int:
     from mediswift_cs.tasks.artificial import ArtificialQuestions
+
+    if args.matching:
+        task = ArtificialQuestions(matching=True)
+    else:
+        task = ArtificialQuestions(contrast=args.contrast)
+    return _write_questions(args, task.question_maker(), task, prompt_settings(args))
+
+
+def _unlabelled(args: argparse.Namespace) -> int:
+    from mediswift_cs.evaluation.pseudo_labels import Answerer
+    from mediswift_cs.tasks.artificial import unlabelled_question
+    from mediswift_cs.tokens.splits import check_val_fraction
+
+    # Before the model is loaded.
+    check_val_fraction(args.val_fraction)
+    answerer = Answerer(args.checkpoint, args.tokenizer, prompt_settings(args))
+    return _write_questions(
+        args, unlabelled_question, answerer.task, answerer.settings, answer=answerer.answer
+    )
+
+
+def _write_questions(
+    args: argparse.Namespace,
+    make: "QuestionMaker",
+    task: "Task",
+    settings: "PromptSettings",
+    **more: "Callable[[Iterator[Example]], Iterator[Example]]",
+) -> int:
     from mediswift_cs.tasks.question_data import write_questions
 
-    task = (
-        ArtificialQuestions(matching=True)
-        if args.matching
-        else ArtificialQuestions(contrast=args.contrast)
-    )
     documents, sources = _read_documents(args)
     counts = write_questions(
         documents,
-        task.question_maker(),
+        make,
         args.tokenizer,
         args.output,
-        prompt_settings(args),
+        settings,
         task=task,
         val_fraction=args.val_fraction,
         limit=args.limit,
         sources=sources,
         overwrite=args.overwrite,
-    )
-    print(counts.text())
-    return 0
-
-
-def _unlabelled(args: argparse.Namespace) -> int:
-    from mediswift_cs.evaluation.pseudo_labels import write_pseudo_labelled
-
-    documents, sources = _read_documents(args)
-    counts = write_pseudo_labelled(
-        documents,
-        args.checkpoint,
-        args.tokenizer,
-        args.output,
-        prompt_settings(args),
-        val_fraction=args.val_fraction,
-        limit=args.limit,
-        sources=sources,
-        overwrite=args.overwrite,
+        **more,
     )
     print(counts.text())
     return 0

@@ -142,7 +142,7 @@ def evaluate_once(
     predictor = make_predictor(loaded, data, options.max_batch_tokens)
     predictions = predictor.predict(examples, method)
     report = make_report(predictions, task=task, split=split, method=method, convention=convention)
-    write_report(report, predictions, task, folder, recorded)
+    write_report(report, predictions, folder, recorded)
     return report, folder
 
 

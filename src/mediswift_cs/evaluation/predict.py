@@ -17,7 +17,7 @@ from mediswift_cs.tasks.example import Example
 from mediswift_cs.tasks.label_sets import LabelSets
 from mediswift_cs.tasks.prompt_folder import PromptData
 from mediswift_cs.tasks.prompt_layout import PromptLayout
-from mediswift_cs.tasks.task import Task
+from mediswift_cs.tasks.task import Answered, Task
 from mediswift_cs.tokens.fingerprint_check import check_trained_with
 
 Method = Literal["constrained", "generate"]
@@ -38,6 +38,11 @@ class Prediction:
     labels: tuple[str, ...] | None
     scores: dict[str, float] = field(default_factory=dict)
     text: str | None = None
+
+    def answered(self) -> Answered:
+        """What scores are made of."""
+        labels = None if self.labels is None else frozenset(self.labels)
+        return Answered(self.example.document, frozenset(self.example.labels), labels)
 
     def record(self) -> dict[str, Any]:
         """One JSON line."""

@@ -9,7 +9,6 @@ from mediswift_cs.errors import ConfigError
 from mediswift_cs.evaluation.predict import Prediction
 from mediswift_cs.evaluation.report import Report
 from mediswift_cs.storage.write import atomic_file, write_json, write_text
-from mediswift_cs.tasks.task import Task
 
 PREDICTIONS_FILE = "predictions.jsonl"
 SCORES_FILE = "scores.json"
@@ -59,7 +58,6 @@ def prepare_folder(folder: Path, options: Mapping[str, str | None], *, overwrite
 def write_report(
     report: Report,
     predictions: Sequence[Prediction],
-    task: Task,
     folder: Path,
     options: Mapping[str, str | None],
 ) -> list[Path]:
@@ -75,7 +73,7 @@ def write_report(
         draw_counts(report, folder / PICTURE_FILE),
     ]
     said = {p.example.document: p.labels[0] if p.labels else None for p in predictions}
-    for name, text in task.files_to_hand_in(said).items():
+    for name, text in report.task.files_to_hand_in(said).items():
         if text is None:
             (folder / name).unlink(missing_ok=True)
         else:
@@ -103,7 +101,9 @@ def draw_counts(report: Report, path: Path) -> Path:
     axes.set_yticks(range(len(rows)), rows)
     axes.set_xlabel(axis)
     axes.set_ylabel("gold")
-    axes.set_title(f"{report.task} {report.split}: {report.metric} {report.score:.3f}", fontsize=9)
+    axes.set_title(
+        f"{report.task.name} {report.split}: {report.metric} {report.score:.3f}", fontsize=9
+    )
     figure.tight_layout()
     with atomic_file(path) as temporary:
         figure.savefig(temporary, format="png")

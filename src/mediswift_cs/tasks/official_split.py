@@ -1,16 +1,19 @@
-"""From records with an official split to a prompt data set."""
+"""The examples of records that have an official split."""
 
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from mediswift_cs.errors import DataError
 from mediswift_cs.tasks.example import Example
-from mediswift_cs.tasks.prompt_data import Lengths, PromptSettings, write_prompt_data
-from mediswift_cs.tasks.task import Task
-from mediswift_cs.tokens.shards import Manifest, SourceEntry
 
 Record = TypeVar("Record")
+
+
+class SplitExamples(NamedTuple):
+    """Examples by split, and what became of the records."""
+
+    splits: dict[str, list[Example]]
+    counts: dict[str, int]
 
 
 def select(
@@ -27,20 +30,13 @@ def select(
     return examples
 
 
-def write_official_split(
+def split_examples(
     records: Mapping[str, Record],
     split: Mapping[str, tuple[str, ...]],
     make: Callable[[str, Record], Iterable[Example]],
-    tokenizer_path: Path,
-    output: Path,
-    settings: PromptSettings,
-    *,
-    task: Task,
     read: str,
-    sources: tuple[SourceEntry, ...] = (),
-    overwrite: bool = False,
-) -> tuple[Manifest, Lengths]:
-    """Write the splits of one task, each from its own PMIDs.
+) -> SplitExamples:
+    """The examples of each split, from its own PMIDs.
 
     Args:
         records: all that were read, by PMID.
@@ -49,22 +45,11 @@ def write_official_split(
         read: the name of the count of all records.
 
     Raises:
-        ConfigError: a setting is out of its range.
-        DataError: a PMID without a record, overlapping splits, an example that is too long, or
-            ``output`` cannot be written.
+        DataError: a PMID without a record.
     """
     sizes = {name: len(pmids) for name, pmids in split.items()}
-    return write_prompt_data(
+    unused = len(records) - sum(sizes.values())
+    return SplitExamples(
         {name: select(records, pmids, make) for name, pmids in split.items()},
-        tokenizer_path,
-        output,
-        settings,
-        task=task,
-        counts={
-            read: len(records),
-            **sizes,
-            "not_in_the_split": len(records) - sum(sizes.values()),
-        },
-        sources=sources,
-        overwrite=overwrite,
+        {read: len(records), **sizes, "not_in_the_split": unused},
     )

@@ -6,7 +6,7 @@
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -254,36 +254,31 @@ def _write_split(
     folder: Path,
     lengths: Lengths,
 ) -> SplitEntry:
-    """Encode a split, and write its shards where it is trained or validated on."""
-    is_sharded = folder.name in SHARDED_SPLITS
+    """Write the shards of a split, or encode it only where it is not trained or validated on."""
+    writer = _shard_writer(folder, layout, entry) if folder.name in SHARDED_SPLITS else None
     num_tokens = 0
-    with _shard_writer(folder, layout, entry) if is_sharded else nullcontext() as writer:
+    with closing(writer) if writer is not None else nullcontext():
         for source_ids, answer_ids, length in _encoded(examples, tokenizer, layout, lengths):
-            sample = layout.sample(source_ids, answer_ids)
             num_tokens += length
+            sample = layout.sample(source_ids, answer_ids)
             if writer is not None:
                 writer.write(sample[None])
-    shards: tuple[ShardEntry, ...] = ()
-    if writer is not None:
-        shards = tuple(
-            ShardEntry(file=f"{folder.name}/{path.name}", num_samples=number, md5=md5_of(path))
-            for path, number in zip(writer.paths, writer.num_samples, strict=True)
-        )
+    shards = () if writer is None else zip(writer.paths, writer.num_samples, strict=True)
     return SplitEntry(
         num_documents=len({example.document for example in examples}),
         num_tokens=num_tokens,
         num_samples=len(examples),
         max_token_id=-1 if writer is None else writer.max_token_id,
-        shards=shards,
+        shards=tuple(
+            ShardEntry(file=f"{folder.name}/{path.name}", num_samples=number, md5=md5_of(path))
+            for path, number in shards
+        ),
     )
 
 
-@contextmanager
-def _shard_writer(
-    folder: Path, layout: PromptLayout, entry: TokenizerEntry
-) -> Iterator[ShardWriter]:
+def _shard_writer(folder: Path, layout: PromptLayout, entry: TokenizerEntry) -> ShardWriter:
     folder.mkdir()
-    writer = ShardWriter(
+    return ShardWriter(
         folder,
         max_sequence_length=layout.max_sequence_length,
         samples_per_shard=SAMPLES_PER_SHARD,
@@ -295,7 +290,3 @@ def _shard_writer(
             "soft_prompt_position": layout.position,
         },
     )
-    try:
-        yield writer
-    finally:
-        writer.close()

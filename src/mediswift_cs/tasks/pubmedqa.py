@@ -20,12 +20,6 @@ MODES: tuple[Mode, ...] = get_args(Mode)
 
 ANSWER_STEM = " the answer to the question given the context is"
 
-# Where the human annotators' answers are, by mode.
-HUMAN_ANSWERS: dict[Mode, str] = {
-    "reasoning-required": "reasoning_required_pred",
-    "reasoning-free": "reasoning_free_pred",
-}
-
 
 class Questions(OneLabel):
     """What every question about an abstract has in common: BioGPT's wording of the answers."""

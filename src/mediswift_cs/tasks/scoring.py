@@ -81,10 +81,6 @@ class Scoring:
         """How many of all answers have each label."""
         return self._distribution([item.said for item in self.items])
 
-    def num_unparsed(self) -> int:
-        """How many answers could not be read as one of the task."""
-        return self.said_distribution().get(UNPARSED, 0)
-
     def _distribution(self, label_sets: Sequence[frozenset[str] | None]) -> dict[str, int]:
         found = Counter(name for labels in label_sets for name in self.task.shown(labels))
         return {
