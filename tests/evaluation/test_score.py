@@ -163,15 +163,6 @@ def test_choices_count_in_the_length_of_a_batch(
     assert asked == [[5, 2]]
 
 
-def test_choices_of_one_id_need_no_second_pass(
-    decoder: DecoderLanguageModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    expected = by_forward_pass(decoder, [1, 2], [4])
-    monkeypatch.setattr(score, "run_decoder", None)
-    ((found,),) = score_choices(decoder, [[1, 2]], [[[4]]], pad_id=0)
-    assert found == pytest.approx(expected, abs=1e-4)
-
-
 def test_too_long_a_prompt_is_an_error() -> None:
     check_lengths([95, 96], ["pmid 5", "pmid 6"], 96)
     with pytest.raises(DataError, match="pmid 7 with its answer has 97 tokens, allowed: at most"):

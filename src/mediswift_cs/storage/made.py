@@ -20,27 +20,6 @@ def no_output_of_ours(output: Path, manifest: str) -> DataError:
     return DataError(f"{output} exists without {manifest}: {_OTHERWISE}")
 
 
-def has_output(output: Path, manifest: str, what: str, *, overwrite: bool) -> bool:
-    """Whether a folder is there that has to be what would be made now.
-
-    Args:
-        manifest: the file in it that says what made it.
-        what: what such a folder is called.
-        overwrite: replace what was made otherwise; what is not ours is never replaced.
-
-    Raises:
-        DataError: something else is there.
-    """
-    if is_empty(output):
-        return False
-    if not (output / manifest).is_file():
-        raise DataError(
-            f"{output} exists and is no {what} (no {manifest}): give another output, or remove it "
-            "yourself"
-        )
-    return not overwrite
-
-
 def check_same(output: Path, different: Iterable[str]) -> None:
     """See that an output is the one that would be made now.
 

@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 from mediswift_cs import __version__
 from mediswift_cs.errors import ConfigError, DataError
 from mediswift_cs.storage.checksums import md5_of
-from mediswift_cs.storage.made import check_same, has_output
+from mediswift_cs.storage.made import check_same
 from mediswift_cs.storage.write import atomic_folder
 from mediswift_cs.tasks.example import Example, check_disjoint, read_examples_file
 from mediswift_cs.tasks.example import write_examples_file as write_lines
@@ -31,7 +31,8 @@ from mediswift_cs.tokens.shards import (
     SplitEntry,
     TokenizerEntry,
     check_shards_exist,
-    read_manifest,
+    different_fields,
+    existing_manifest,
 )
 from mediswift_cs.tokens.tokenizer import (
     EOS,
@@ -179,14 +180,16 @@ def write_prompt_data(
         splits={},
         options={"prompt": {"task": task.name, **task.options(), **layout.description()}},
     )
-    if has_output(output, MANIFEST_NAME, "folder of prepared examples", overwrite=overwrite):
-        existing = _same(output, planned, examples)
-        lengths = Lengths(is_new=False)
-        for items in examples.values():
-            for _ in _encoded(items, tokenizer, layout, lengths):
-                pass
-        return existing, lengths
-    return _write(examples, tokenizer, layout, planned, output)
+    found = existing_manifest(output, "folder of prepared examples", overwrite=overwrite)
+    if found is None:
+        return _write(examples, tokenizer, layout, planned, output)
+    _check_same(found, planned, examples)
+    lengths = Lengths(is_new=False)
+    for items in examples.values():
+        for _ in _encoded(items, tokenizer, layout, lengths):
+            pass
+    # The same but for the order of the counts, which the file does not keep.
+    return replace(planned, splits=found.splits, folder=output), lengths
 
 
 def _write(
@@ -218,20 +221,16 @@ def counts_text(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{number} {name}" for name, number in counts.items())
 
 
-def _same(output: Path, planned: Manifest, examples: Mapping[str, list[Example]]) -> Manifest:
-    """The manifest in ``output``; DataError unless ``planned`` would make the same."""
-    found = read_manifest(output)
-    other = [name for name in _RECIPE if getattr(found, name) != getattr(planned, name)]
+def _check_same(found: Manifest, planned: Manifest, examples: Mapping[str, list[Example]]) -> None:
+    other = different_fields(found, planned, _RECIPE)
     # Not every source has a checksum, and the examples are at hand.
-    paths = {path.stem: path for path in output.glob("*.jsonl")}
+    paths = {path.stem: path for path in found.folder.glob("*.jsonl")}
     if paths.keys() != examples.keys() or any(
         list(read_examples_file(paths[name])) != items for name, items in examples.items()
     ):
         other.append("examples")
-    check_same(output, other)
+    check_same(found.folder, other)
     check_shards_exist(found)
-    # The same but for the order of the counts, which the file does not keep.
-    return replace(planned, splits=found.splits, folder=output)
 
 
 def _encoded(

@@ -12,6 +12,7 @@ from typing import Any
 
 from mediswift_cs.corpora.document import recorded_name
 from mediswift_cs.errors import DataError
+from mediswift_cs.storage.made import is_empty
 
 MANIFEST_NAME = "manifest.json"
 FORMAT_VERSION = 1
@@ -173,6 +174,31 @@ def _parse_manifest(content: Any, path: Path) -> Manifest:
 def _parse_split(split: dict[str, Any]) -> SplitEntry:
     shards = tuple(ShardEntry(**shard) for shard in split["shards"])
     return SplitEntry(**{**split, "shards": shards})
+
+
+def existing_manifest(output: Path, kind: str, *, overwrite: bool) -> Manifest | None:
+    """The manifest of a folder that was made before; None if there is nothing, or nothing to keep.
+
+    Args:
+        kind: what such a folder is called, for the error.
+        overwrite: a folder that has a manifest is to be replaced.
+
+    Raises:
+        DataError: ``output`` is no such folder (it is never replaced), or its manifest is wrong.
+    """
+    if is_empty(output):
+        return None
+    if not (output / MANIFEST_NAME).is_file():
+        raise DataError(
+            f"{output} exists and is no {kind} (no {MANIFEST_NAME}): "
+            "give another output, or remove it yourself"
+        )
+    return None if overwrite else read_manifest(output)
+
+
+def different_fields(first: Manifest, second: Manifest, names: Iterable[str]) -> list[str]:
+    """Those of the fields ``names`` in which two manifests are not equal."""
+    return [name for name in names if getattr(first, name) != getattr(second, name)]
 
 
 def check_shards_exist(manifest: Manifest) -> None:
