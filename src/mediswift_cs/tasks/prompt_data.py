@@ -161,20 +161,14 @@ def write_prompt_data(
     """
     examples = {name: list(items) for name, items in splits.items()}
     check_disjoint(examples)
-    for name, items in examples.items():
-        if not items:
-            raise DataError(f"the split {name!r} has no example, got {counts_text(counts)}")
+    if empty := [name for name, items in examples.items() if not items]:
+        raise DataError(f"the split {empty[0]!r} has no example, got {counts_text(counts)}")
     tokenizer = load_tokenizer(tokenizer_path)
     layout = make_layout(settings, tokenizer, task.longest_answers())
     planned = Manifest(
         package_version=__version__,
         max_sequence_length=layout.max_sequence_length,
-        tokenizer=TokenizerEntry(
-            file=TOKENIZER_NAME,
-            sha256=fingerprint_of(tokenizer),
-            vocab_size=vocab_size(tokenizer),
-            eos_id=layout.eos_id,
-        ),
+        tokenizer=_tokenizer_entry(tokenizer),
         sources=sources,
         counts=dict(counts),
         splits={},
@@ -190,6 +184,15 @@ def write_prompt_data(
             pass
     # The same but for the order of the counts, which the file does not keep.
     return replace(planned, splits=found.splits, folder=output), lengths
+
+
+def _tokenizer_entry(tokenizer: Tokenizer) -> TokenizerEntry:
+    return TokenizerEntry(
+        file=TOKENIZER_NAME,
+        sha256=fingerprint_of(tokenizer),
+        vocab_size=vocab_size(tokenizer),
+        eos_id=tokenizer.token_to_id(EOS),
+    )
 
 
 def _write(

@@ -84,8 +84,7 @@ def write_questions(
     """
     check_val_fraction(val_fraction)
     counts: Counter[str] = Counter({READ: 0, KEPT: 0})
-    names = ("train", "val") if val_fraction else ("train",)
-    splits: dict[str, list[Example]] = {name: [] for name in names}
+    splits: dict[str, list[Example]] = {"train": [], **({"val": []} if val_fraction else {})}
     for example in answer(make_examples(documents, make, counts, limit)):
         splits[split_of(example.document, val_fraction)].append(example)
     if not counts[KEPT]:
@@ -100,12 +99,11 @@ def write_questions(
         sources=sources,
         overwrite=overwrite,
     )
-    by_label = Counter(label for items in splits.values() for e in items for label in e.labels)
     return Counts(
         documents_read=counts[READ],
         by_reason={reason: number for reason, number in counts.items() if reason != READ},
         by_split={name: len(items) for name, items in splits.items()},
-        by_label=dict(by_label),
+        by_label=Counter(x for items in splits.values() for e in items for x in e.labels),
         lengths=lengths,
     )
 
