@@ -121,6 +121,7 @@ def test_unreadable_hoc_answers_are_wrong(shared_data: Path, convention: str) ->
     # One answer less is one mistake more, whatever the gold answer of a counted item is.
     assert report(right).score == 1.0
     assert "(unparsed)" not in report(right).predicted_distribution
+    assert report(right).num_unparsed == 0
     labelled = {e.document for e in examples if e.labels}
     for has_labels in (True, False):
         index = next(

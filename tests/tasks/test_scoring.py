@@ -121,3 +121,21 @@ def test_examples_with_labels_of_another_task_are_refused(
     )
     with pytest.raises(DataError, match=f"labels of example 7: .*{allowed}"):
         task.check_example(changed)
+
+
+def test_distributions_tell_no_label_from_no_answer() -> None:
+    items = [Answered("a", ONE | TWO, None), Answered("b", NONE, NONE), Answered("c", ONE, TWO)]
+    scoring = Scoring.of(HallmarksOfCancer(), items)
+    rest = dict.fromkeys(hoc.LABELS[2:], 0)
+    first, second = hoc.LABELS[:2]
+    assert scoring.gold_distribution() == {first: 2, second: 1, **rest, "(none)": 1}
+    assert scoring.said_distribution() == {
+        **{first: 0, second: 1, **rest},
+        **{"(none)": 1, "(unparsed)": 1},
+    }
+    yes = frozenset({"yes"})
+    answers = [Answered("a", yes, None), Answered("b", yes, frozenset({"perhaps"}))]
+    asked = Scoring.of(PubMedQA(), [*answers, Answered("c", yes, yes)])
+    assert asked.gold_distribution() == {"yes": 3, "no": 0, "maybe": 0}
+    assert asked.said_distribution() == {"yes": 1, "no": 0, "maybe": 0, "(unparsed)": 2}
+    assert asked.baseline() == (1.0, "yes")

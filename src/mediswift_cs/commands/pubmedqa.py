@@ -161,7 +161,7 @@ def _unlabelled(args: argparse.Namespace) -> int:
     check_val_fraction(args.val_fraction)
     answerer = Answerer(args.checkpoint, args.tokenizer, prompt_settings(args))
     return _write_questions(
-        args, unlabelled_question, answerer.task, answerer.settings, answer=answerer.answer
+        args, unlabelled_question, answerer.task, answerer.settings, answerer.answer
     )
 
 
@@ -170,7 +170,7 @@ def _write_questions(
     make: "QuestionMaker",
     task: "Task",
     settings: "PromptSettings",
-    **more: "Callable[[Iterator[Example]], Iterator[Example]]",
+    answer: "Callable[[Iterator[Example]], Iterator[Example]]" = iter,
 ) -> int:
     from mediswift_cs.tasks.question_data import write_questions
 
@@ -186,7 +186,7 @@ def _write_questions(
         limit=args.limit,
         sources=sources,
         overwrite=args.overwrite,
-        **more,
+        answer=answer,
     )
     print(counts.text())
     return 0
