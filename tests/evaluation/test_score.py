@@ -132,6 +132,7 @@ def test_common_prefix_leaves_an_id_of_each() -> None:
     assert common_prefix([[1, 2, 3], [1, 2, 4], [1, 2, 5, 6]]) == 2
     assert common_prefix([[1, 2], [1, 2, 3]]) == 1
     assert common_prefix([[1], [2]]) == 0
+    assert common_prefix([[1, 2, 3], [1, 5, 3]]) == 1
 
 
 def test_batches_hold_each_item_once_and_stay_in_their_budget() -> None:
