@@ -66,26 +66,23 @@ def run(args: argparse.Namespace, folder: Path) -> None:
     from mediswift_cs.evaluation.predict import make_predictor
     from mediswift_cs.model.finetuning import build_model
     from mediswift_cs.params.schema import Params
-    from mediswift_cs.tasks import pubmedqa
-    from mediswift_cs.tasks.prompt_data import (
-        PromptSettings,
-        read_prompt_data,
-        write_prompt_data,
-    )
+    from mediswift_cs.tasks import pubmedqa_records, pubmedqa_split
+    from mediswift_cs.tasks.official_split import select
+    from mediswift_cs.tasks.prompt_data import PromptSettings, write_prompt_data
+    from mediswift_cs.tasks.prompt_folder import read_prompt_data
+    from mediswift_cs.tasks.pubmedqa import PubMedQA
     from mediswift_cs.training.checkpoint import save_checkpoint
 
-    records = pubmedqa.read_records(args.pubmedqa)
-    test = pubmedqa.read_split(args.pubmedqa, 0, records).test[: args.num_items]
+    records = pubmedqa_records.read_records(args.pubmedqa)
+    test = pubmedqa_split.read_split(args.pubmedqa, 0, records).test[: args.num_items]
     write_prompt_data(
-        {"test": pubmedqa.select(records, test, "reasoning-required")},
+        {"test": select(records, test, PubMedQA().examples)},
         args.tokenizer,
         folder / "data",
         PromptSettings(max_sequence_length=1024, num_virtual_tokens=0),
-        task="pubmedqa",
-        task_options={},
+        task=PubMedQA(),
         counts={},
         sources=(),
-        answers=[pubmedqa.answer_text(label) for label in pubmedqa.LABELS],
     )
     data = read_prompt_data(folder / "data")
     shape = {

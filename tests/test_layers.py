@@ -29,6 +29,7 @@ LAYER = {
     "evaluation": 7,
     "modelzoo": 8,
     "run": 9,
+    "prompt_arguments": 9,
     "demo": 9,
     "commands": 10,
     "cli": 11,

@@ -16,10 +16,13 @@ from mediswift_cs.errors import (
     INTERRUPTED_EXIT_CODE,
     JOB_FAILED_EXIT_CODE,
     ConfigError,
+    DataError,
     MediSwiftError,
 )
 from mediswift_cs.params.load import load_params
-from mediswift_cs.tokens.manifest import read_manifest
+from mediswift_cs.storage.write import write_json
+from mediswift_cs.tasks.json_input import read_json_object
+from mediswift_cs.tokens.manifest import Manifest, read_manifest
 
 # Also where ModelZoo is importable: its Trainer keeps its records in other files.
 RUN = ("run", "CPU", "--engine", "builtin")
@@ -49,40 +52,16 @@ class Demo:
     source: Path | None
     times: dict[str, float] = field(default_factory=dict)
 
-    @property
-    def documents(self) -> Path:
-        """The cleaned documents."""
-        return self.output / "documents.jsonl.zst"
-
-    @property
-    def tokenizer(self) -> Path:
-        """The trained tokenizer."""
-        return self.output / "tokenizer.json"
-
-    @property
-    def shards(self) -> Path:
-        """The folder of train and validation shards."""
-        return self.output / "shards"
-
-    @property
-    def model_dir(self) -> Path:
-        """The folder of the pre-training run."""
-        return self.output / f"pretraining_{self.level}"
-
-    @property
-    def questions(self) -> Path:
-        """The folder of artificial yes/no questions."""
-        return self.output / "questions"
-
-    @property
-    def finetuning_dir(self) -> Path:
-        """The folder of the fine-tuning run."""
-        return self.output / f"finetuning_{self.level}"
-
-    @property
-    def scores(self) -> Path:
-        """The folder of the answers to held-out questions."""
-        return self.output / f"scores_{self.level}"
+    def __post_init__(self) -> None:
+        """Where each result lies, and which shipped params file is trained."""
+        self.documents = self.output / "documents.jsonl.zst"
+        self.tokenizer = self.output / "tokenizer.json"
+        self.shards = self.output / "shards"
+        self.model_dir = self.output / f"pretraining_{self.level}"
+        self.questions = self.output / "questions"
+        self.finetuning_dir = self.output / f"finetuning_{self.level}"
+        self.scores = self.output / f"scores_{self.level}"
+        self.params = f"mediswift_tiny_{self.level}.yaml"
 
     @property
     def export(self) -> Path:
@@ -90,11 +69,6 @@ class Demo:
         return (
             self.output / f"huggingface_{self.level}_{newest_checkpoint(self.finetuning_dir).stem}"
         )
-
-    @property
-    def params(self) -> str:
-        """The shipped params file of the pre-training run."""
-        return f"mediswift_tiny_{self.level}.yaml"
 
     def run(self) -> int:
         """Run every step and print the summary; returns the exit code."""
@@ -107,9 +81,7 @@ class Demo:
             self.output.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(f"--output: cannot make {self.output}: {error.strerror}") from error
-        times_file = self.output / TIMES_FILE
-        if times_file.exists():
-            self.times = json.loads(times_file.read_text())
+        self.times = read_times(self.output / TIMES_FILE)
         model = loaded.params.trainer.init.model
         records = [str(self.source)] if self.source else ["--sample"]
         limit = ["--limit", str(self.num_records)]
@@ -199,37 +171,17 @@ class Demo:
         # A step that finds its result already there takes a few seconds: the first time is told.
         if self.times.get(name, 0.0) < seconds:
             self.times[name] = seconds
-        partial = self.output / f".{TIMES_FILE}"
-        partial.write_text(json.dumps(self.times, indent=2) + "\n")
-        partial.replace(self.output / TIMES_FILE)
+        write_json(self.output / TIMES_FILE, self.times)
 
     def summary(self) -> str:
         """Where each result lies, how long it took, what was learned, and the real sparsity."""
         manifest = read_manifest(self.shards)
-        train, val = manifest.splits["train"], manifest.splits["val"]
         checkpoint = newest_checkpoint(self.model_dir)
         scores = last_evaluation(self.model_dir / "metrics.jsonl")
         zeros, weights = count_zeros(checkpoint)
-        unigram = val.unigram_loss
+        unigram = manifest.splits["val"].unigram_loss
         assert unigram is not None
-        rows = [
-            ("documents", self.documents, f"{train.num_documents + val.num_documents:,} documents"),
-            ("tokenizer", self.tokenizer, f"{manifest.tokenizer.vocab_size:,} tokens"),
-            (
-                "shards",
-                self.shards,
-                f"{train.num_tokens:,} train and {val.num_tokens:,} held-out tokens",
-            ),
-            (f"pretraining_{self.level}", checkpoint, f"{scores['step']:.0f} steps"),
-            ("questions", self.questions, "does a title belong to a text?"),
-            (
-                f"finetuning_{self.level}",
-                newest_checkpoint(self.finetuning_dir),
-                "dense, with a soft prompt",
-            ),
-            (f"scores_{self.level}", self.scores, "answers, scores, confusion matrix"),
-            (f"huggingface_{self.level}", self.export, "for transformers"),
-        ]
+        rows = self.results(manifest, checkpoint, scores["step"])
         lines = ["--- summary"]
         for name, path, what in rows:
             lines.append(f"{name:16} {self.times[name]:6.0f} s  {what:44} {path}")
@@ -246,6 +198,24 @@ class Demo:
         ]
         lines += ["", self.answers_line(), "", "three answers, generated by transformers alone:"]
         return "\n".join([*lines, *self.generated()])
+
+    def results(
+        self, manifest: Manifest, checkpoint: Path, num_steps: float
+    ) -> list[tuple[str, Path, str]]:
+        """Of each step its name, where its result lies, and what that is."""
+        train, val = manifest.splits["train"], manifest.splits["val"]
+        tuned = newest_checkpoint(self.finetuning_dir)
+        tokens = f"{train.num_tokens:,} train and {val.num_tokens:,} held-out tokens"
+        return [
+            ("documents", self.documents, f"{train.num_documents + val.num_documents:,} documents"),
+            ("tokenizer", self.tokenizer, f"{manifest.tokenizer.vocab_size:,} tokens"),
+            ("shards", self.shards, tokens),
+            (f"pretraining_{self.level}", checkpoint, f"{num_steps:.0f} steps"),
+            ("questions", self.questions, "does a title belong to a text?"),
+            (f"finetuning_{self.level}", tuned, "dense, with a soft prompt"),
+            (f"scores_{self.level}", self.scores, "answers, scores, confusion matrix"),
+            (f"huggingface_{self.level}", self.export, "for transformers"),
+        ]
 
     def answers_line(self) -> str:
         """Accuracy on held-out questions with its interval and its baseline."""
@@ -278,6 +248,15 @@ def _set_steps(num_steps: int | None) -> list[str]:
 def _set_options(overrides: list[str]) -> list[str]:
     """Overrides as options of a run."""
     return [part for override in overrides for part in ("--set", override)]
+
+
+def read_times(path: Path) -> dict[str, float]:
+    """The seconds of the steps of earlier calls; DataError where the file is no such record."""
+    times = read_json_object(path) if path.exists() else {}
+    for name, seconds in times.items():
+        if type(seconds) not in (int, float):
+            raise DataError(f"{path}: {name}: got {seconds!r:.80}, allowed: a number of seconds")
+    return times
 
 
 def newest_checkpoint(model_dir: Path) -> Path:

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from mediswift_cs import cli
-from mediswift_cs.evaluation import evaluate as module
+from mediswift_cs.evaluation import evaluate_task as module
 from mediswift_cs.evaluation.loading import LoadedModel
 from mediswift_cs.model.finetuning import MediSwiftFineTuningModel
 from mediswift_cs.tasks import pubmedqa
 from mediswift_cs.tasks.prompt_data import PromptSettings, write_prompt_data
+from mediswift_cs.tasks.pubmedqa import PubMedQA
 from mediswift_cs.training.checkpoint import save_checkpoint
 
 
@@ -29,8 +30,7 @@ def data(tmp_path: Path, toy_tokenizer: Path) -> Path:
         toy_tokenizer,
         tmp_path / "data",
         PromptSettings(max_sequence_length=90, num_virtual_tokens=3),
-        task="pubmedqa",
-        task_options={},
+        task=PubMedQA(),
         counts={},
         sources=(),
     )

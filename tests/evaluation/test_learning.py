@@ -10,11 +10,13 @@ import torch
 
 from mediswift_cs.cli import main
 from mediswift_cs.params.schema import Params
-from mediswift_cs.tasks import hoc, pubmedqa
+from mediswift_cs.tasks import hoc, hoc_documents, pubmedqa_records
 from mediswift_cs.tasks.artificial import with_label
 from mediswift_cs.tasks.example import Example
-from mediswift_cs.tasks.prepare import prepare_hoc
+from mediswift_cs.tasks.hoc import HallmarksOfCancer
+from mediswift_cs.tasks.official_split import split_examples
 from mediswift_cs.tasks.prompt_data import PromptSettings, write_prompt_data
+from mediswift_cs.tasks.pubmedqa import PubMedQA
 from mediswift_cs.tokens.tokenizer import save_tokenizer, train_tokenizer
 from mediswift_cs.training.start import RunOptions, train
 
@@ -24,8 +26,8 @@ NUM_EXAMPLES = 32
 
 @pytest.fixture(scope="module")
 def tokenizer(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    records = pubmedqa.read_records(shared_data / "pubmedqa")
-    texts = [pubmedqa.record_example(k, r, "reasoning-required") for k, r in records.items()][:300]
+    records = pubmedqa_records.read_records(shared_data / "pubmedqa")
+    texts = [PubMedQA().examples(k, r)[0] for k, r in records.items()][:300]
     answers = [hoc.answer_text([label]) for label in hoc.LABELS]
     path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
     lines = [*(e.source + e.target for e in texts), *answers * 5]
@@ -82,8 +84,7 @@ def prepare(splits: dict[str, list[Example]], tokenizer: Path, output: Path) -> 
         tokenizer,
         output,
         settings,
-        task="pubmedqa",
-        task_options={},
+        task=PubMedQA(),
         counts={},
         sources=(),
     )
@@ -111,8 +112,8 @@ def score(task: str, data: Path, checkpoint: Path, split: str, output: Path, *mo
 
 def balanced(shared_data: Path, number: int, skip: int = 0) -> list[Example]:
     """As many questions of the answer yes as of no."""
-    records = pubmedqa.read_records(shared_data / "pubmedqa")
-    examples = [pubmedqa.record_example(k, r, "reasoning-required") for k, r in records.items()]
+    records = pubmedqa_records.read_records(shared_data / "pubmedqa")
+    examples = [PubMedQA().examples(k, r)[0] for k, r in records.items()]
     picked: list[Example] = []
     for label in ("yes", "no"):
         picked += [e for e in examples if e.labels == (label,)][skip : skip + number // 2]
@@ -145,19 +146,23 @@ def test_32_real_questions_are_learned_and_shuffled_labels_do_not_carry_over(
 def test_hoc_documents_are_learned(
     shared_data: Path, tokenizer: Path, tmp_path: Path, cpu_backend: Any
 ) -> None:
-    documents = hoc.read_documents(shared_data / "hoc")
+    documents = hoc_documents.read_documents(shared_data / "hoc")
     *chosen, held_out = [d for d in documents.values() if len(d.labels) <= 2][:17]
     assert {len(document.labels) for document in chosen} == {0, 1, 2}
     length = 160  # an answer with all ten labels has to fit
-    prepare_hoc(
-        documents,
-        {"train": tuple(document.pmid for document in chosen), "val": (held_out.pmid,)},
+    task = HallmarksOfCancer(hoc_split="cambridge")
+    split = {"train": tuple(document.pmid for document in chosen), "val": (held_out.pmid,)}
+    splits, counts = split_examples(documents, split, task.examples, "documents_read")
+    write_prompt_data(
+        splits,
         tokenizer,
         tmp_path / "data",
         PromptSettings(
             max_sequence_length=length, num_virtual_tokens=NUM_VIRTUAL, vocab_size=VOCAB_SIZE
         ),
-        split_name="cambridge",
+        task=task,
+        counts=counts,
+        sources=(),
     )
     checkpoint = fine_tune(tmp_path / "data", tmp_path / "run", 120, length)
     data = tmp_path / "data"

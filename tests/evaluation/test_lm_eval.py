@@ -13,13 +13,12 @@ from mediswift_cs.evaluation.loading import load_model
 from mediswift_cs.evaluation.predict import make_predictor
 from mediswift_cs.model.pretraining import MediSwiftModel
 from mediswift_cs.params.schema import Params
-from mediswift_cs.tasks import pubmedqa
-from mediswift_cs.tasks.prompt_data import (
-    PromptData,
-    PromptSettings,
-    read_prompt_data,
-    write_prompt_data,
-)
+from mediswift_cs.tasks import pubmedqa_records, pubmedqa_split
+from mediswift_cs.tasks.hoc import HallmarksOfCancer
+from mediswift_cs.tasks.official_split import select
+from mediswift_cs.tasks.prompt_data import PromptSettings, write_prompt_data
+from mediswift_cs.tasks.prompt_folder import PromptData, read_prompt_data
+from mediswift_cs.tasks.pubmedqa import PubMedQA
 from mediswift_cs.training.checkpoint import save_checkpoint
 
 NUM_ITEMS = 20
@@ -36,18 +35,16 @@ MODEL = {
 
 @pytest.fixture
 def data(tmp_path: Path, shared_data: Path) -> PromptData:
-    records = pubmedqa.read_records(shared_data / "pubmedqa")
-    test = pubmedqa.read_split(shared_data / "pubmedqa", 0, records).test[:NUM_ITEMS]
+    records = pubmedqa_records.read_records(shared_data / "pubmedqa")
+    test = pubmedqa_split.read_split(shared_data / "pubmedqa", 0, records).test[:NUM_ITEMS]
     write_prompt_data(
-        {"test": pubmedqa.select(records, test, "reasoning-required")},
+        {"test": select(records, test, PubMedQA().examples)},
         shared_data / "tokenizers" / "gpt2",
         tmp_path / "data",
         PromptSettings(max_sequence_length=1024, num_virtual_tokens=0),
-        task="pubmedqa",
-        task_options={},
+        task=PubMedQA(),
         counts={},
         sources=(),
-        answers=[pubmedqa.answer_text(label) for label in pubmedqa.LABELS],
     )
     return read_prompt_data(tmp_path / "data")
 
@@ -117,7 +114,7 @@ def test_what_text_cannot_express_is_refused(tmp_path: Path, data: PromptData) -
     with pytest.raises(ConfigError, match="num_virtual_tokens: got 2, allowed for lm-eval: 0"):
         write_lm_eval_task(prompted, "test", tmp_path)
     with pytest.raises(ConfigError, match="got 'hoc', allowed for lm-eval: pubmedqa"):
-        write_lm_eval_task(replace(data, task="hoc"), "test", tmp_path)
+        write_lm_eval_task(replace(data, task=HallmarksOfCancer()), "test", tmp_path)
     short = replace(data, layout=replace(data.layout, max_sequence_length=100))
     with pytest.raises(DataError, match="is cut to max_sequence_length 100"):
         write_lm_eval_task(short, "test", tmp_path)

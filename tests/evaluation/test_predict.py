@@ -11,20 +11,18 @@ import torch
 from mediswift_cs.errors import CheckpointError, ConfigError, DataError
 from mediswift_cs.evaluation import predict
 from mediswift_cs.evaluation.loading import LoadedModel
-from mediswift_cs.evaluation.predict import METHODS, Predictor, legal_steps, make_predictor
+from mediswift_cs.evaluation.predict import METHODS, Predictor, make_predictor
 from mediswift_cs.evaluation.score import Choices, score_choices
 from mediswift_cs.model.decoder import DecoderLanguageModel
 from mediswift_cs.model.finetuning import MediSwiftFineTuningModel
 from mediswift_cs.tasks import hoc, pubmedqa
-from mediswift_cs.tasks.prepare import prepare_hoc
-from mediswift_cs.tasks.prompt_data import (
-    PromptData,
-    PromptSettings,
-    make_layout,
-    read_prompt_data,
-    write_prompt_data,
-)
+from mediswift_cs.tasks.hoc import HallmarksOfCancer
+from mediswift_cs.tasks.official_split import split_examples
+from mediswift_cs.tasks.prompt_data import PromptSettings, make_layout, write_prompt_data
+from mediswift_cs.tasks.prompt_folder import PromptData, read_prompt_data
 from mediswift_cs.tasks.prompt_layout import Position
+from mediswift_cs.tasks.pubmedqa import PubMedQA
+from mediswift_cs.tasks.registry import find_task
 from mediswift_cs.tokens.tokenizer import fingerprint, load_tokenizer
 
 QUESTIONS = [
@@ -40,19 +38,20 @@ MAX_POSITIONS = 96  # the toy model's
 SETTINGS = PromptSettings(max_sequence_length=90, num_virtual_tokens=3)
 
 
-def predictor(model: MediSwiftFineTuningModel, tokenizer_path: Path, task: str) -> Predictor:
+def predictor(model: MediSwiftFineTuningModel, tokenizer_path: Path, name: str) -> Predictor:
     tokenizer = load_tokenizer(tokenizer_path)
-    answers = (
-        [pubmedqa.answer_text(label) for label in pubmedqa.LABELS]
-        if task == "pubmedqa"
-        else [hoc.LONGEST_ANSWER]
-    )
+    task = find_task(name).from_options({})
     return Predictor(
         decoder=model.model,
         tokenizer=tokenizer,
-        layout=make_layout(SETTINGS, tokenizer, answers),
+        layout=make_layout(SETTINGS, tokenizer, task.longest_answers()),
         task=task,
     )
+
+
+def encode(asked: Predictor, text: str) -> list[int]:
+    ids: list[int] = asked.tokenizer.encode(text, add_special_tokens=False).ids
+    return ids
 
 
 def test_constrained_scores_are_those_of_whole_answers(
@@ -61,7 +60,7 @@ def test_constrained_scores_are_those_of_whole_answers(
     """The stem is the same for all labels, so it moves all scores by the same number."""
     asked = predictor(toy_model, toy_tokenizer, "pubmedqa")
     found = asked.predict(QUESTIONS, "constrained")
-    whole = [asked._encode(pubmedqa.answer_text(label)) for label in pubmedqa.LABELS]
+    whole = [encode(asked, pubmedqa.answer_text(label)) for label in pubmedqa.LABELS]
     scores = score_choices(
         asked.decoder, asked.prompts(QUESTIONS), [whole] * len(QUESTIONS), pad_id=0
     )
@@ -86,23 +85,15 @@ def test_hoc_answers_are_always_legal_and_stepwise_likeliest(
     found = asked.predict(examples, "constrained")
     for prediction, example in zip(found, examples, strict=True):
         assert prediction.labels is not None
-        assert hoc.parse_answer(hoc.answer_text(prediction.labels)) == frozenset(prediction.labels)
+        answer = hoc.answer_text(prediction.labels)
+        assert asked.task.parse_answer(answer) == prediction.labels
         assert list(prediction.labels) == sorted(prediction.labels, key=hoc.LABELS.index)
         # The score is that of the whole answer after the stem.
-        stem, answer = (
-            asked._encode(hoc.ANSWER_STEM),
-            asked._encode(hoc.answer_text(prediction.labels)),
-        )
-        assert answer[: len(stem)] == stem
+        stem, ids = encode(asked, hoc.ANSWER_STEM), encode(asked, answer)
+        assert ids[: len(stem)] == stem
         prompt = [*asked.prompts([example])[0], *stem]
-        ((score,),) = score_choices(asked.decoder, [prompt], [[answer[len(stem) :]]], pad_id=0)
+        ((score,),) = score_choices(asked.decoder, [prompt], [[ids[len(stem) :]]], pad_id=0)
         assert prediction.scores["answer"] == pytest.approx(score, abs=1e-3)
-
-
-def test_legal_steps_reach_every_label_set() -> None:
-    assert legal_steps([])[0] == (" empty.", None, False)
-    assert len(legal_steps([])) == 1 + 2 * 10 - 1
-    assert legal_steps([hoc.LABELS[-2]]) == [(f"{hoc.LABELS[-1]}.", hoc.LABELS[-1], False)]
 
 
 def test_generated_answers_are_read_strictly(
@@ -112,19 +103,17 @@ def test_generated_answers_are_read_strictly(
     found = asked.predict(QUESTIONS, "generate")
     # Random weights do not follow the form: nothing is guessed from what they say.
     assert all(p.labels is None and p.text is not None for p in found)
-    assert asked.parse(pubmedqa.answer_text("no")) == ("no",)
-    assert asked.parse("no") is None
+    assert asked.task.parse_answer(pubmedqa.answer_text("no")) == ("no",)
+    assert asked.task.parse_answer("no") is None
     assert found[0].record()["predicted"] is None
 
 
-def test_unknown_method_and_task_are_errors(
+def test_an_unknown_method_is_an_error(
     toy_model: MediSwiftFineTuningModel, toy_tokenizer: Path
 ) -> None:
     asked = predictor(toy_model, toy_tokenizer, "pubmedqa")
     with pytest.raises(ConfigError, match="got 'guess', allowed: constrained, generate"):
         asked.predict(QUESTIONS, "guess")  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="got 'squad', allowed: pubmedqa, artificial, hoc"):
-        replace(asked, task="squad").predict(QUESTIONS, "constrained")
 
 
 def test_too_many_tokens_for_the_model_is_an_error(
@@ -162,13 +151,19 @@ def test_a_model_may_list_all_labels_after_a_truncated_prompt(
         sentences=("Cells of mice divide, those of rats do not. " * 20,),
         sentence_labels=(frozenset(hoc.LABELS[:1]),),
     )
-    _, lengths = prepare_hoc(
-        {"1": document},
-        {"test": ("1",)},
+    task = HallmarksOfCancer(hoc_split="cambridge")
+    splits, counts = split_examples(
+        {"1": document}, {"test": ("1",)}, task.examples, "documents_read"
+    )
+    assert counts == {"documents_read": 1, "test": 1, "not_in_the_split": 0}
+    _, lengths = write_prompt_data(
+        splits,
         toy_tokenizer,
         tmp_path / "data",
         replace(SETTINGS, max_sequence_length=MAX_POSITIONS, position=position),
-        split_name="cambridge",
+        task=task,
+        counts=counts,
+        sources=(),
     )
     assert len(lengths.truncations) == 1
     data = read_prompt_data(tmp_path / "data")
@@ -203,8 +198,7 @@ def data(tmp_path: Path, toy_tokenizer: Path) -> PromptData:
         toy_tokenizer,
         tmp_path / "data",
         SETTINGS,
-        task="pubmedqa",
-        task_options={},
+        task=PubMedQA(),
         counts={},
         sources=(),
     )

@@ -13,9 +13,12 @@ from mediswift_cs.corpora.documents_file import DocumentsWriter
 from mediswift_cs.errors import CheckpointError
 from mediswift_cs.evaluation.loading import load_model
 from mediswift_cs.evaluation.predict import make_predictor
-from mediswift_cs.evaluation.pseudo_labels import write_pseudo_labelled
+from mediswift_cs.evaluation.pseudo_labels import Answerer
 from mediswift_cs.model.finetuning import MediSwiftFineTuningModel
-from mediswift_cs.tasks.prompt_data import PromptSettings, read_prompt_data
+from mediswift_cs.tasks.artificial import unlabelled_question
+from mediswift_cs.tasks.prompt_data import PromptSettings
+from mediswift_cs.tasks.prompt_folder import read_prompt_data
+from mediswift_cs.tasks.question_data import write_questions
 from mediswift_cs.tokens.tokenizer import fingerprint
 from mediswift_cs.training.checkpoint import save_checkpoint
 
@@ -49,8 +52,16 @@ def checkpoint(
 def test_each_question_gets_the_models_own_answer(
     tmp_path: Path, checkpoint: Path, toy_tokenizer: Path
 ) -> None:
-    counts = write_pseudo_labelled(
-        DOCUMENTS, checkpoint, toy_tokenizer, tmp_path / "out", SETTINGS, val_fraction=0.0
+    answerer = Answerer(checkpoint, toy_tokenizer, SETTINGS)
+    counts = write_questions(
+        DOCUMENTS,
+        unlabelled_question,
+        toy_tokenizer,
+        tmp_path / "out",
+        answerer.settings,
+        task=answerer.task,
+        val_fraction=0.0,
+        answer=answerer.answer,
     )
     assert counts.documents_read == 3 == sum(counts.by_reason.values())
     assert counts.by_reason == {"kept": 2, "title_is_no_question": 1}
@@ -65,18 +76,17 @@ def test_each_question_gets_the_models_own_answer(
 
 
 def test_another_prompt_or_tokenizer_is_an_error(
-    tmp_path: Path, checkpoint: Path, toy_tokenizer: Path, shared_data: Path
+    checkpoint: Path, toy_tokenizer: Path, shared_data: Path
 ) -> None:
     other = PromptSettings(max_sequence_length=90, num_virtual_tokens=4)
-    with pytest.raises(CheckpointError, match="got 4 virtual tokens at infix, allowed: 3 at infix"):
-        write_pseudo_labelled(
-            DOCUMENTS, checkpoint, toy_tokenizer, tmp_path / "out", other, val_fraction=0.0
-        )
+    with pytest.raises(CheckpointError, match="num_virtual_tokens, got 4, allowed: 3"):
+        Answerer(checkpoint, toy_tokenizer, other)
     gpt2 = shared_data / "tokenizers" / "gpt2"
-    with pytest.raises(CheckpointError, match="is another tokenizer than the one"):
-        write_pseudo_labelled(
-            DOCUMENTS, checkpoint, gpt2, tmp_path / "out", SETTINGS, val_fraction=0.0
-        )
+    with pytest.raises(
+        CheckpointError,
+        match=r"gpt2 has fingerprint .* the one that .*_1\.mdl was",
+    ):
+        Answerer(checkpoint, gpt2, SETTINGS)
 
 
 def test_from_the_command_line(

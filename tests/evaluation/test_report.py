@@ -7,10 +7,15 @@ from pathlib import Path
 import pytest
 
 from mediswift_cs.errors import ConfigError
-from mediswift_cs.evaluation.outputs import prepare_folder, write_report
 from mediswift_cs.evaluation.predict import Prediction
 from mediswift_cs.evaluation.report import Report, make_report
-from mediswift_cs.tasks import hoc, pubmedqa
+from mediswift_cs.evaluation.report_files import prepare_folder, write_report
+from mediswift_cs.tasks import hoc, hoc_documents, pubmedqa, pubmedqa_records, pubmedqa_split
+from mediswift_cs.tasks.hoc import HallmarksOfCancer
+from mediswift_cs.tasks.official_split import select
+from mediswift_cs.tasks.pubmedqa import PubMedQA
+from mediswift_cs.tasks.scoring import Scoring
+from mediswift_cs.tasks.task import Answered
 
 EARLIER = {"task": "pubmedqa", "split": "val", "method": "constrained"}
 OPTIONS = {**EARLIER, "params": None}
@@ -35,64 +40,72 @@ def test_single_label_report() -> None:
         *answers("no", "no", 20, 200),
         *answers("maybe", None, 20, 300),
     ]
-    report = make_report(predictions, task="pubmedqa", split="test", method="generate")
+    report = make_report(predictions, task=PubMedQA(), split="test", method="generate")
     assert report.score == 0.7
     assert (report.baseline, report.baseline_answer) == (0.6, "yes")
     assert report.interval.low < 0.7 < report.interval.high
     assert report.num_unparsed == 20
     assert report.gold_distribution == {"yes": 60, "no": 20, "maybe": 20}
     assert report.predicted_distribution == {"yes": 50, "no": 30, "maybe": 0, "(unparsed)": 20}
-    assert report.counts == [[50, 10, 0, 0], [0, 20, 0, 0], [0, 0, 0, 20]]
+    assert report.confusion.counts == [[50, 10, 0, 0], [0, 20, 0, 0], [0, 0, 0, 20]]
     text = report.text()
     for part in ("accuracy 0.7000", "baseline 0.6000  (always 'yes')", "20 of 100", "split test"):
         assert part in text
 
 
 def test_hoc_report_draws_documents(shared_data: Path) -> None:
-    documents = hoc.read_documents(shared_data / "hoc")
+    documents = hoc_documents.read_documents(shared_data / "hoc")
     pmids = list(documents)[:60]
-    examples = hoc.select(documents, pmids, "sentence")
+    examples = select(documents, pmids, HallmarksOfCancer(level="sentence").examples)
     predictions = [
         Prediction(example=e, labels=e.labels if i % 2 else ()) for i, e in enumerate(examples)
     ]
-    names = [e.document for e in examples]
-    gold = [frozenset(e.labels) for e in examples]
-    said = [frozenset(p.labels or ()) for p in predictions]
+    task = HallmarksOfCancer(level="sentence")
+    items = [
+        Answered(p.example.document, frozenset(p.example.labels), frozenset(p.labels or ()))
+        for p in predictions
+    ]
     for convention in hoc.CONVENTIONS:
         report = make_report(
             predictions,
-            task="hoc",
+            task=HallmarksOfCancer(level="sentence"),
             split="test",
             method="constrained",
             convention=convention,
-            level="sentence",
             num_resamples=50,
         )
-        expected = hoc.score(convention, names, gold, said, "sentence")
-        assert report.score == pytest.approx(expected)
+        assert report.score == pytest.approx(
+            Scoring.of(task, items, convention).scores()[report.metric]
+        )
         assert convention in report.metric
         assert report.interval.low <= report.score <= report.interval.high
-    always_empty = hoc.score("biogpt", names, gold, [frozenset()] * len(gold), "sentence")
+    empty = [item._replace(said=frozenset()) for item in items]
+    always_empty = Scoring.of(task, empty, "biogpt").scores()["micro_f1 (biogpt)"]
     assert (report.baseline, report.baseline_answer) == (always_empty, "empty")
     with pytest.raises(ConfigError, match="got 'best'"):
-        make_report(predictions, task="hoc", split="t", method="constrained", convention="best")
+        make_report(
+            predictions,
+            task=HallmarksOfCancer(),
+            split="t",
+            method="constrained",
+            convention="best",
+        )
 
 
 @pytest.mark.parametrize("convention", hoc.CONVENTIONS)
 def test_unreadable_hoc_answers_are_wrong(shared_data: Path, convention: str) -> None:
-    documents = hoc.read_documents(shared_data / "hoc")
+    documents = hoc_documents.read_documents(shared_data / "hoc")
     pmids = hoc.read_split(shared_data / "hoc", "biogpt")["test"]
-    examples = hoc.select(documents, pmids, "sentence")
+    examples = select(documents, pmids, HallmarksOfCancer(level="sentence").examples)
     right = [Prediction(example=e, labels=e.labels) for e in examples]
 
     def report(predictions: list[Prediction]) -> Report:
         return make_report(
             predictions,
-            task="hoc",
+            task=HallmarksOfCancer(level="sentence"),
             split="test",
             method="generate",
             convention=convention,
-            level="sentence",
             num_resamples=2,
         )
 
@@ -101,11 +114,14 @@ def test_unreadable_hoc_answers_are_wrong(shared_data: Path, convention: str) ->
     assert junk.num_unparsed == len(examples)
     assert junk.predicted_distribution["(unparsed)"] == len(examples)
     assert junk.predicted_distribution["(none)"] == 0
-    assert all(found == 0 == alarms for found, _, alarms in junk.counts)
-    assert sum(missed for _, missed, _ in junk.counts) == sum(len(e.labels) for e in examples)
+    assert all(found == 0 == alarms for found, _, alarms in junk.confusion.counts)
+    assert sum(missed for _, missed, _ in junk.confusion.counts) == sum(
+        len(e.labels) for e in examples
+    )
     # One answer less is one mistake more, whatever the gold answer of a counted item is.
     assert report(right).score == 1.0
     assert "(unparsed)" not in report(right).predicted_distribution
+    assert report(right).num_unparsed == 0
     labelled = {e.document for e in examples if e.labels}
     for has_labels in (True, False):
         index = next(
@@ -120,7 +136,7 @@ def test_unreadable_hoc_answers_are_wrong(shared_data: Path, convention: str) ->
 
 def test_files(tmp_path: Path) -> None:
     predictions = [*answers("yes", "yes", 3), *answers("no", "yes", 2, 10)]
-    report = make_report(predictions, task="pubmedqa", split="val", method="constrained")
+    report = make_report(predictions, task=PubMedQA(), split="val", method="constrained")
     prepare_folder(tmp_path / "out", OPTIONS, overwrite=False)
     paths = write_report(report, predictions, tmp_path / "out", OPTIONS)
     assert {path.name for path in paths} == {
@@ -146,13 +162,13 @@ def test_files(tmp_path: Path) -> None:
 def test_leaderboard_file_is_for_the_official_test_set_only(
     tmp_path: Path, shared_data: Path
 ) -> None:
-    records = pubmedqa.read_records(shared_data / "pubmedqa")
-    test = pubmedqa.read_split(None, 0, records).test
+    records = pubmedqa_records.read_records(shared_data / "pubmedqa")
+    test = pubmedqa_split.read_split(None, 0, records).test
     predictions = [
         Prediction(example=example, labels=("yes",))
-        for example in pubmedqa.select(records, test, "reasoning-required")
+        for example in select(records, test, PubMedQA().examples)
     ]
-    report = make_report(predictions, task="pubmedqa", split="test", method="constrained")
+    report = make_report(predictions, task=PubMedQA(), split="test", method="constrained")
     assert round(report.score, 4) == 0.552
     assert round(report.scores["macro_f1"], 4) == 0.2371
     names = {path.name for path in write_report(report, predictions, tmp_path, OPTIONS)}
@@ -162,7 +178,7 @@ def test_leaderboard_file_is_for_the_official_test_set_only(
     assert set(written) == set(truth)
     # One unreadable answer, and there is nothing to hand in.
     predictions[0] = replace(predictions[0], labels=None)
-    report = make_report(predictions, task="pubmedqa", split="test", method="generate")
+    report = make_report(predictions, task=PubMedQA(), split="test", method="generate")
     assert "pubmedqa_leaderboard.json" not in {
         path.name for path in write_report(report, predictions, tmp_path, OPTIONS)
     }

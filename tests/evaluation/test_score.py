@@ -1,12 +1,14 @@
 """Constrained scores and greedy decoding against plain forward passes, one prompt at a time."""
 
 import random
+from collections.abc import Iterator
 
 import pytest
 import torch
 from torch import Tensor
 
 from mediswift_cs.errors import DataError
+from mediswift_cs.evaluation import score
 from mediswift_cs.evaluation.batching import batches_by_length, check_lengths
 from mediswift_cs.evaluation.generate import generate
 from mediswift_cs.evaluation.prefill import prefill
@@ -130,6 +132,7 @@ def test_common_prefix_leaves_an_id_of_each() -> None:
     assert common_prefix([[1, 2, 3], [1, 2, 4], [1, 2, 5, 6]]) == 2
     assert common_prefix([[1, 2], [1, 2, 3]]) == 1
     assert common_prefix([[1], [2]]) == 0
+    assert common_prefix([[1, 2, 3], [1, 5, 3]]) == 1
 
 
 def test_batches_hold_each_item_once_and_stay_in_their_budget() -> None:
@@ -140,6 +143,28 @@ def test_batches_hold_each_item_once_and_stay_in_their_budget() -> None:
         assert len(batch) == 1 or max(lengths[i] for i in batch) * len(batch) <= 100
 
 
+def test_batches_are_as_large_as_their_budget_allows_longest_first() -> None:
+    assert list(batches_by_length([5, 50, 7, 300, 20, 20, 1], 100)) == [[3], [1, 4], [5, 2, 0, 6]]
+    assert list(batches_by_length([4096, 2048, 2048, 1])) == [[0], [1, 2], [3]]
+    assert list(batches_by_length([0, 0], 1)) == [[0], [1]]
+    assert list(batches_by_length([], 100)) == []
+
+
+def test_choices_count_in_the_length_of_a_batch(
+    decoder: DecoderLanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[int]] = []
+
+    def note(lengths: list[int], max_batch_tokens: int) -> Iterator[list[int]]:
+        asked.append(list(lengths))
+        return batches_by_length(lengths, max_batch_tokens)
+
+    monkeypatch.setattr(score, "batches_by_length", note)
+    score_choices(decoder, [[1, 2], [3]], [[[4, 5], [6]], [[7]]], pad_id=0)
+    assert asked == [[5, 2]]
+
+
 def test_too_long_a_prompt_is_an_error() -> None:
+    check_lengths([95, 96], ["pmid 5", "pmid 6"], 96)
     with pytest.raises(DataError, match="pmid 7 with its answer has 97 tokens, allowed: at most"):
         check_lengths([96, 97], ["pmid 6", "pmid 7"], 96)

@@ -2,6 +2,8 @@
 
 import json
 import random
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 import pytest
@@ -9,9 +11,12 @@ from sklearn import metrics as sk
 from sklearn.preprocessing import MultiLabelBinarizer
 
 from mediswift_cs.errors import ConfigError, DataError
-from mediswift_cs.tasks import hoc
-from mediswift_cs.tasks.example import Example
-from mediswift_cs.tasks.hoc import HallmarksDocument, answer_text, parse_answer
+from mediswift_cs.tasks import hoc, hoc_documents
+from mediswift_cs.tasks.hoc import HallmarksDocument, HallmarksOfCancer, answer_text
+from mediswift_cs.tasks.label_sets import LEVELS, Level
+from mediswift_cs.tasks.official_split import select
+from mediswift_cs.tasks.scoring import Scoring
+from mediswift_cs.tasks.task import Answered
 
 Documents = dict[str, HallmarksDocument]
 
@@ -23,7 +28,7 @@ def folder(shared_data: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def documents(folder: Path) -> Documents:
-    return hoc.read_documents(folder)
+    return hoc_documents.read_documents(folder)
 
 
 def test_numbers_of_the_corpus(folder: Path, documents: Documents) -> None:
@@ -40,10 +45,29 @@ def test_numbers_of_the_corpus(folder: Path, documents: Documents) -> None:
     assert {name: len(pmids) for name, pmids in biogpt.items()} == {"train": 1053, "test": 527}
 
 
+def score(
+    convention: str,
+    documents: Sequence[str],
+    gold: Sequence[AbstractSet[str]],
+    said: Sequence[AbstractSet[str] | None],
+    level: Level,
+) -> float:
+    """The main score, as a report tells it."""
+    items = [
+        Answered(name, frozenset(true), None if labels is None else frozenset(labels))
+        for name, true, labels in zip(documents, gold, said, strict=True)
+    ]
+    scores = Scoring.of(HallmarksOfCancer(level=level), items, convention).scores()
+    assert list(scores) == [f"{hoc.CONVENTIONS[convention].metric} ({convention})"]
+    return next(iter(scores.values()))
+
+
 def items(
-    folder: Path, documents: Documents, split: str, level: hoc.Level
+    folder: Path, documents: Documents, split: str, level: Level
 ) -> tuple[list[str], list[frozenset[str]]]:
-    examples = hoc.select(documents, hoc.read_split(folder, split)["test"], level)
+    examples = select(
+        documents, hoc.read_split(folder, split)["test"], HallmarksOfCancer(level=level).examples
+    )
     return [e.document for e in examples], [frozenset(e.labels) for e in examples]
 
 
@@ -51,9 +75,9 @@ def items(
 def test_always_empty_is_the_control(folder: Path, documents: Documents, convention: str) -> None:
     level = hoc.CONVENTIONS[convention].level
     names, gold = items(folder, documents, "biogpt", level)
-    score = hoc.score(convention, names, gold, [frozenset()] * len(gold), level)
-    assert round(score, 3) == (0.679 if convention == "biogpt" else 0.0)
-    assert hoc.score(convention, names, gold, gold, level) == 1.0
+    always_empty = score(convention, names, gold, [frozenset()] * len(gold), level)
+    assert round(always_empty, 3) == (0.679 if convention == "biogpt" else 0.0)
+    assert score(convention, names, gold, gold, level) == 1.0
 
 
 @pytest.mark.parametrize("convention", hoc.CONVENTIONS)
@@ -68,8 +92,8 @@ def test_an_unreadable_answer_is_one_label_that_is_never_right(convention: str) 
         unread: list[frozenset[str] | None] = [*gold]
         mistaken = [*gold]
         unread[index], mistaken[index] = None, wrong
-        found = hoc.score(convention, names, gold, unread, level)
-        assert found == hoc.score(convention, names, gold, mistaken, level)
+        found = score(convention, names, gold, unread, level)
+        assert found == score(convention, names, gold, mistaken, level)
         # BLUE, and BioGPT's sentences, leave out documents without any label.
         is_counted = names[index] in {n for n, x in zip(names, gold, strict=True) if x}
         assert (found < 1.0) == (is_counted or not hoc.CONVENTIONS[convention].labelled_only)
@@ -84,8 +108,8 @@ def test_the_four_conventions_differ_and_are_scikit_learns(
         labels if rng.random() < 0.6 else frozenset(rng.sample(hoc.LABELS, rng.randrange(3)))
         for labels in gold
     ]
-    found = {c: hoc.score(c, names, gold, said, "sentence") for c in hoc.CONVENTIONS}
-    assert len({round(score, 3) for score in found.values()}) == 4
+    found = {c: score(c, names, gold, said, "sentence") for c in hoc.CONVENTIONS}
+    assert len({round(number, 3) for number in found.values()}) == 4
 
     union: dict[str, tuple[set[str], set[str]]] = {}
     for name, true, predicted in zip(names, gold, said, strict=True):
@@ -101,8 +125,8 @@ def test_the_four_conventions_differ_and_are_scikit_learns(
     )
     kept = doc_true.any(axis=1)
     precision, recall = (
-        score(doc_true[kept], doc_said[kept], average="samples", zero_division=0)
-        for score in (sk.precision_score, sk.recall_score)
+        function(doc_true[kept], doc_said[kept], average="samples", zero_division=0)
+        for function in (sk.precision_score, sk.recall_score)
     )
     assert found["blue"] == pytest.approx(2 * precision * recall / (precision + recall))
     with_empty = MultiLabelBinarizer(classes=(*hoc.LABELS, "empty")).fit([]).transform
@@ -120,7 +144,7 @@ def test_labels_are_those_of_biogpts_lines(folder: Path, documents: Documents) -
     """Its test file has the same labels for every sentence that it splits as the corpus does."""
     pmids = hoc.read_split(folder, "biogpt")["test"]
     ours: dict[str, set[frozenset[str]]] = {}
-    for example in hoc.select(documents, pmids, "sentence"):
+    for example in select(documents, pmids, HallmarksOfCancer(level="sentence").examples):
         ours.setdefault(example.source, set()).add(frozenset(example.labels))
     text = (folder / "biogpt_test.tsv").read_text(encoding="utf-8")
     lines = [line.split("\t") for line in text.split("\n") if line.strip()]
@@ -136,7 +160,8 @@ def test_labels_are_those_of_biogpts_lines(folder: Path, documents: Documents) -
 def test_every_answer_round_trips(documents: Documents) -> None:
     assert answer_text([]) == " the type of this document is empty."
     for document in documents.values():
-        assert parse_answer(answer_text(document.labels)) == document.labels
+        found = HallmarksOfCancer().parse_answer(answer_text(document.labels))
+        assert found == tuple(label for label in hoc.LABELS if label in document.labels)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +177,7 @@ def test_every_answer_round_trips(documents: Documents) -> None:
     ],
 )
 def test_junk_is_not_an_answer(text: str) -> None:
-    assert parse_answer(text) is None
+    assert HallmarksOfCancer().parse_answer(text) is None
 
 
 def test_the_authors_corpus_is_read(tmp_path: Path) -> None:
@@ -162,7 +187,7 @@ def test_the_authors_corpus_is_read(tmp_path: Path) -> None:
     (tmp_path / "labels" / "7.txt").write_text(
         "< <Resisting cell death--Apoptosis ANDCellular energetics--Glycolysis<NULL "
     )
-    (document,) = hoc.read_documents(tmp_path).values()
+    (document,) = hoc_documents.read_documents(tmp_path).values()
     assert document.sentences == ("One cell .", "It moves .", "The end .")
     assert document.sentence_labels == (
         frozenset(),
@@ -171,10 +196,10 @@ def test_the_authors_corpus_is_read(tmp_path: Path) -> None:
     )
     (tmp_path / "labels" / "7.txt").write_text("< <")
     with pytest.raises(DataError, match="labels for 2 sentences, expected the 3"):
-        hoc.read_documents(tmp_path)
+        hoc_documents.read_documents(tmp_path)
     (tmp_path / "labels" / "7.txt").write_text("<Growing old--X< <")
     with pytest.raises(DataError, match="got label 'growing old', allowed: activating"):
-        hoc.read_documents(tmp_path)
+        hoc_documents.read_documents(tmp_path)
 
 
 def line(**changes: object) -> str:
@@ -206,14 +231,14 @@ def line(**changes: object) -> str:
 def test_bad_documents_are_errors(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "hoc_docs.jsonl").write_text(text)
     with pytest.raises(DataError, match=message):
-        hoc.read_documents(tmp_path)
+        hoc_documents.read_documents(tmp_path)
 
 
 def test_half_a_surrogate_pair_is_refused_with_its_example(tmp_path: Path) -> None:
     (tmp_path / "hoc_docs.jsonl").write_text(line(sentences=["A \ud800."]))
-    (document,) = hoc.read_documents(tmp_path).values()
+    (document,) = hoc_documents.read_documents(tmp_path).values()
     with pytest.raises(DataError, match="context of example 1 is not valid Unicode: surrogates"):
-        hoc.examples_of(document, "document")
+        HallmarksOfCancer().examples("1", document)
 
 
 def test_bad_splits_levels_and_conventions_are_errors(tmp_path: Path, documents: Documents) -> None:
@@ -227,20 +252,29 @@ def test_bad_splits_levels_and_conventions_are_errors(tmp_path: Path, documents:
     with pytest.raises(DataError, match="PMID 2 in both 'train' and 'test'"):
         hoc.read_split(tmp_path, "biogpt")
     with pytest.raises(DataError, match="PMID 0 of the split is not among the 1852"):
-        hoc.select(documents, ["0"], "document")
+        select(documents, ["0"], HallmarksOfCancer(level="document").examples)
     with pytest.raises(ConfigError, match="got 'word', allowed: document, sentence"):
-        hoc.examples_of(next(iter(documents.values())), "word")  # type: ignore[arg-type]
+        HallmarksOfCancer(level="word")  # type: ignore[arg-type]
     some = frozenset({"cellular energetics"})
     with pytest.raises(ConfigError, match="got 'best', allowed: blurb, blue, sentence, biogpt"):
-        hoc.score("best", ["1"], [some], [some], "document")
+        score("best", ["1"], [some], [some], "document")
     with pytest.raises(ConfigError, match="'biogpt' counts sentences, got data at document level"):
-        hoc.score("biogpt", ["1"], [some], [some], "document")
+        score("biogpt", ["1"], [some], [some], "document")
 
 
 def test_documents_are_the_union_of_their_sentences(documents: Documents) -> None:
     document = max(documents.values(), key=lambda d: len(d.labels))
-    (whole,) = hoc.examples_of(document, "document")
-    sentences: list[Example] = hoc.examples_of(document, "sentence")
+    wholes, sentences = (
+        HallmarksOfCancer(level=level).examples(document.pmid, document) for level in LEVELS
+    )
+    (whole,) = wholes
     assert set(whole.labels) == {label for e in sentences for label in e.labels}
     assert len({e.id for e in sentences}) == len(sentences)
     assert {e.document for e in sentences} == {whole.document}
+
+
+def test_the_steps_of_an_answer_reach_every_label_set() -> None:
+    task = HallmarksOfCancer()
+    assert task.next_steps([])[0] == (" empty.", None, False)
+    assert len(task.next_steps([])) == 1 + 2 * 10 - 1
+    assert task.next_steps([hoc.LABELS[-2]]) == [(f"{hoc.LABELS[-1]}.", hoc.LABELS[-1], False)]

@@ -1,8 +1,10 @@
 """Scores against scikit-learn."""
 
 import random
+from collections.abc import Sequence
 
 import pytest
+from scipy.stats import binom
 from sklearn import metrics as sk
 from sklearn.preprocessing import MultiLabelBinarizer
 
@@ -77,5 +79,45 @@ def test_bootstrap_interval_covers_a_binomial() -> None:
         len(hits), lambda drawn: sum(hits[i] for i in drawn) / len(drawn)
     )
     assert again == interval
+    narrower = metrics.bootstrap_interval(
+        len(hits), lambda drawn: sum(hits[i] for i in drawn) / len(drawn), confidence=0.9
+    )
+    assert interval.low < narrower.low < narrower.high < interval.high
     few = metrics.bootstrap_interval(5, lambda drawn: sum(i < 3 for i in drawn) / 5)
     assert few.high - few.low > 5 * (interval.high - interval.low)
+
+
+def test_the_bootstrap_interval_has_95_percent_unless_it_is_told_otherwise() -> None:
+    hits = [1] * 300 + [0] * 200
+
+    def accuracy(drawn: Sequence[int]) -> float:
+        return sum(hits[i] for i in drawn) / len(drawn)
+
+    # The exact quantiles of the binomial distribution; 90 % would be 0.564 to 0.636.
+    interval = metrics.bootstrap_interval(len(hits), accuracy, num_resamples=5000)
+    assert interval == pytest.approx(tuple(binom.ppf([0.025, 0.975], 500, 0.6) / 500), abs=0.0035)
+    assert interval == metrics.bootstrap_interval(
+        len(hits), accuracy, num_resamples=5000, confidence=0.95, seed=0
+    )
+    seen: list[int] = []
+    metrics.bootstrap_interval(7, lambda drawn: seen.append(len(drawn)) or 0.0)  # type: ignore[func-returns-value]
+    assert seen == [7] * 1000
+
+
+def test_every_item_is_drawn_and_no_other() -> None:
+    drawn_numbers: set[int] = set()
+
+    def note(drawn: Sequence[int]) -> float:
+        drawn_numbers.update(drawn)
+        return 0.0
+
+    metrics.bootstrap_interval(5, note, num_resamples=50)
+    assert drawn_numbers == set(range(5))
+
+
+def test_scores_need_pairs() -> None:
+    for function in (metrics.accuracy, metrics.micro_f1):
+        with pytest.raises(AssertionError):
+            function([], [])  # type: ignore[operator]
+        with pytest.raises(AssertionError):
+            function([frozenset("a")], [])  # type: ignore[operator]

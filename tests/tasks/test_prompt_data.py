@@ -14,12 +14,13 @@ from mediswift_cs.corpora.document import Document
 from mediswift_cs.data.prompts import MediSwiftPromptDataProcessor
 from mediswift_cs.errors import ConfigError, DataError
 from mediswift_cs.params.schema import DataLoaderParams
-from mediswift_cs.tasks import artificial, hub, pubmedqa
-from mediswift_cs.tasks.artificial import split_abstract, write_examples
+from mediswift_cs.tasks import artificial, pubmedqa, pubmedqa_records, pubmedqa_split
+from mediswift_cs.tasks.artificial import ArtificialQuestions, split_abstract, title_matcher
 from mediswift_cs.tasks.example import Example
-from mediswift_cs.tasks.prompt_data import PromptSettings, read_prompt_data, write_prompt_data
-from mediswift_cs.tasks.pubmedqa import question_example
-from mediswift_cs.tasks.title_matching import matching_examples
+from mediswift_cs.tasks.prompt_data import PromptSettings, write_prompt_data
+from mediswift_cs.tasks.prompt_folder import read_prompt_data
+from mediswift_cs.tasks.pubmedqa import PubMedQA, question_example
+from mediswift_cs.tasks.question_data import Counts, make_examples, write_questions
 from mediswift_cs.tokens.manifest import SourceEntry, read_manifest
 from mediswift_cs.tokens.tokenizer import save_tokenizer, train_tokenizer
 
@@ -42,11 +43,9 @@ def example(pmid: str, label: str = "yes", num_words: int = 4) -> Example:
 
 def write(output: Path, tokenizer: Path, splits: dict[str, list[Example]], **changes: Any) -> Any:
     arguments = {
-        "task": "pubmedqa",
-        "task_options": {"mode": "reasoning-required"},
+        "task": PubMedQA(),
         "counts": {"records_read": 3},
         "sources": (),
-        "answers": [pubmedqa.answer_text(label) for label in pubmedqa.LABELS],
         **changes,
     }
     settings = arguments.pop("settings", SETTINGS)
@@ -131,7 +130,7 @@ def test_the_same_data_is_made_once(tmp_path: Path, tokenizer: Path) -> None:
         ({"splits": {"train": [example("1")], "test": [example("2")]}}, "other examples"),
         ({"settings": replace(SETTINGS, max_sequence_length=65)}, "other max_sequence_length"),
         ({"settings": replace(SETTINGS, position="prefix")}, "other options"),
-        ({"task_options": {"mode": "reasoning-free"}}, "other options: give another output, or"),
+        ({"task": PubMedQA(mode="reasoning-free")}, "other options: give another output, or"),
         ({"counts": {"records_read": 4}}, "made with other counts"),
         ({"sources": (SourceEntry(path="x", md5="0" * 32),)}, "made with other sources"),
     ],
@@ -219,15 +218,20 @@ DOCUMENTS = [
 ]
 
 
+def write_artificial(
+    documents: list[Document], tokenizer: Path, output: Path, **more: Any
+) -> Counts:
+    task = ArtificialQuestions(contrast=False)
+    settings = PromptSettings(max_sequence_length=64, num_virtual_tokens=2)
+    arguments = (documents, task.question_maker(), tokenizer, output, settings)
+    return write_questions(*arguments, task=task, val_fraction=0.0, **more)
+
+
 def test_artificial_questions_and_their_counts(tmp_path: Path, tokenizer: Path) -> None:
-    counts = write_examples(
+    counts = write_artificial(
         DOCUMENTS,
         tokenizer,
         tmp_path / "out",
-        max_sequence_length=64,
-        num_virtual_tokens=2,
-        val_fraction=0.0,
-        contrast=False,
     )
     assert counts.documents_read == len(DOCUMENTS) == sum(counts.by_reason.values())
     assert counts.by_reason["kept"] == 2
@@ -236,25 +240,19 @@ def test_artificial_questions_and_their_counts(tmp_path: Path, tokenizer: Path) 
     assert first.source == "question: Does Zinc reduce pain? context: We asked."
     assert second.source == "question: Does Zinc harm rats? context: We fed rats. They lived."
     assert second.target == pubmedqa.answer_text("no")
-    limited = write_examples(
+    limited = write_artificial(
         DOCUMENTS,
         tokenizer,
         tmp_path / "one",
-        max_sequence_length=64,
-        num_virtual_tokens=2,
-        val_fraction=0.0,
         limit=1,
     )
     assert (limited.by_reason["kept"], limited.by_reason["over_the_limit"]) == (1, 1)
     nothing = "no title gave a question, got 1 documents_read, 0 kept, 1 title_without"
     with pytest.raises(DataError, match=nothing):
-        write_examples(
+        write_artificial(
             DOCUMENTS[2:3],
             tokenizer,
             tmp_path / "none",
-            max_sequence_length=64,
-            num_virtual_tokens=2,
-            val_fraction=0.0,
         )
 
 
@@ -262,8 +260,8 @@ def test_artificial_questions_and_their_counts(tmp_path: Path, tokenizer: Path) 
 def test_a_limit_that_leaves_no_question_is_refused(limit: int) -> None:
     counts: Counter[str] = Counter()
     for questions in (
-        artificial.make_examples(DOCUMENTS, artificial.unlabelled_question, counts, limit),
-        matching_examples(DOCUMENTS, counts, limit),
+        make_examples(DOCUMENTS, artificial.unlabelled_question, counts, limit),
+        make_examples(DOCUMENTS, title_matcher(), counts, limit),
     ):
         with pytest.raises(ConfigError, match=f"limit must be at least 1 question, got {limit}"):
             next(questions)
@@ -271,7 +269,7 @@ def test_a_limit_that_leaves_no_question_is_refused(limit: int) -> None:
 
 def test_official_questions_never_become_training_questions(shared_data: Path) -> None:
     """PubMedQA's own titles and abstracts, as `mediswift documents` would have them."""
-    records = pubmedqa.read_records(shared_data / "pubmedqa")
+    records = pubmedqa_records.read_records(shared_data / "pubmedqa")
     official = [
         Document(
             id=f"pubmed:{pmid}",
@@ -287,9 +285,7 @@ def test_official_questions_never_become_training_questions(shared_data: Path) -
         for pmid, record in records.items()
     ]
     counts: Counter[str] = Counter()
-    questions = artificial.make_examples(
-        [*official, *DOCUMENTS], artificial.unlabelled_question, counts
-    )
+    questions = make_examples([*official, *DOCUMENTS], artificial.unlabelled_question, counts)
     assert [e.id for e in questions] == ["pubmed:4"]
     assert counts["benchmark_pmid"] == len(records) == 1000
     assert counts.pop("documents_read") == 1007 == counts.total()
@@ -309,13 +305,10 @@ def test_articles_of_a_benchmark_are_known_by_any_of_their_numbers(
         replace(DOCUMENTS[0], id="mine:1", pmid=str(blocked)),  # type: ignore[arg-type]
     ]
     full_text = replace(DOCUMENTS[0], id="pmc:PMC2")
-    counts = write_examples(
+    counts = write_artificial(
         [*held_out, full_text, *DOCUMENTS],
         tokenizer,
         tmp_path / "out",
-        max_sequence_length=64,
-        num_virtual_tokens=2,
-        val_fraction=0.0,
     )
     assert counts.by_reason["benchmark_pmid"] == 3
     assert "3 benchmark_pmid" in counts.text()
@@ -360,7 +353,7 @@ def test_half_of_the_contrasts_are_asked_whatever_the_order() -> None:
 def test_pubmedqa_in_the_form_of_the_hub(tmp_path: Path, shared_data: Path) -> None:
     import json
 
-    records = pubmedqa.read_records(shared_data / "pubmedqa")
+    records = pubmedqa_records.read_records(shared_data / "pubmedqa")
     rows = [
         {
             "pubid": int(pmid),
@@ -378,11 +371,11 @@ def test_pubmedqa_in_the_form_of_the_hub(tmp_path: Path, shared_data: Path) -> N
     ]
     path = tmp_path / "rows.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    found = hub.pubmedqa_records(str(path), None)
+    found = pubmedqa_records.read_dataset(str(path), None)
     assert list(found) == list(records)
     for pmid, record in found.items():
         assert {k: records[pmid][k] for k in record} == record
-    assert pubmedqa.is_official_test_set(pubmedqa.read_split(None, 0, found).test)
+    assert pubmedqa_split.is_official_test_set(pubmedqa_split.read_split(None, 0, found).test)
     path.write_text('{"text": "a"}\n')
     with pytest.raises(DataError, match="is not PubMedQA: it lacks 'pubid'"):
-        hub.pubmedqa_records(str(path), None)
+        pubmedqa_records.read_dataset(str(path), None)

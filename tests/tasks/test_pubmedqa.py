@@ -7,9 +7,18 @@ from typing import Any
 import pytest
 
 from mediswift_cs.errors import ConfigError, DataError
-from mediswift_cs.tasks import pubmedqa
-from mediswift_cs.tasks.pubmedqa import Split, answer_text, parse_answer
+from mediswift_cs.tasks import pubmedqa, pubmedqa_records, pubmedqa_split
+from mediswift_cs.tasks.official_split import select
+from mediswift_cs.tasks.pubmedqa import PubMedQA, answer_text
+from mediswift_cs.tasks.pubmedqa_split import Split
+from mediswift_cs.tasks.scoring import Scoring
+from mediswift_cs.tasks.task import Answered
 
+# Where the human annotators' answers are, by mode.
+HUMAN_ANSWERS = {
+    "reasoning-required": "reasoning_required_pred",
+    "reasoning-free": "reasoning_free_pred",
+}
 Records = dict[str, dict[str, Any]]
 
 
@@ -20,26 +29,27 @@ def folder(shared_data: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def records(folder: Path) -> Records:
-    return pubmedqa.read_records(folder)
+    return pubmedqa_records.read_records(folder)
 
 
 @pytest.fixture(scope="module")
 def gold(folder: Path, records: Records) -> dict[str, str]:
-    test = pubmedqa.read_split(folder, 0, records).test
+    test = pubmedqa_split.read_split(folder, 0, records).test
     return {pmid: records[pmid]["final_decision"] for pmid in test}
 
 
 def test_regression_numbers(records: Records, gold: dict[str, str]) -> None:
     def rounded(predicted: list[str]) -> tuple[float, float]:
-        found = pubmedqa.scores(list(gold.values()), predicted)
+        items = [
+            Answered(pmid, frozenset({label}), frozenset({said}))
+            for (pmid, label), said in zip(gold.items(), predicted, strict=True)
+        ]
+        found = Scoring.of(PubMedQA(), items).scores()
         return round(found["accuracy"], 4), round(found["macro_f1"], 4)
 
     assert len(gold) == 500
     assert rounded(["yes"] * 500) == (0.552, 0.2371)
-    human = {
-        mode: [records[pmid][field] for pmid in gold]
-        for mode, field in pubmedqa.HUMAN_ANSWERS.items()
-    }
+    human = {mode: [records[pmid][field] for pmid in gold] for mode, field in HUMAN_ANSWERS.items()}
     assert rounded(human["reasoning-required"]) == (0.780, 0.7219)
     assert rounded(human["reasoning-free"]) == (0.904, 0.8418)
 
@@ -54,7 +64,7 @@ def test_the_drawn_split_is_the_official_one(folder: Path, records: Records) -> 
     official = json.loads((folder / "official_split_pmids.json").read_text())
     truth = json.loads((folder / "test_ground_truth.json").read_text())
     for fold in range(10):
-        drawn = pubmedqa.read_split(None, fold, records)
+        drawn = pubmedqa_split.read_split(None, fold, records)
         given = official["folds"][f"fold{fold}"]
         assert (set(drawn.train), set(drawn.val)) == (set(given["train"]), set(given["dev"]))
         assert set(drawn.test) == set(official["test"]) == set(truth)
@@ -62,13 +72,13 @@ def test_the_drawn_split_is_the_official_one(folder: Path, records: Records) -> 
     # Control: the draw depends on the order of the records.
     backwards = dict(reversed(records.items()))
     with pytest.raises(DataError, match="not PubMedQA's official one"):
-        pubmedqa.read_split(None, 0, backwards)
+        pubmedqa_split.read_split(None, 0, backwards)
 
 
 def test_the_conclusion_is_read_in_reasoning_free_mode_only(records: Records) -> None:
     for pmid, record in records.items():
-        required = pubmedqa.record_example(pmid, record, "reasoning-required")
-        free = pubmedqa.record_example(pmid, record, "reasoning-free")
+        (required,) = PubMedQA(mode="reasoning-required").examples(pmid, record)
+        (free,) = PubMedQA(mode="reasoning-free").examples(pmid, record)
         conclusion = " ".join(record["LONG_ANSWER"].split())
         assert conclusion not in required.source or conclusion in " ".join(record["CONTEXTS"])
         assert conclusion in free.source
@@ -78,7 +88,7 @@ def test_the_conclusion_is_read_in_reasoning_free_mode_only(records: Records) ->
 
 def test_every_official_label_round_trips() -> None:
     for label in pubmedqa.LABELS:
-        assert parse_answer(answer_text(label)) == label
+        assert PubMedQA().parse_answer(answer_text(label)) == (label,)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +104,7 @@ def test_every_official_label_round_trips() -> None:
     ],
 )
 def test_junk_is_not_an_answer(text: str) -> None:
-    assert parse_answer(text) is None
+    assert PubMedQA().parse_answer(text) is None
 
 
 def test_leaderboard_takes_exactly_the_test_set(gold: dict[str, str]) -> None:
@@ -118,16 +128,16 @@ def test_a_label_outside_the_set_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "ori_pqal.json"
     path.write_text(json.dumps({"12": record}))
     with pytest.raises(DataError, match="record 12: got 'perhaps', allowed: yes, no, maybe"):
-        pubmedqa.read_records(path)
+        pubmedqa_records.read_records(path)
     del record["CONTEXTS"]
     path.write_text(json.dumps({"12": record}))
     with pytest.raises(DataError, match=r"record 12 of .* has no CONTEXTS"):
-        pubmedqa.read_records(tmp_path)
+        pubmedqa_records.read_records(tmp_path)
     path.write_text("[]")
     with pytest.raises(DataError, match="must hold one JSON object"):
-        pubmedqa.read_records(path)
+        pubmedqa_records.read_records(path)
     with pytest.raises(DataError, match="not a readable JSON file"):
-        pubmedqa.read_records(tmp_path / "absent.json")
+        pubmedqa_records.read_records(tmp_path / "absent.json")
 
 
 @pytest.mark.parametrize(
@@ -146,7 +156,7 @@ def test_unusable_contexts_and_nesting_are_errors(
     path = tmp_path / "ori_pqal.json"
     path.write_text(content.replace('{"CONTEXTS', rest + '"CONTEXTS'))
     with pytest.raises(DataError, match=message):
-        pubmedqa.read_records(path)
+        pubmedqa_records.read_records(path)
 
 
 @pytest.mark.parametrize(
@@ -158,18 +168,18 @@ def test_half_a_surrogate_pair_is_refused_with_its_record(
 ) -> None:
     record = {**next(iter(records.values())), field: value}
     with pytest.raises(DataError, match=f"{part} of example 12 is not valid Unicode: surrogates"):
-        pubmedqa.record_example("12", record, "reasoning-required")
+        PubMedQA().examples("12", record)
 
 
 def test_missing_pmid_unknown_fold_and_mode_are_errors(records: Records) -> None:
     with pytest.raises(DataError, match="PMID 1 of the split is not among the 1000 records"):
-        pubmedqa.select(records, ["1"], "reasoning-required")
+        select(records, ["1"], PubMedQA().examples)
     with pytest.raises(ConfigError, match="got 10, allowed: 0 to 9"):
-        pubmedqa.read_split(None, 10, records)
+        pubmedqa_split.read_split(None, 10, records)
     with pytest.raises(ConfigError, match="got 'open-book', allowed: reasoning-required"):
-        pubmedqa.record_example("1", {}, "open-book")  # type: ignore[arg-type]
+        PubMedQA(mode="open-book")  # type: ignore[arg-type]
 
 
 def test_overlapping_splits_are_refused() -> None:
     with pytest.raises(DataError, match="PMID 2 in both 'train' and 'test'"):
-        pubmedqa.check_split(Split(("1", "2"), ("3",), ("2", "4")), "x.json")
+        pubmedqa_split.check_split(Split(("1", "2"), ("3",), ("2", "4")), "x.json")

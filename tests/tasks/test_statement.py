@@ -42,6 +42,9 @@ def test_statement(title: str, question: str, label: str) -> None:
         ("Rats that has zinc.", Reason.NO_VERB),  # a verb of a clause
         ("A gene (which is new) is found.", Reason.NO_VERB),
         ("Correlates of sleep.", Reason.NO_VERB),
+        ("Weight increases of rats.", Reason.NO_VERB),
+        # A verb that takes other prepositions is a noun before this one.
+        ("Blood leads of rats.", Reason.NO_VERB),
         ("Zinc is good: a trial.", Reason.SEVERAL_PARTS),
         ("Zinc reduces pain and increases weight.", Reason.SEVERAL_PARTS),
         ("Zinc has no effect on rats.", Reason.UNCLEAR_NEGATION),

@@ -16,7 +16,7 @@ from mediswift_cs.evaluation.loading import load_model
 from mediswift_cs.params.load import load_params
 from mediswift_cs.params.schema import Params
 from mediswift_cs.tasks.prompt_data import PromptSettings, write_prompt_data
-from mediswift_cs.tasks.pubmedqa import LABELS, question_example
+from mediswift_cs.tasks.pubmedqa import LABELS, PubMedQA, question_example
 from mediswift_cs.tokens.tokenizer import load_tokenizer, save_tokenizer, train_tokenizer
 from mediswift_cs.tokens.tokenizer import vocab_size as size_of
 from mediswift_cs.training import checkpoint
@@ -48,8 +48,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         root / "tokenizer.json",
         root / "data",
         PromptSettings(max_sequence_length=LENGTH, num_virtual_tokens=NUM_VIRTUAL),
-        task="pubmedqa",
-        task_options={},
+        task=PubMedQA(),
         counts={},
         sources=(),
     )

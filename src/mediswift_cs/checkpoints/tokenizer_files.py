@@ -10,6 +10,7 @@ from tokenizers import AddedToken, Tokenizer
 from mediswift_cs.checkpoints.source import Checkpoint
 from mediswift_cs.errors import CheckpointError, DataError
 from mediswift_cs.tokens import manifest
+from mediswift_cs.tokens.fingerprint_check import check_trained_with
 from mediswift_cs.tokens.tokenizer import EOS, fingerprint_of, load_tokenizer, vocab_size
 
 UNUSED_TOKEN = "<|unused_{}|>"
@@ -44,11 +45,8 @@ def find_tokenizer(checkpoint: Checkpoint, given: Path | None) -> ModelTokenizer
         )
     tokenizer = load_tokenizer(path)
     sha256, size = fingerprint_of(tokenizer), checkpoint.architecture.vocab_size
-    if checkpoint.tokenizer_sha256 not in (None, sha256):
-        raise CheckpointError(
-            f"tokenizer {path} has fingerprint {sha256}, allowed: {checkpoint.tokenizer_sha256}, "
-            f"the one that {checkpoint.path} was trained with"
-        )
+    what = f"tokenizer {path} has fingerprint"
+    check_trained_with(sha256, checkpoint.tokenizer_sha256, what, checkpoint.path)
     if vocab_size(tokenizer) > size:
         raise CheckpointError(
             f"tokenizer {path} has {vocab_size(tokenizer)} ids, allowed: at most the vocab_size "

@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from mediswift_cs.evaluation.evaluate import EvaluationOptions, evaluate
+    from mediswift_cs.evaluation.evaluate_task import EvaluationOptions, evaluate
 
     return evaluate(
         EvaluationOptions(

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from mediswift_cs import arguments
-from mediswift_cs.commands.pubmedqa import add_prompt_arguments, print_result, prompt_settings
+from mediswift_cs.prompt_arguments import add_prompt_arguments, print_result, prompt_settings
 
 HELP = """Prepare Hallmarks of Cancer: prompt shards to train on, JSON lines to evaluate on.
 
@@ -44,29 +44,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from mediswift_cs.errors import ConfigError
-    from mediswift_cs.tasks import hoc, hub
-    from mediswift_cs.tasks.prepare import prepare_hoc
+    from mediswift_cs.tasks import hoc, hoc_documents
+    from mediswift_cs.tasks.official_split import split_examples
+    from mediswift_cs.tasks.prompt_data import write_prompt_data
     from mediswift_cs.tokens.manifest import SourceEntry
 
     if args.input is not None:
-        documents, name = hoc.read_documents(args.input), args.input.name
+        documents, name = hoc_documents.read_documents(args.input), args.input.name
         default = args.input if args.input.is_dir() else args.input.parent
     else:
-        documents, name = hub.hoc_documents(args.dataset, args.dataset_config), args.dataset
-        default = None
+        documents = hoc_documents.read_dataset(args.dataset, args.dataset_config)
+        name, default = args.dataset, None
     folder = args.splits or default
     if folder is None:
         raise ConfigError("--splits: got nothing, allowed: the folder that holds splits/")
-    manifest, lengths = prepare_hoc(
-        documents,
-        hoc.read_split(folder, args.split),
+    split = hoc.read_split(folder, args.split)
+    task = hoc.HallmarksOfCancer(level=args.level, hoc_split=args.split)
+    splits, counts = split_examples(documents, split, task.examples, "documents_read")
+    result = write_prompt_data(
+        splits,
         args.tokenizer,
         args.output,
         prompt_settings(args),
-        split_name=args.split,
-        level=args.level,
+        task=task,
+        counts=counts,
         sources=(SourceEntry(path=Path(name).name),),
         overwrite=args.overwrite,
     )
-    print_result(manifest, lengths)
+    print_result(*result)
     return 0

@@ -5,13 +5,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mediswift_cs import arguments
+from mediswift_cs.prompt_arguments import add_prompt_arguments, print_result, prompt_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from mediswift_cs.corpora.document import Document
-    from mediswift_cs.tasks.prompt_data import Lengths, PromptSettings
-    from mediswift_cs.tokens.manifest import Manifest, SourceEntry
+    from mediswift_cs.tasks.example import Example
+    from mediswift_cs.tasks.prompt_data import PromptSettings
+    from mediswift_cs.tasks.question_data import QuestionMaker
+    from mediswift_cs.tasks.task import Task
+    from mediswift_cs.tokens.manifest import SourceEntry
 
 HELP = """Prepare PubMedQA: prompt shards to train on, JSON lines to evaluate on.
 
@@ -94,58 +98,6 @@ def _add_documents(parser: argparse.ArgumentParser) -> None:
     add_prompt_arguments(parser)
 
 
-def add_prompt_arguments(parser: argparse.ArgumentParser, num_virtual_tokens: int = 9) -> None:
-    """The options of a prompt data set."""
-    parser.add_argument(
-        "--tokenizer",
-        required=True,
-        type=arguments.path,
-        help="a tokenizer.json, or a folder of GPT-2's",
-    )
-    parser.add_argument(
-        "--max-sequence-length", type=int, default=1024, help="tokens (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--num-virtual-tokens",
-        type=int,
-        default=num_virtual_tokens,
-        help="length of the soft prompt; 0: none (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--position",
-        default="infix",
-        help="of the soft prompt: infix, before the answer, or prefix (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--loss-on", default="target", help="target, or all tokens (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--vocab-size", type=int, help="the model's; default: the tokenizer's number of ids"
-    )
-    parser.add_argument("--output", required=True, type=arguments.path, help="a new folder")
-    parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
-
-
-def prompt_settings(args: argparse.Namespace) -> "PromptSettings":
-    """The settings that the options give."""
-    from mediswift_cs.tasks.prompt_data import PromptSettings
-
-    return PromptSettings(
-        max_sequence_length=args.max_sequence_length,
-        num_virtual_tokens=args.num_virtual_tokens,
-        position=args.position,
-        loss_on=args.loss_on,
-        vocab_size=args.vocab_size,
-    )
-
-
-def print_result(manifest: "Manifest", lengths: "Lengths") -> None:
-    """What was written, the longest example and every truncation."""
-    print(lengths.report())
-    print(", ".join(f"{number} {name}" for name, number in manifest.counts.items()))
-    print(manifest.folder)
-
-
 def run(args: argparse.Namespace) -> int:
     """Run the phase."""
     return {"labelled": _labelled, "artificial": _artificial, "unlabelled": _unlabelled}[
@@ -155,34 +107,35 @@ def run(args: argparse.Namespace) -> int:
 
 def _labelled(args: argparse.Namespace) -> int:
     from mediswift_cs.errors import ConfigError
-    from mediswift_cs.tasks import hub, pubmedqa
-    from mediswift_cs.tasks.prepare import prepare_pubmedqa
-    from mediswift_cs.tasks.pubmedqa_split import NUM_FOLDS
+    from mediswift_cs.tasks import pubmedqa_records
+    from mediswift_cs.tasks.official_split import split_examples
+    from mediswift_cs.tasks.prompt_data import write_prompt_data
+    from mediswift_cs.tasks.pubmedqa import PubMedQA
+    from mediswift_cs.tasks.pubmedqa_split import NUM_FOLDS, read_split
     from mediswift_cs.tokens.manifest import SourceEntry
 
     if args.input is not None:
-        records = pubmedqa.read_records(args.input)
+        records = pubmedqa_records.read_records(args.input)
         folder = args.input if args.input.is_dir() else args.input.parent
-        sources = (SourceEntry(path=pubmedqa.RECORDS_FILE),)
+        source = pubmedqa_records.RECORDS_FILE
     else:
-        records = hub.pubmedqa_records(args.dataset, args.dataset_config)
-        folder, sources = None, (SourceEntry(path=Path(args.dataset).name),)
+        records = pubmedqa_records.read_dataset(args.dataset, args.dataset_config)
+        folder, source = None, Path(args.dataset).name
     is_number = args.fold.isdigit() and int(args.fold) < NUM_FOLDS
     if args.fold != ALL_FOLDS and not is_number:
         raise ConfigError(f"--fold: got {args.fold!r}, allowed: 0 to 9, or {ALL_FOLDS}")
-    folds = range(NUM_FOLDS) if args.fold == ALL_FOLDS else [int(args.fold)]
-    for fold in folds:
-        output = args.output / f"fold{fold}" if args.fold == ALL_FOLDS else args.output
-        split = pubmedqa.read_split(folder, fold, records)
-        result = prepare_pubmedqa(
-            records,
-            split,
+    for fold in range(NUM_FOLDS) if args.fold == ALL_FOLDS else [int(args.fold)]:
+        task = PubMedQA(mode=args.mode, fold=fold)
+        split = read_split(folder, fold, records)._asdict()
+        splits, counts = split_examples(records, split, task.examples, "records_read")
+        result = write_prompt_data(
+            splits,
             args.tokenizer,
-            output,
+            args.output / f"fold{fold}" if args.fold == ALL_FOLDS else args.output,
             prompt_settings(args),
-            fold=fold,
-            mode=args.mode,
-            sources=sources,
+            task=task,
+            counts=counts,
+            sources=(SourceEntry(path=source),),
             overwrite=args.overwrite,
         )
         print_result(*result)
@@ -190,76 +143,58 @@ def _labelled(args: argparse.Namespace) -> int:
 
 
 def _artificial(args: argparse.Namespace) -> int:
-    from mediswift_cs.tasks.artificial import write_examples
+    from mediswift_cs.tasks.artificial import ArtificialQuestions
 
-    documents, sources = _read_documents(args)
     if args.matching:
-        return _matching(args, documents, sources)
-    counts = write_examples(
-        documents,
-        args.tokenizer,
-        args.output,
-        max_sequence_length=args.max_sequence_length,
-        num_virtual_tokens=args.num_virtual_tokens,
-        val_fraction=args.val_fraction,
-        limit=args.limit,
-        position=args.position,
-        loss_on=args.loss_on,
-        vocab_size=args.vocab_size,
-        contrast=args.contrast,
-        sources=sources,
-        overwrite=args.overwrite,
-    )
-    print(counts.text())
-    return 0
-
-
-def _matching(
-    args: argparse.Namespace, documents: "Iterable[Document]", sources: "tuple[SourceEntry, ...]"
-) -> int:
-    from collections import Counter
-
-    from mediswift_cs.tasks.artificial import KEPT, LABELS, READ, TASK, write_questions
-    from mediswift_cs.tasks.title_matching import matching_examples
-
-    counts: Counter[str] = Counter({READ: 0, KEPT: 0})
-    result = write_questions(
-        matching_examples(documents, counts, args.limit),
-        counts,
-        args.tokenizer,
-        args.output,
-        prompt_settings(args),
-        val_fraction=args.val_fraction,
-        task=TASK,
-        task_options={"matching": True, "labels": list(LABELS)},
-        labels=LABELS,
-        sources=sources,
-        overwrite=args.overwrite,
-    )
-    print(result.text())
-    return 0
+        task = ArtificialQuestions(matching=True)
+    else:
+        task = ArtificialQuestions(contrast=args.contrast)
+    return _write_questions(args, task.question_maker(), task, prompt_settings(args))
 
 
 def _unlabelled(args: argparse.Namespace) -> int:
-    from mediswift_cs.evaluation.pseudo_labels import write_pseudo_labelled
+    from mediswift_cs.evaluation.pseudo_labels import Answerer
+    from mediswift_cs.tasks.artificial import unlabelled_question
+    from mediswift_cs.tokens.splits import check_val_fraction
+
+    # Before the model is loaded.
+    check_val_fraction(args.val_fraction)
+    answerer = Answerer(args.checkpoint, args.tokenizer, prompt_settings(args))
+    return _write_questions(
+        args, unlabelled_question, answerer.task, answerer.settings, answerer.answer
+    )
+
+
+def _write_questions(
+    args: argparse.Namespace,
+    make: "QuestionMaker",
+    task: "Task",
+    settings: "PromptSettings",
+    answer: "Callable[[Iterator[Example]], Iterator[Example]]" = iter,
+) -> int:
+    from mediswift_cs.tasks.question_data import write_questions
 
     documents, sources = _read_documents(args)
-    counts = write_pseudo_labelled(
+    counts = write_questions(
         documents,
-        args.checkpoint,
+        make,
         args.tokenizer,
         args.output,
-        prompt_settings(args),
+        settings,
+        task=task,
         val_fraction=args.val_fraction,
         limit=args.limit,
         sources=sources,
         overwrite=args.overwrite,
+        answer=answer,
     )
     print(counts.text())
     return 0
 
 
-def _read_documents(args: argparse.Namespace) -> tuple:  # type: ignore[type-arg]
+def _read_documents(
+    args: argparse.Namespace,
+) -> "tuple[Iterable[Document], tuple[SourceEntry, ...]]":
     """All documents as a stream with a progress bar, and their files."""
     from tqdm import tqdm
 

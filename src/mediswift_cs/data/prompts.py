@@ -6,6 +6,7 @@ import h5py
 
 from mediswift_cs.data.pretraining import MediSwiftPretrainingDataProcessor
 from mediswift_cs.errors import DataError
+from mediswift_cs.params.prompt_agreement import prompt_disagreements
 from mediswift_cs.params.schema import DataLoaderParams, ModelParams
 
 # HDF5 attributes of prompt shards, as mediswift_cs.tasks.prompt_data writes them.
@@ -52,17 +53,8 @@ class MediSwiftPromptDataProcessor(MediSwiftPretrainingDataProcessor):
 
     def check_model(self, model: ModelParams) -> None:
         """Raise DataError unless the shards' virtual tokens are those of the model."""
-        prompt = model.soft_prompt
-        expected: dict[str, int | str] = {"num_virtual_tokens": 0}
-        if prompt is not None:
-            expected = {
-                "vocab_size": model.vocab_size,
-                "num_virtual_tokens": prompt.num_virtual_tokens,
-                "position": prompt.position,
-            }
-        for key, value in expected.items():
-            if self.layout[key] != value:
-                raise DataError(
-                    f"the prompt shards must be made for the model's {key}, got "
-                    f"{self.layout[key]}, allowed: {value}, in {self.config.data_dir}"
-                )
+        for key, got, allowed in prompt_disagreements(self.layout, model):
+            raise DataError(
+                f"the prompt shards must be made for the model's {key}, got {got}, allowed: "
+                f"{allowed}, in {self.config.data_dir}"
+            )

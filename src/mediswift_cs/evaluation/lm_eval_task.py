@@ -4,16 +4,17 @@ Model and soft prompt are the harness's own business: this is for models without
 """
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
 
 from mediswift_cs.errors import ConfigError, DataError
-from mediswift_cs.evaluation.predict import ONE_OF
+from mediswift_cs.storage.write import write_text
 from mediswift_cs.tasks.example import Example
-from mediswift_cs.tasks.prompt_data import PromptData
-from mediswift_cs.tasks.pubmedqa import ANSWER_STEM
+from mediswift_cs.tasks.one_label import OneLabel
+from mediswift_cs.tasks.prompt_folder import PromptData
+from mediswift_cs.tasks.registry import TASKS
+from mediswift_cs.tasks.task import Task
 
 TASK_NAME = "mediswift_pubmedqa"
 
@@ -27,13 +28,14 @@ def write_lm_eval_task(data: PromptData, split: str, folder: Path) -> Path:
         ConfigError: a task with label sets, or data laid out for a soft prompt.
         DataError: a context that is cut for this model, which text cannot express.
     """
-    if data.task not in ONE_OF:
-        raise ConfigError(f"task: got {data.task!r}, allowed for lm-eval: {', '.join(ONE_OF)}")
+    if not isinstance(data.task, OneLabel):
+        allowed = ", ".join(name for name, kind in TASKS.items() if issubclass(kind, OneLabel))
+        raise ConfigError(f"task: got {data.task.name!r}, allowed for lm-eval: {allowed}")
     if data.layout.num_virtual_tokens:
         raise ConfigError(
             f"num_virtual_tokens: got {data.layout.num_virtual_tokens}, allowed for lm-eval: 0"
         )
-    labels, tokenizer = ONE_OF[data.task], data.tokenizer
+    tokenizer = data.tokenizer
     examples = data.examples(split)
     for example in examples:
         if data.layout.encode_source(tokenizer, example).num_cut:
@@ -41,9 +43,8 @@ def write_lm_eval_task(data: PromptData, split: str, folder: Path) -> Path:
                 f"{example.id} is cut to max_sequence_length {data.layout.max_sequence_length}; "
                 "prepare the data with a larger one"
             )
-    folder.mkdir(parents=True, exist_ok=True)
-    rows = folder / f"{TASK_NAME}.jsonl"
-    rows.write_text("".join(_row(e, labels) for e in examples), encoding="utf-8")
+    lines = "".join(_row(example, data.task) for example in examples)
+    rows = write_text(folder / f"{TASK_NAME}.jsonl", lines)
     task = {
         "task": TASK_NAME,
         "dataset_path": "json",
@@ -51,22 +52,20 @@ def write_lm_eval_task(data: PromptData, split: str, folder: Path) -> Path:
         "test_split": "test",
         "output_type": "multiple_choice",
         "doc_to_text": "{{prompt}}",
-        "doc_to_choice": [f"{label}." for label in labels],
+        "doc_to_choice": [f"{label}." for label in data.task.labels],
         "doc_to_target": "target",
         # The stem ends in a word and each choice begins with a space.
         "target_delimiter": " ",
         "metric_list": [{"metric": "acc", "aggregation": "mean", "higher_is_better": True}],
         "metadata": {"version": 1.0},
     }
-    path = folder / f"{TASK_NAME}.yaml"
-    path.write_text(yaml.safe_dump(task, sort_keys=False), encoding="utf-8")
-    return path
+    return write_text(folder / f"{TASK_NAME}.yaml", yaml.safe_dump(task, sort_keys=False))
 
 
-def _row(example: Example, labels: Sequence[str]) -> str:
+def _row(example: Example, task: Task) -> str:
     row = {
         "id": example.id,
-        "prompt": example.source + ANSWER_STEM,
-        "target": labels.index(example.labels[0]),
+        "prompt": example.source + task.stem,
+        "target": task.labels.index(example.labels[0]),
     }
     return json.dumps(row, ensure_ascii=False) + "\n"

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from tokenizers import Tokenizer
 
@@ -12,20 +12,16 @@ from mediswift_cs.evaluation.generate import generate
 from mediswift_cs.evaluation.loading import LoadedModel
 from mediswift_cs.evaluation.score import common_prefix, score_choices
 from mediswift_cs.model.decoder import DecoderLanguageModel
-from mediswift_cs.tasks import artificial, hoc, pubmedqa
+from mediswift_cs.params.prompt_agreement import prompt_disagreements
 from mediswift_cs.tasks.example import Example
-from mediswift_cs.tasks.prompt_data import PromptData
+from mediswift_cs.tasks.label_sets import LabelSets
+from mediswift_cs.tasks.prompt_folder import PromptData
 from mediswift_cs.tasks.prompt_layout import PromptLayout
+from mediswift_cs.tasks.task import Answered, Task
+from mediswift_cs.tokens.fingerprint_check import check_trained_with
 
 Method = Literal["constrained", "generate"]
-METHODS: tuple[Method, ...] = ("constrained", "generate")
-
-# The closed sets of answers, by task.
-ONE_OF: dict[str, tuple[str, ...]] = {
-    "pubmedqa": pubmedqa.LABELS,
-    artificial.TASK: artificial.LABELS,
-}
-TASKS = (*ONE_OF, "hoc")
+METHODS: tuple[Method, ...] = get_args(Method)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +38,11 @@ class Prediction:
     labels: tuple[str, ...] | None
     scores: dict[str, float] = field(default_factory=dict)
     text: str | None = None
+
+    def answered(self) -> Answered:
+        """What scores are made of."""
+        labels = None if self.labels is None else frozenset(self.labels)
+        return Answered(self.example.document, frozenset(self.example.labels), labels)
 
     def record(self) -> dict[str, Any]:
         """One JSON line."""
@@ -65,34 +66,30 @@ class Predictor:
     decoder: DecoderLanguageModel
     tokenizer: Tokenizer
     layout: PromptLayout
-    task: str
+    task: Task
     max_batch_tokens: int = MAX_BATCH_TOKENS
 
     def predict(self, examples: Sequence[Example], method: Method) -> list[Prediction]:
         """One prediction an example, in their order; each has a labelled answer.
 
         Raises:
-            ConfigError: an unknown task or method.
+            ConfigError: an unknown method.
             DataError: an example is too long.
         """
         if method not in METHODS:
             raise ConfigError(f"method: got {method!r}, allowed: {', '.join(METHODS)}")
-        if self.task not in TASKS:
-            raise ConfigError(f"task: got {self.task!r}, allowed: {', '.join(TASKS)}")
         if method == "generate":
             return self._generated(examples)
-        if self.task == "hoc":
-            return self._constrained_sets(examples)
-        return self._constrained(examples, ONE_OF[self.task])
+        if isinstance(self.task, LabelSets):
+            return self._constrained_sets(examples, self.task)
+        return self._constrained(examples)
 
     @property
     def num_answer_tokens(self) -> int:
         """Ids of the longest answer that the model may give, its end-of-text token included."""
-        room = self.layout.num_answer_tokens
-        if self.task == "hoc":
-            # The data may keep room for its own answers only, and a model may list more labels.
-            room = max(room, len(self._encode(hoc.LONGEST_ANSWER)) + 1)
-        return room
+        # Data that was prepared otherwise may keep less room than the task's longest answer needs.
+        longest = max(len(self._encode(text)) for text in self.task.longest_answers())
+        return max(self.layout.num_answer_tokens, longest + 1)
 
     def prompts(self, examples: Sequence[Example]) -> list[list[int]]:
         """The ids before each answer, as in training.
@@ -114,10 +111,9 @@ class Predictor:
         ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False).ids
         return ids
 
-    def _constrained(
-        self, examples: Sequence[Example], labels: tuple[str, ...]
-    ) -> list[Prediction]:
-        answers = [self._encode(pubmedqa.answer_text(label)) for label in labels]
+    def _constrained(self, examples: Sequence[Example]) -> list[Prediction]:
+        labels = self.task.labels
+        answers = [self._encode(self.task.answer_text((label,))) for label in labels]
         shared = common_prefix(answers)
         prompts = [[*prompt, *answers[0][:shared]] for prompt in self.prompts(examples)]
         endings = [answer[shared:] for answer in answers]
@@ -131,15 +127,15 @@ class Predictor:
             for example, values in zip(examples, scores, strict=True)
         ]
 
-    def _constrained_sets(self, examples: Sequence[Example]) -> list[Prediction]:
+    def _constrained_sets(self, examples: Sequence[Example], task: LabelSets) -> list[Prediction]:
         """Label sets, label by label in their order: each step takes the likeliest legal one."""
-        stem = self._encode(hoc.ANSWER_STEM)
+        stem = self._encode(task.stem)
         prompts = [[*prompt, *stem] for prompt in self.prompts(examples)]
         chosen: list[list[str]] = [[] for _ in examples]
         scores = [0.0] * len(examples)
         is_open = list(range(len(examples)))
         while is_open:
-            steps = [legal_steps(chosen[index]) for index in is_open]
+            steps = [task.next_steps(chosen[index]) for index in is_open]
             options = [[self._encode(text) for text, _, _ in step] for step in steps]
             found = self._score([prompts[index] for index in is_open], options)
             still_open = []
@@ -168,17 +164,9 @@ class Predictor:
         )
         texts = [self.tokenizer.decode(ids) for ids in answers]
         return [
-            Prediction(example=example, labels=self.parse(text), text=text)
+            Prediction(example=example, labels=self.task.parse_answer(text), text=text)
             for example, text in zip(examples, texts, strict=True)
         ]
-
-    def parse(self, text: str) -> tuple[str, ...] | None:
-        """The labels that a generated answer states; None unless it follows the task's form."""
-        if self.task == "hoc":
-            labels = hoc.parse_answer(text)
-            return None if labels is None else tuple(x for x in hoc.LABELS if x in labels)
-        label = pubmedqa.parse_answer(text)
-        return None if label is None else (label,)
 
     def _score(
         self, prompts: list[list[int]], choices: Sequence[Sequence[list[int]]]
@@ -192,58 +180,49 @@ class Predictor:
         )
 
 
-def legal_steps(chosen: Sequence[str]) -> list[tuple[str, str | None, bool]]:
-    """What may follow in a HoC answer: text, label (None for "empty"), whether more follows."""
-    first = hoc.LABELS.index(chosen[-1]) + 1 if chosen else 0
-    lead = "" if chosen else " "
-    steps: list[tuple[str, str | None, bool]] = []
-    if not chosen:
-        steps.append((f"{lead}{hoc.EMPTY}.", None, False))
-    for number, label in enumerate(hoc.LABELS[first:], start=first):
-        steps.append((f"{lead}{label}.", label, False))
-        if number < len(hoc.LABELS) - 1:
-            steps.append((f"{lead}{label}{hoc.SEPARATOR}", label, True))
-    return steps
-
-
 def make_predictor(
     loaded: LoadedModel, data: PromptData, max_batch_tokens: int = MAX_BATCH_TOKENS
 ) -> Predictor:
-    """Bring a model and data together.
+    """Bring a model and prepared data together.
 
     Raises:
         CheckpointError: they have different tokenizers, vocabularies or soft prompts.
     """
-    config, layout = loaded.model.config, data.layout
-    sha256 = data.manifest.tokenizer.sha256
-    if loaded.tokenizer_sha256 not in (None, sha256):
-        raise CheckpointError(
-            f"the examples in {data.folder} were made with tokenizer {sha256}, allowed: "
-            f"{loaded.tokenizer_sha256}, the one that {loaded.path} was trained with"
-        )
-    prompt = config.soft_prompt
-    num_virtual = 0 if prompt is None else prompt.num_virtual_tokens
-    expected: list[tuple[str, object, object]] = [
-        ("num_virtual_tokens", layout.num_virtual_tokens, num_virtual)
-    ]
-    if prompt is not None:
-        expected.append(("position", layout.position, prompt.position))
-        expected.append(("vocab_size", layout.vocab_size, config.vocab_size))
-    for key, got, allowed in expected:
-        if got != allowed:
-            raise CheckpointError(
-                f"the examples in {data.folder} must be made for the model's {key}, got {got}, "
-                f"allowed: {allowed}, that of {loaded.path}"
-            )
-    if data.manifest.tokenizer.vocab_size > config.vocab_size:
-        raise CheckpointError(
-            f"the examples in {data.folder} have {data.manifest.tokenizer.vocab_size} token ids, "
-            f"allowed: at most the {config.vocab_size} of {loaded.path}"
-        )
+    what = f"the examples in {data.folder}"
+    check_trained_with(
+        data.manifest.tokenizer.sha256,
+        loaded.tokenizer_sha256,
+        f"{what} were made with tokenizer",
+        loaded.path,
+    )
+    check_fit(loaded, data.layout, data.manifest.tokenizer.vocab_size, what)
     return Predictor(
         decoder=loaded.model.model,
         tokenizer=data.tokenizer,
-        layout=layout,
+        layout=data.layout,
         task=data.task,
         max_batch_tokens=max_batch_tokens,
     )
+
+
+def check_fit(loaded: LoadedModel, layout: PromptLayout, num_ids: int, what: str) -> None:
+    """See that a model can read prompts of a layout.
+
+    Args:
+        num_ids: of the tokenizer.
+        what: whose layout it is, for the message.
+
+    Raises:
+        CheckpointError: another soft prompt, or more ids than the model's vocabulary has.
+    """
+    config = loaded.model.config
+    for key, got, allowed in prompt_disagreements(layout.description(), config):
+        raise CheckpointError(
+            f"{what} must be made for the model's {key}, got {got}, allowed: {allowed}, that of "
+            f"{loaded.path}"
+        )
+    if num_ids > config.vocab_size:
+        raise CheckpointError(
+            f"{what} have {num_ids} token ids, allowed: at most the {config.vocab_size} of "
+            f"{loaded.path}"
+        )

@@ -9,6 +9,7 @@ from mediswift_cs.params.prompt_rules import MODEL, check_prompt_data
 from mediswift_cs.params.rules import dataloaders
 from mediswift_cs.params.run_options import CheckData
 from mediswift_cs.params.schema import DataLoaderParams, Params
+from mediswift_cs.tokens.fingerprint_check import is_other_tokenizer
 from mediswift_cs.tokens.manifest import (
     Manifest,
     SplitEntry,
@@ -115,7 +116,7 @@ def _folder(
             reads=reads,
         )
     fingerprint = manifest.tokenizer.sha256
-    if loader.tokenizer_sha256 not in (None, fingerprint):
+    if is_other_tokenizer(loader.tokenizer_sha256, fingerprint):
         yield Problem(
             path=f"{path}.tokenizer_sha256",
             got=str(loader.tokenizer_sha256),

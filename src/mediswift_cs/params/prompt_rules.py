@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from mediswift_cs.params.dataloader import PROMPT_PROCESSOR
 from mediswift_cs.params.problem import Problem, spell
+from mediswift_cs.params.prompt_agreement import prompt_disagreements
 from mediswift_cs.params.schema import DataLoaderParams, ModelParams, Params
 from mediswift_cs.tokens.manifest import Manifest
 
@@ -95,27 +96,27 @@ def check_prompt_data(
         return
     model = params.trainer.init.model
     prompt = model.soft_prompt
-    num_virtual = 0 if prompt is None else prompt.num_virtual_tokens
     reads = (f"{path}.data_dir", PROMPT)
-    if layout.get("num_virtual_tokens") != num_virtual:
+    different = {each.key: each for each in prompt_disagreements(layout, model)}
+    if number := different.get("num_virtual_tokens"):
         yield Problem(
             path=f"{PROMPT}.num_virtual_tokens" if prompt else PROMPT,
-            got=str(num_virtual) if prompt else "null",
-            allowed=f"{layout.get('num_virtual_tokens')} virtual tokens, as in {folder}",
+            got=str(number.model) if prompt else "null",
+            allowed=f"{number.data} virtual tokens, as in {folder}",
             reads=reads,
         )
-    elif prompt is not None and layout.get("position") != prompt.position:
+    elif place := different.get("position"):
         yield Problem(
             path=f"{PROMPT}.position",
-            got=prompt.position,
-            allowed=f"{layout.get('position')}, as in {folder}",
+            got=str(place.model),
+            allowed=f"{place.data}, as in {folder}",
             reads=reads,
         )
-    if num_virtual and layout.get("vocab_size") != model.vocab_size:
+    if size := different.get("vocab_size"):
         yield Problem(
             path=f"{MODEL}.vocab_size",
-            got=str(model.vocab_size),
-            allowed=f"{layout.get('vocab_size')}, the first virtual token's id in {folder}",
-            hint=f"or prepare the examples with --vocab-size {model.vocab_size}",
+            got=str(size.model),
+            allowed=f"{size.data}, the first virtual token's id in {folder}",
+            hint=f"or prepare the examples with --vocab-size {size.model}",
             reads=reads,
         )

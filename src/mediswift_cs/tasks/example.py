@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from mediswift_cs.corpora.document import check_unicode
 from mediswift_cs.errors import DataError
+from mediswift_cs.tasks.json_input import check_keys, check_strings, read_json_lines
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,18 @@ def collapse(text: str) -> str:
     return " ".join(text.split())
 
 
+def check_no_overlap(splits: Mapping[str, Iterable[str]], source: str) -> None:
+    """Raise DataError where a PMID is in two splits of ``source``."""
+    owner: dict[str, str] = {}
+    for name, pmids in splits.items():
+        for pmid in pmids:
+            if (other := owner.setdefault(pmid, name)) != name:
+                raise DataError(
+                    f"splits must not overlap, got PMID {pmid} in both {other!r} and {name!r}, "
+                    f"in {source}"
+                )
+
+
 def check_disjoint(splits: Mapping[str, Iterable[Example]]) -> None:
     """Raise DataError where a document is in two splits, or an id occurs twice."""
     owner: dict[str, str] = {}
@@ -76,18 +90,17 @@ def read_examples_file(path: Path) -> Iterator[Example]:
     Raises:
         DataError: absent, or a line is not an example.
     """
-    for number, line in enumerate(read_lines(path), start=1):
-        try:
-            content = json.loads(line)
-            yield Example(**{**content, "labels": tuple(content["labels"])})
-        except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
-            raise DataError(f"{path}, line {number} is not an example: {error}") from error
+    for where, content in read_json_lines(path):
+        yield _example_of(content, f"{where} is not an example")
 
 
-def read_lines(path: Path) -> Iterator[str]:
-    """The lines of a UTF-8 file; DataError where it cannot be read."""
-    try:
-        with path.open(encoding="utf-8") as file:
-            yield from file
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read {path}: {error}") from error
+def _example_of(content: Any, where: str) -> Example:
+    keys = tuple(field.name for field in fields(Example))
+    values = check_keys(content, keys, f"{where}: it")
+    if unknown := sorted(values.keys() - set(keys)):
+        raise DataError(f"{where}: got {unknown[0]!r}, allowed: {', '.join(keys)}")
+    for key in keys[:-1]:
+        if not isinstance(values[key], str):
+            raise DataError(f"{where}: {key}: got {values[key]!r:.80}, allowed: a string")
+    labels = check_strings(values["labels"], f"{where}: labels")
+    return Example(**{**values, "labels": labels})

@@ -31,8 +31,8 @@ class Totals(NamedTuple):
         return 2 * self.hits / denominator if denominator else 0.0
 
 
-def accuracy(gold: Sequence[str], predicted: Sequence[str | None]) -> float:
-    """The fraction of items whose prediction is right; None is always wrong."""
+def accuracy(gold: Sequence[object], predicted: Sequence[object]) -> float:
+    """The fraction of items whose prediction equals it; None is always wrong."""
     _check_lengths(gold, predicted)
     return sum(g == p for g, p in zip(gold, predicted, strict=True)) / len(gold)
 

@@ -5,21 +5,23 @@
 ``options["prompt"]`` describes the task and the layout.
 """
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tokenizers import Tokenizer
 
 from mediswift_cs import __version__
 from mediswift_cs.errors import ConfigError, DataError
+from mediswift_cs.storage.checksums import md5_of
+from mediswift_cs.storage.made import check_same
 from mediswift_cs.storage.write import atomic_folder
 from mediswift_cs.tasks.example import Example, check_disjoint, read_examples_file
 from mediswift_cs.tasks.example import write_examples_file as write_lines
 from mediswift_cs.tasks.prompt_layout import LossOn, Position, PromptLayout
+from mediswift_cs.tasks.task import Task
 from mediswift_cs.tokens.hdf5 import ShardWriter
 from mediswift_cs.tokens.manifest import (
     MANIFEST_NAME,
@@ -29,7 +31,8 @@ from mediswift_cs.tokens.manifest import (
     SplitEntry,
     TokenizerEntry,
     check_shards_exist,
-    read_manifest,
+    different_fields,
+    existing_manifest,
 )
 from mediswift_cs.tokens.tokenizer import (
     EOS,
@@ -137,11 +140,9 @@ def write_prompt_data(
     output: Path,
     settings: PromptSettings,
     *,
-    task: str,
-    task_options: Mapping[str, Any],
+    task: Task,
     counts: Mapping[str, int],
     sources: tuple[SourceEntry, ...],
-    answers: Iterable[str] | None = None,
     overwrite: bool = False,
 ) -> tuple[Manifest, Lengths]:
     """Write one data set whole or not at all.
@@ -150,9 +151,7 @@ def write_prompt_data(
 
     Args:
         splits: examples by split; any of train, val, test.
-        task_options: what else defines the data, for the manifest.
         counts: what became of the records that were read, for the manifest.
-        answers: every text that may be an answer; None takes those of the examples.
         overwrite: replace an ``output`` that was made otherwise.
 
     Raises:
@@ -162,41 +161,55 @@ def write_prompt_data(
     """
     examples = {name: list(items) for name, items in splits.items()}
     check_disjoint(examples)
-    for name, items in examples.items():
-        if not items:
-            raise DataError(f"the split {name!r} has no example, got {counts_text(counts)}")
+    if empty := [name for name, items in examples.items() if not items]:
+        raise DataError(f"the split {empty[0]!r} has no example, got {counts_text(counts)}")
     tokenizer = load_tokenizer(tokenizer_path)
-    if answers is None:
-        answers = {example.target for items in examples.values() for example in items}
-    layout = make_layout(settings, tokenizer, answers)
-    entry = TokenizerEntry(
-        file=TOKENIZER_NAME,
-        sha256=fingerprint_of(tokenizer),
-        vocab_size=vocab_size(tokenizer),
-        eos_id=layout.eos_id,
-    )
+    layout = make_layout(settings, tokenizer, task.longest_answers())
     planned = Manifest(
         package_version=__version__,
         max_sequence_length=layout.max_sequence_length,
-        tokenizer=entry,
+        tokenizer=_tokenizer_entry(tokenizer),
         sources=sources,
         counts=dict(counts),
         splits={},
-        options={"prompt": {"task": task, **task_options, **describe(layout)}},
+        options={"prompt": {"task": task.name, **task.options(), **layout.description()}},
     )
-    existing = _existing(output, planned, examples, overwrite=overwrite)
-    if existing is not None:
-        lengths = Lengths(is_new=False)
-        for items in examples.values():
-            for _ in _encoded(items, tokenizer, layout, lengths):
-                pass
-        return existing, lengths
+    found = existing_manifest(output, "folder of prepared examples", overwrite=overwrite)
+    if found is None:
+        return _write(examples, tokenizer, layout, planned, output)
+    _check_same(found, planned, examples)
+    lengths = Lengths(is_new=False)
+    for items in examples.values():
+        for _ in _encoded(items, tokenizer, layout, lengths):
+            pass
+    # The same but for the order of the counts, which the file does not keep.
+    return replace(planned, splits=found.splits, folder=output), lengths
+
+
+def _tokenizer_entry(tokenizer: Tokenizer) -> TokenizerEntry:
+    return TokenizerEntry(
+        file=TOKENIZER_NAME,
+        sha256=fingerprint_of(tokenizer),
+        vocab_size=vocab_size(tokenizer),
+        eos_id=tokenizer.token_to_id(EOS),
+    )
+
+
+def _write(
+    examples: Mapping[str, list[Example]],
+    tokenizer: Tokenizer,
+    layout: PromptLayout,
+    planned: Manifest,
+    output: Path,
+) -> tuple[Manifest, Lengths]:
     lengths = Lengths()
     with atomic_folder(output) as folder:
         written = {}
         for name, items in examples.items():
             write_lines(items, folder / f"{name}.jsonl")
-            written[name] = _write_split(items, tokenizer, layout, entry, folder / name, lengths)
+            written[name] = _write_split(
+                items, tokenizer, layout, planned.tokenizer, folder / name, lengths
+            )
         save_tokenizer(tokenizer, folder / TOKENIZER_NAME)
         manifest = replace(
             planned, splits={name: written[name] for name in SHARDED_SPLITS if name in written}
@@ -211,45 +224,16 @@ def counts_text(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{number} {name}" for name, number in counts.items())
 
 
-def _existing(
-    output: Path, planned: Manifest, examples: Mapping[str, list[Example]], *, overwrite: bool
-) -> Manifest | None:
-    """The manifest in ``output`` if ``planned`` would make the same, None if there is work."""
-    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
-        return None
-    if not (output / MANIFEST_NAME).is_file():
-        raise DataError(
-            f"{output} exists and is no folder of prepared examples: give another output"
-        )
-    if overwrite:
-        return None
-    found = read_manifest(output)
-    other = [name for name in _RECIPE if getattr(found, name) != getattr(planned, name)]
+def _check_same(found: Manifest, planned: Manifest, examples: Mapping[str, list[Example]]) -> None:
+    other = different_fields(found, planned, _RECIPE)
     # Not every source has a checksum, and the examples are at hand.
-    paths = {path.stem: path for path in output.glob("*.jsonl")}
+    paths = {path.stem: path for path in found.folder.glob("*.jsonl")}
     if paths.keys() != examples.keys() or any(
         list(read_examples_file(paths[name])) != items for name, items in examples.items()
     ):
         other.append("examples")
-    if other:
-        raise DataError(
-            f"{output} was made with other {', '.join(other)}: give another output, "
-            "or --overwrite to replace it"
-        )
+    check_same(found.folder, other)
     check_shards_exist(found)
-    # The same but for the order of the counts, which the file does not keep.
-    return replace(planned, splits=found.splits, folder=output)
-
-
-def describe(layout: PromptLayout) -> dict[str, Any]:
-    """The layout as the manifest records it."""
-    return {
-        "vocab_size": layout.vocab_size,
-        "num_virtual_tokens": layout.num_virtual_tokens,
-        "position": layout.position,
-        "loss_on": layout.loss_on,
-        "num_answer_tokens": layout.num_answer_tokens,
-    }
 
 
 def _encoded(
@@ -272,41 +256,31 @@ def _write_split(
     folder: Path,
     lengths: Lengths,
 ) -> SplitEntry:
-    """Encode a split, and write its shards where it is trained or validated on."""
-    is_sharded = folder.name in SHARDED_SPLITS
+    """Write the shards of a split, or encode it only where it is not trained or validated on."""
+    writer = _shard_writer(folder, layout, entry) if folder.name in SHARDED_SPLITS else None
     num_tokens = 0
-    with _shard_writer(folder, layout, entry) if is_sharded else _no_writer() as writer:
+    with closing(writer) if writer is not None else nullcontext():
         for source_ids, answer_ids, length in _encoded(examples, tokenizer, layout, lengths):
-            sample = layout.sample(source_ids, answer_ids)
             num_tokens += length
+            sample = layout.sample(source_ids, answer_ids)
             if writer is not None:
                 writer.write(sample[None])
-    shards: tuple[ShardEntry, ...] = ()
-    if writer is not None:
-        shards = tuple(
-            ShardEntry(file=f"{folder.name}/{path.name}", num_samples=number, md5=_md5(path))
-            for path, number in zip(writer.paths, writer.num_samples, strict=True)
-        )
+    shards = () if writer is None else zip(writer.paths, writer.num_samples, strict=True)
     return SplitEntry(
         num_documents=len({example.document for example in examples}),
         num_tokens=num_tokens,
         num_samples=len(examples),
         max_token_id=-1 if writer is None else writer.max_token_id,
-        shards=shards,
+        shards=tuple(
+            ShardEntry(file=f"{folder.name}/{path.name}", num_samples=number, md5=md5_of(path))
+            for path, number in shards
+        ),
     )
 
 
-@contextmanager
-def _no_writer() -> Iterator[None]:
-    yield None
-
-
-@contextmanager
-def _shard_writer(
-    folder: Path, layout: PromptLayout, entry: TokenizerEntry
-) -> Iterator[ShardWriter]:
+def _shard_writer(folder: Path, layout: PromptLayout, entry: TokenizerEntry) -> ShardWriter:
     folder.mkdir()
-    writer = ShardWriter(
+    return ShardWriter(
         folder,
         max_sequence_length=layout.max_sequence_length,
         samples_per_shard=SAMPLES_PER_SHARD,
@@ -318,62 +292,3 @@ def _shard_writer(
             "soft_prompt_position": layout.position,
         },
     )
-    try:
-        yield writer
-    finally:
-        writer.close()
-
-
-def _md5(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "md5").hexdigest()
-
-
-@dataclass(frozen=True, kw_only=True)
-class PromptData:
-    """A prepared data set, as evaluation reads it."""
-
-    folder: Path
-    manifest: Manifest
-    task: str
-    options: Mapping[str, Any]
-    layout: PromptLayout
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        """The tokenizer that made the shards."""
-        return load_tokenizer(self.folder / self.manifest.tokenizer.file)
-
-    def examples(self, split: str) -> list[Example]:
-        """The examples of a split; DataError where the data set has no such split."""
-        path = self.folder / f"{split}.jsonl"
-        if not path.is_file():
-            known = ", ".join(sorted(p.stem for p in self.folder.glob("*.jsonl")))
-            raise DataError(f"split: got {split!r}, allowed: {known}, in {self.folder}")
-        return list(read_examples_file(path))
-
-
-def read_prompt_data(folder: Path) -> PromptData:
-    """Open a data set; DataError where it is none of :func:`write_prompt_data`'s."""
-    manifest = read_manifest(folder)
-    options = manifest.options.get("prompt")
-    if not isinstance(options, dict):
-        raise DataError(
-            f"{folder} holds no task examples: prepare them with `mediswift pubmedqa` or "
-            "`mediswift hoc`"
-        )
-    try:
-        layout = PromptLayout(
-            eos_id=manifest.tokenizer.eos_id,
-            max_sequence_length=manifest.max_sequence_length,
-            **{key: options[key] for key in _LAYOUT_KEYS},
-        )
-        task = str(options["task"])
-    except (KeyError, TypeError) as error:
-        raise DataError(f"the manifest in {manifest.folder} lacks {error}") from error
-    return PromptData(
-        folder=manifest.folder, manifest=manifest, task=task, options=options, layout=layout
-    )
-
-
-_LAYOUT_KEYS = ("vocab_size", "num_virtual_tokens", "position", "loss_on", "num_answer_tokens")

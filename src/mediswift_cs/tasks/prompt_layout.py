@@ -6,7 +6,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +18,12 @@ from mediswift_cs.tokens.hdf5 import MAX_TOKEN_ID, check_sequence_length
 
 Position = Literal["prefix", "infix"]
 LossOn = Literal["target", "all"]
-POSITIONS: tuple[Position, ...] = ("prefix", "infix")
-LOSSES: tuple[LossOn, ...] = ("target", "all")
+POSITIONS: tuple[Position, ...] = get_args(Position)
+LOSSES: tuple[LossOn, ...] = get_args(LossOn)
+
+
+# What a manifest keeps of a layout; the rest of it the manifest has elsewhere.
+DESCRIBED = ("vocab_size", "num_virtual_tokens", "position", "loss_on", "num_answer_tokens")
 
 
 class Source(NamedTuple):
@@ -66,6 +70,10 @@ class PromptLayout:
                 f"{self.num_virtual_tokens}, allowed: at most {MAX_TOKEN_ID} together"
             )
         check_sequence_length(self.max_sequence_length)
+
+    def description(self) -> dict[str, int | str]:
+        """What a manifest keeps of the layout."""
+        return {key: getattr(self, key) for key in DESCRIBED}
 
     @property
     def virtual_ids(self) -> list[int]:

@@ -1,19 +1,87 @@
-"""PubMedQA's official split, worked out from the labelled records alone.
+"""PubMedQA's official split: read from the authors' file, or worked out from the records alone.
 
 The authors draw it with a fixed seed, label by label: half of each label is the test set, and the
 other half is dealt into ten folds, the last of which takes one record from each other fold so that
 all have the same size. Drawing in the same order with the same generator gives the same PMIDs.
 """
 
+import hashlib
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from mediswift_cs.errors import DataError
+from mediswift_cs.errors import ConfigError, DataError
+from mediswift_cs.tasks.example import check_no_overlap
+from mediswift_cs.tasks.json_input import check_keys, check_strings, read_json_object
 
 NUM_FOLDS = 10
+SPLIT_FILE = "official_split_pmids.json"
+
+# sha256 of the sorted PMIDs of the official test set, joined by newlines.
+TEST_SET_SHA256 = "406e3b89eff577ed38571eca5a5819734a6f49ac0437d171b6c64e5c3cd195f8"
+
 # The order in which the labels are drawn.
 _LABELS = ("yes", "no", "maybe")
+
+
+class Split(NamedTuple):
+    """PMIDs of one fold, and of the test set that all folds share."""
+
+    train: tuple[str, ...]
+    val: tuple[str, ...]
+    test: tuple[str, ...]
+
+
+def read_split(folder: Path | None, fold: int, records: Mapping[str, Mapping[str, Any]]) -> Split:
+    """The official split: from a file of PMIDs where there is one, else drawn from the records.
+
+    Args:
+        folder: may hold ``official_split_pmids.json``, with the keys ``test`` and
+            ``folds.fold0.{train,dev}``.
+        records: all 1,000, in the order of the official file.
+
+    Raises:
+        ConfigError: no such fold.
+        DataError: the file is malformed, splits overlap, or the test set is not the official one.
+    """
+    if not 0 <= fold < NUM_FOLDS:
+        raise ConfigError(f"fold of PubMedQA: got {fold}, allowed: 0 to {NUM_FOLDS - 1}")
+    path = None if folder is None else folder / SPLIT_FILE
+    if path is not None and path.is_file():
+        split = _read_split_file(path, f"fold{fold}")
+        check_split(split, str(path))
+        return split
+    folds, test = draw_split({k: r["final_decision"] for k, r in records.items()})
+    train = (pmid for i, pmids in enumerate(folds) if i != fold for pmid in pmids)
+    split = Split(tuple(train), tuple(folds[fold]), tuple(test))
+    check_split(split, "these records")
+    return split
+
+
+def _read_split_file(path: Path, fold: str) -> Split:
+    content = check_keys(read_json_object(path), ("folds", "test"), str(path))
+    folds = check_keys(content["folds"], (fold,), f"{path}: folds")
+    parts = check_keys(folds[fold], ("train", "dev"), f"{path}: {fold}")
+    return Split(
+        check_strings(parts["train"], f"{path}: train of {fold}"),
+        check_strings(parts["dev"], f"{path}: dev of {fold}"),
+        check_strings(content["test"], f"{path}: test"),
+    )
+
+
+def check_split(split: Split, source: str) -> None:
+    """Raise DataError for overlapping splits or for another test set than the official one."""
+    check_no_overlap(split._asdict(), source)
+    if not is_official_test_set(split.test):
+        raise DataError(f"the test set in {source} is not PubMedQA's official one of 500 PMIDs")
+
+
+def is_official_test_set(pmids: Iterable[str]) -> bool:
+    """Whether these are exactly the 500 PMIDs of the official test set."""
+    text = "\n".join(sorted(pmids))
+    return hashlib.sha256(text.encode("ascii", "replace")).hexdigest() == TEST_SET_SHA256
 
 
 def draw_split(labels: Mapping[str, str]) -> tuple[list[list[str]], list[str]]:

@@ -16,6 +16,7 @@ from mediswift_cs.model.pretraining import MediSwiftModel
 from mediswift_cs.model.starting_weights import SOFT_PROMPT_KEY, starting_weights
 from mediswift_cs.params.schema import InitParams
 from mediswift_cs.params.weights import MASK_SUFFIX
+from mediswift_cs.tokens.fingerprint_check import check_trained_with
 from mediswift_cs.training import checkpoint
 
 LOGGER = logging.getLogger("mediswift_cs")
@@ -87,11 +88,7 @@ def check_tokenizer(
         CheckpointError: they are of two.
     """
     saved = Record.read(state).tokenizer_sha256
-    if None not in (saved, tokenizer_sha256) and saved != tokenizer_sha256:
-        raise CheckpointError(
-            f"{data} were made with tokenizer {tokenizer_sha256}, allowed: {saved}, the one that "
-            f"{path} was trained with"
-        )
+    check_trained_with(tokenizer_sha256, saved, f"{data} were made with tokenizer", path)
 
 
 def check_soft_prompt(model: MediSwiftModel, state: Mapping[str, Any], path: Path) -> None:

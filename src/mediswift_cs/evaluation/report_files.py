@@ -1,4 +1,4 @@
-"""The files of an evaluation: predictions, scores, a picture, the leaderboard's answers."""
+"""The files of an evaluation: predictions, scores, a picture, answers for a leaderboard."""
 
 import json
 import tempfile
@@ -8,13 +8,11 @@ from pathlib import Path
 from mediswift_cs.errors import ConfigError
 from mediswift_cs.evaluation.predict import Prediction
 from mediswift_cs.evaluation.report import Report
-from mediswift_cs.storage.write import atomic_file
-from mediswift_cs.tasks import pubmedqa
+from mediswift_cs.storage.write import atomic_file, write_json, write_text
 
 PREDICTIONS_FILE = "predictions.jsonl"
 SCORES_FILE = "scores.json"
 PICTURE_FILE = "confusion_matrix.png"
-LEADERBOARD_FILE = "pubmedqa_leaderboard.json"
 
 
 def prepare_folder(folder: Path, options: Mapping[str, str | None], *, overwrite: bool) -> None:
@@ -65,31 +63,22 @@ def write_report(
 ) -> list[Path]:
     """Write the files of one evaluation into a prepared folder; returns their paths.
 
-    The leaderboard's file is written for the official test set of PubMedQA, where every answer
+    The file for a task's leaderboard is written for its official test set, where every answer
     could be read.
     """
     lines = "".join(json.dumps(p.record(), ensure_ascii=False) + "\n" for p in predictions)
-    scores = {**report.as_dict(), "options": dict(options)}
     paths = [
-        _write_text(lines, folder / PREDICTIONS_FILE),
-        _write_text(json.dumps(scores, indent=2) + "\n", folder / SCORES_FILE),
+        write_text(folder / PREDICTIONS_FILE, lines),
+        write_json(folder / SCORES_FILE, {**report.as_dict(), "options": dict(options)}),
         draw_counts(report, folder / PICTURE_FILE),
     ]
-    by_pmid = {p.example.document: p.labels[0] if p.labels else None for p in predictions}
-    if report.task == "pubmedqa" and pubmedqa.is_official_test_set(by_pmid):
-        if report.num_unparsed == 0:
-            answers = pubmedqa.leaderboard_answers(by_pmid)
-            text = json.dumps(answers, indent=1) + "\n"
-            paths.append(_write_text(text, folder / LEADERBOARD_FILE))
+    said = {p.example.document: p.labels[0] if p.labels else None for p in predictions}
+    for name, text in report.task.files_to_hand_in(said).items():
+        if text is None:
+            (folder / name).unlink(missing_ok=True)
         else:
-            (folder / LEADERBOARD_FILE).unlink(missing_ok=True)
+            paths.append(write_text(folder / name, text))
     return paths
-
-
-def _write_text(text: str, path: Path) -> Path:
-    with atomic_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    return path
 
 
 def draw_counts(report: Report, path: Path) -> Path:
@@ -97,22 +86,24 @@ def draw_counts(report: Report, path: Path) -> Path:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    rows, columns = report.count_rows, report.count_columns
+    rows, columns, counts, axis = report.confusion
     # Without pyplot, which keeps state and looks for a display.
     figure = Figure(figsize=(2.5 + 1.1 * len(columns), 1.5 + 0.45 * len(rows)), dpi=120)
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    largest = max(max(row) for row in report.counts)
-    axes.imshow(report.counts, cmap="Blues", aspect="auto", vmin=0, vmax=max(1, largest))
-    for y, row in enumerate(report.counts):
+    largest = max(max(row) for row in counts)
+    axes.imshow(counts, cmap="Blues", aspect="auto", vmin=0, vmax=max(1, largest))
+    for y, row in enumerate(counts):
         for x, number in enumerate(row):
             shade = "white" if number > largest / 2 else "black"
             axes.text(x, y, str(number), ha="center", va="center", color=shade)
     axes.set_xticks(range(len(columns)), columns)
     axes.set_yticks(range(len(rows)), rows)
-    axes.set_xlabel("predicted" if report.task != "hoc" else "gold labels, by what became of them")
+    axes.set_xlabel(axis)
     axes.set_ylabel("gold")
-    axes.set_title(f"{report.task} {report.split}: {report.metric} {report.score:.3f}", fontsize=9)
+    axes.set_title(
+        f"{report.task.name} {report.split}: {report.metric} {report.score:.3f}", fontsize=9
+    )
     figure.tight_layout()
     with atomic_file(path) as temporary:
         figure.savefig(temporary, format="png")

@@ -1,6 +1,5 @@
 """One evaluation, or one for each fold with mean and spread."""
 
-import json
 import os
 import statistics
 from dataclasses import dataclass
@@ -11,13 +10,13 @@ import torch
 from mediswift_cs.checkpoints.mdl import check_file
 from mediswift_cs.errors import ConfigError, DataError
 from mediswift_cs.evaluation.loading import load_model
-from mediswift_cs.evaluation.outputs import prepare_folder, write_report
-from mediswift_cs.evaluation.predict import METHODS, TASKS, make_predictor
+from mediswift_cs.evaluation.predict import METHODS, make_predictor
 from mediswift_cs.evaluation.report import Report, make_report
+from mediswift_cs.evaluation.report_files import prepare_folder, write_report
 from mediswift_cs.params.load import load_params
-from mediswift_cs.storage.write import atomic_file
-from mediswift_cs.tasks import hoc
-from mediswift_cs.tasks.prompt_data import PromptData, read_prompt_data
+from mediswift_cs.storage.write import write_json
+from mediswift_cs.tasks.prompt_folder import PromptData, read_prompt_data
+from mediswift_cs.tasks.registry import TASKS
 
 FOLD = "{fold}"
 FOLDS_FILE = "folds.json"
@@ -73,12 +72,7 @@ def check_options(options: EvaluationOptions) -> None:
         raise ConfigError(f"--task: got {options.task!r}, allowed: {', '.join(TASKS)}")
     if options.method not in METHODS:
         raise ConfigError(f"--method: got {options.method!r}, allowed: {', '.join(METHODS)}")
-    if options.convention is not None:
-        if options.task != "hoc":
-            raise ConfigError(f"--convention is for HoC, got it with --task {options.task}")
-        if options.convention not in hoc.CONVENTIONS:
-            allowed = ", ".join(hoc.CONVENTIONS)
-            raise ConfigError(f"--convention: got {options.convention!r}, allowed: {allowed}")
+    _check_convention(options.task, options.convention)
     if options.max_batch_tokens < 1:
         raise ConfigError(f"--batch-tokens: got {options.max_batch_tokens}, allowed: at least 1")
     num_cpus = os.cpu_count() or 1
@@ -96,14 +90,25 @@ def check_options(options: EvaluationOptions) -> None:
             raise ConfigError("--folds needs --output, the folder of all folds' results")
 
 
+def _check_convention(task: str, convention: str | None) -> None:
+    conventions = TASKS[task].conventions
+    if convention is None or convention in conventions:
+        return
+    if not conventions:
+        titles = ", ".join(kind.title for kind in TASKS.values() if kind.conventions)
+        raise ConfigError(f"--convention is for {titles}, got it with --task {task}")
+    raise ConfigError(f"--convention: got {convention!r}, allowed: {', '.join(conventions)}")
+
+
 def evaluate_once(
     options: EvaluationOptions, checkpoint: str, data_folder: str, fold: int | None
 ) -> tuple[Report, Path]:
     """One report, and the folder that its files are in."""
     data = read_prompt_data(Path(data_folder))
-    if data.task != options.task:
+    task = data.task
+    if task.name != options.task:
         raise ConfigError(
-            f"--task: got {options.task}, allowed: {data.task}, the task of the examples in "
+            f"--task: got {options.task}, allowed: {task.name}, the task of the examples in "
             f"{data.folder}"
         )
     split = options.split or default_split(data)
@@ -115,15 +120,17 @@ def evaluate_once(
         config = load_params(options.params, check_data="none").params.trainer.init.model
     # check_options has seen the method; only a static reader does not know.
     method = METHODS[METHODS.index(options.method)]
-    convention = options.convention or hoc.DEFAULT_CONVENTION
-    folder = options.output or default_output(Path(checkpoint), split, method, options)
+    convention = options.convention or next(iter(task.conventions), None)
+    names = [Path(checkpoint).stem, task.name, split, method, *([convention] if convention else [])]
+    # Beside the checkpoint, under a name that says what was evaluated.
+    folder = options.output or Path(checkpoint).parent / "evaluation" / "_".join(names)
     if fold is not None:
         folder = folder / f"fold{fold}"
     recorded = {
-        "task": data.task,
+        "task": task.name,
         "split": split,
         "method": method,
-        "convention": convention if data.task == "hoc" else None,
+        "convention": convention,
         "checkpoint": str(Path(checkpoint).resolve()),
         "data": str(data.folder.resolve()),
         "params": options.params,
@@ -134,15 +141,7 @@ def evaluate_once(
     loaded = load_model(Path(checkpoint), config)
     predictor = make_predictor(loaded, data, options.max_batch_tokens)
     predictions = predictor.predict(examples, method)
-    level: hoc.Level = data.options.get("level", "document")
-    report = make_report(
-        predictions,
-        task=data.task,
-        split=split,
-        method=method,
-        convention=convention,
-        level=level,
-    )
+    report = make_report(predictions, task=task, split=split, method=method, convention=convention)
     write_report(report, predictions, folder, recorded)
     return report, folder
 
@@ -150,14 +149,6 @@ def evaluate_once(
 def default_split(data: PromptData) -> str:
     """The test set where there is one."""
     return "test" if (data.folder / "test.jsonl").is_file() else "val"
-
-
-def default_output(checkpoint: Path, split: str, method: str, options: EvaluationOptions) -> Path:
-    """A folder beside the checkpoint whose name says what was evaluated."""
-    parts = [checkpoint.stem, options.task, split, method]
-    if options.task == "hoc":
-        parts.append(options.convention or hoc.DEFAULT_CONVENTION)
-    return checkpoint.parent / "evaluation" / "_".join(parts)
 
 
 def summarise_folds(reports: list[Report], folder: Path) -> str:
@@ -174,8 +165,7 @@ def summarise_folds(reports: list[Report], folder: Path) -> str:
         "maximum": max(scores),
         "mean_baseline": statistics.fmean(report.baseline for report in reports),
     }
-    with atomic_file(folder / FOLDS_FILE) as temporary:
-        temporary.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    write_json(folder / FOLDS_FILE, summary)
     return (
         f"{summary['metric']} over {len(scores)} folds, split {summary['split']}: mean "
         f"{summary['mean']:.4f}, standard deviation {summary['standard_deviation']:.4f}, "

@@ -6,14 +6,14 @@ import pytest
 
 from mediswift_cs.cli import main
 from mediswift_cs.errors import DataError
-from mediswift_cs.tasks import hoc, hub
+from mediswift_cs.tasks import hoc_documents
 from mediswift_cs.tokens.manifest import read_manifest
 
 
 def test_hallmarks_by_command(shared_data: Path, tmp_path: Path) -> None:
     folder = shared_data / "hoc"
     path = folder / "hoc_docs.jsonl"
-    assert hub.hoc_documents(str(path)) == hoc.read_documents(folder)
+    assert hoc_documents.read_dataset(str(path)) == hoc_documents.read_documents(folder)
     arguments = ["hoc", "--dataset", str(path), "--tokenizer", str(shared_data / "tokenizers/gpt2")]
     output = tmp_path / "hoc"
     assert main([*arguments, "--output", str(output)]) == 2, "the split has to be named"
@@ -26,4 +26,4 @@ def test_hallmarks_by_command(shared_data: Path, tmp_path: Path) -> None:
     repeated = tmp_path / "repeated.jsonl"
     repeated.write_text(f"{line}\n{line}\n")
     with pytest.raises(DataError, match="row 2 repeats PMID"):
-        hub.hoc_documents(str(repeated))
+        hoc_documents.read_dataset(str(repeated))
