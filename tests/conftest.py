@@ -1,6 +1,7 @@
 """Fixtures shared by all tests."""
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from mediswift_cs.tokens.hdf5 import ShardWriter
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["MEDISWIFT_DEFAULT_ALLOCATOR"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Shells let what they start in the background ignore Ctrl-C, and so would every process that a test
+# starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

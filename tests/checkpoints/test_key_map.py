@@ -101,7 +101,6 @@ def test_other_models_are_refused_by_key(key: str, value: object) -> None:
 
 def test_each_tensor_is_made_of_its_own_parts() -> None:
     """The order of a join, and the layer that a part is from: shapes alone do not tell them."""
-    assert key_map.MASK_SUFFIX == "_mask"
     rules = {rule.hf_name: rule for rule in key_map.rules(architecture())}
     for index in range(2):
         cs, hf = f"transformer_decoder.layers.{index}", f"transformer.h.{index}"

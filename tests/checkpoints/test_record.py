@@ -7,6 +7,7 @@ import pytest
 
 from mediswift_cs import __version__
 from mediswift_cs.checkpoints.record import Record, SoftPromptRecord, stored_params
+from mediswift_cs.errors import CheckpointError
 
 
 def test_what_is_written_is_read() -> None:
@@ -22,7 +23,13 @@ def test_what_is_written_is_read() -> None:
     assert plain.to_state() == {"mediswift": {"version": __version__, "tokenizer_sha256": None}}
 
 
-@pytest.mark.parametrize("noted", [None, 3, [], {}, {"tokenizer_sha256": 3, "soft_prompt": "x"}])
+@pytest.mark.parametrize("noted", [3, [], {"tokenizer_sha256": 3}, {"soft_prompt": "x"}])
+def test_a_damaged_record_is_refused(noted: object) -> None:
+    with pytest.raises(CheckpointError, match=r"record is damaged: \w+: got .+, allowed: a "):
+        Record.read({"mediswift": noted})
+
+
+@pytest.mark.parametrize("noted", [None, {}])
 def test_without_a_record_nothing_is_known(noted: object) -> None:
     assert Record.read({"mediswift": noted}) == Record.read({}) == Record(version=None)
 
