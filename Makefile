@@ -64,5 +64,5 @@ $(STAMP): setup.cfg constraints.txt Makefile
 	  echo "error: this Python has no venv module; on Debian: apt-get install python3.11-venv" >&2; exit 2; }
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV) (about 6 GB, a few minutes the first time)"
-	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on -c constraints.txt -e '.[test,dev]'
+	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on -c constraints.txt -e '.[demo,test,dev]'
 	@touch $@

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from mediswift_cs.tokens.manifest import Manifest
 
 
-def add_prompt_arguments(parser: argparse.ArgumentParser, num_virtual_tokens: int = 9) -> None:
+def add_prompt_arguments(
+    parser: "argparse.ArgumentParser | argparse._ArgumentGroup", num_virtual_tokens: int = 9
+) -> None:
     """The options of a prompt data set."""
     parser.add_argument(
         "--tokenizer",
@@ -56,7 +58,7 @@ def prompt_settings(args: argparse.Namespace) -> "PromptSettings":
 
 
 def print_result(manifest: "Manifest", lengths: "Lengths") -> None:
-    """What was written, the longest example and every truncation."""
-    print(lengths.report())
+    """What was written, the longest example and how much was cut."""
+    print(lengths.summary())
     print(", ".join(f"{number} {name}" for name, number in manifest.counts.items()))
     print(manifest.folder)

@@ -4,15 +4,19 @@ import argparse
 
 from mediswift_cs import arguments
 
-HELP = """Score a model on PubMedQA, Hallmarks of Cancer or artificial questions.
+HELP = """Score a model on PubMedQA, Hallmarks of Cancer or a classification of your own.
 
-The data is a folder of `mediswift pubmedqa` or `mediswift hoc`. Writes predictions.jsonl,
-scores.json, confusion_matrix.png and, for PubMedQA's official test set, pubmedqa_leaderboard.json.
+The data is a folder of `mediswift classify`, `mediswift pubmedqa` or `mediswift hoc`. Writes
+predictions.jsonl, scores.json, confusion_matrix.png and, for PubMedQA's official test set,
+pubmedqa_leaderboard.json. With --method tfidf there is no model: TF-IDF with logistic regression
+learns from the data's train split, to compare with.
 
 examples:
   mediswift evaluate --task pubmedqa --data data/pubmedqa --checkpoint run/checkpoint_1500.mdl
   mediswift evaluate --task hoc --data data/hoc --convention blue \\
       --checkpoint run/checkpoint_2000.mdl
+  mediswift evaluate --data data/urgent --checkpoint run/checkpoint_200.mdl
+  mediswift evaluate --data data/urgent --method tfidf --output scores_tfidf
   mediswift evaluate --task pubmedqa --folds 10 --data 'data/pubmedqa/fold{fold}' \\
       --checkpoint 'runs/fold{fold}/checkpoint_1500.mdl' --output scores
 """
@@ -20,10 +24,8 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    parser.add_argument("--task", required=True, help="pubmedqa, hoc or artificial")
-    parser.add_argument(
-        "--checkpoint", required=True, help="a .mdl file; {fold} stands for the fold's number"
-    )
+    parser.add_argument("--task", help="to be checked against the data, which say it themselves")
+    parser.add_argument("--checkpoint", help="a .mdl file; {fold} stands for the fold's number")
     parser.add_argument(
         "--data", required=True, help="prepared examples; {fold} stands for the fold's number"
     )
@@ -31,11 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--method",
         default="constrained",
-        help="constrained (the likeliest answer, never unreadable) or generate (read strictly; "
-        "default: %(default)s)",
+        help="constrained (the likeliest answer, never unreadable), generate (read strictly) or "
+        "tfidf (no model; default: %(default)s)",
     )
     parser.add_argument(
-        "--convention", help="HoC: blurb (default), blue, sentence or biogpt; see docs"
+        "--convention",
+        help="HoC: blurb (default), blue, sentence or biogpt; several labels: all (default) or "
+        "labelled; see docs",
     )
     parser.add_argument("--folds", type=int, help="evaluate folds 0 to FOLDS-1: mean and spread")
     parser.add_argument(

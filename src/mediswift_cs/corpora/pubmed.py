@@ -57,6 +57,7 @@ class Record:
         copyright: CopyrightInformation of the abstract.
         year: of publication.
         journal: NLM's abbreviation of its title.
+        mesh: descriptor names of its MeSH headings, check tags such as Humans among them.
         is_book: a PubmedBookArticle, of which no more than this is read.
     """
 
@@ -71,6 +72,7 @@ class Record:
     copyright: str | None = None
     year: int | None = None
     journal: str | None = None
+    mesh: tuple[str, ...] = ()
     is_book: bool = False
 
     def to_document(self, source: str) -> Document:
@@ -165,6 +167,10 @@ def _record(article: etree._Element) -> Record:
         copyright=None if abstract is None else _optional_line(abstract, "CopyrightInformation"),
         year=_year(content),
         journal=_optional_line(citation, "MedlineJournalInfo/MedlineTA"),
+        mesh=tuple(
+            element.text or ""
+            for element in citation.iterfind("MeshHeadingList/MeshHeading/DescriptorName")
+        ),
     )
 
 

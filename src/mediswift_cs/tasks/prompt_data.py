@@ -7,9 +7,8 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
 from tokenizers import Tokenizer
 
@@ -58,45 +57,43 @@ _RECIPE = (
 )
 
 
-class Truncation(NamedTuple):
-    """A context that was cut."""
-
-    example_id: str
-    num_cut: int
-
-
 @dataclass
 class Lengths:
     """What the layout did to the examples.
 
     Attributes:
-        longest: id and number of tokens (soft prompt and answer included, nothing cut).
-        truncations: every context that was cut.
+        longest: number of tokens (soft prompt and answer included, nothing cut) and id.
+        num_cut: how many contexts were cut.
+        most_cut: number of tokens that were cut from one context, and its id.
+        tokens_cut, tokens: of all examples together, the latter with nothing cut.
         is_new: False where the same data set was already there.
     """
 
     longest: tuple[int, str] = (0, "")
-    truncations: list[Truncation] = field(default_factory=list)
+    num_cut: int = 0
+    most_cut: tuple[int, str] = (0, "")
+    tokens_cut: int = 0
+    tokens: int = 0
     is_new: bool = True
 
     def add(self, example_id: str, num_tokens: int, num_cut: int) -> None:
         """Take in one example of ``num_tokens`` after cutting."""
         self.longest = max(self.longest, (num_tokens + num_cut, example_id))
-        if num_cut:
-            self.truncations.append(Truncation(example_id, num_cut))
+        self.most_cut = max(self.most_cut, (num_cut, example_id))
+        self.num_cut += num_cut > 0
+        self.tokens_cut += num_cut
+        self.tokens += num_tokens + num_cut
 
     def summary(self) -> str:
-        """The longest example, the number of truncations, and whether anything was written."""
+        """The longest example, what was cut, and whether anything was written."""
+        cut = f"{self.num_cut} contexts cut"
+        if self.num_cut:
+            tokens, example_id = self.most_cut
+            share = self.tokens_cut / self.tokens
+            cut += f" ({share:.1%} of all tokens; most of {example_id}, {tokens} tokens)"
         num_tokens, example_id = self.longest
-        return (
-            f"longest example: {example_id}, {num_tokens} tokens; "
-            f"{len(self.truncations)} contexts cut; {'written' if self.is_new else 'already there'}"
-        )
-
-    def report(self) -> str:
-        """The summary, and before it every truncation, a line each."""
-        lines = [f"{t.example_id}: {t.num_cut} tokens of context cut" for t in self.truncations]
-        return "\n".join([*lines, self.summary()])
+        state = "written" if self.is_new else "already there"
+        return f"longest example: {example_id}, {num_tokens} tokens; {cut}; {state}"
 
 
 @dataclass(frozen=True, kw_only=True)
