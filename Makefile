@@ -13,7 +13,7 @@ PYTEST ?=
 NEEDED_GB := 7
 # The layers that need neither torch nor cerebras-pytorch; a test there that compares with a library
 # of the whole installation skips.
-LIGHT_TESTS := $(addprefix tests/,storage params corpora tokens tasks prepare checkpoints \
+LIGHT_TESTS := $(addprefix tests/,storage params corpora tokens tasks prepare without_torch \
   test_flops.py test_sizes.py test_layers.py)
 
 .DEFAULT_GOAL := help
@@ -31,7 +31,7 @@ test: $(STAMP) ## install what is missing and run the whole test suite
 test-light: ## run the lower layers' tests in an environment without torch and cerebras-pytorch
 	@[ -x $(LIGHT_VENV)/bin/python ] || $(PYTHON) -m venv $(LIGHT_VENV)
 	@$(LIGHT_VENV)/bin/python -m pip install --disable-pip-version-check -q -r requirements/light.txt \
-	  'pytest>=8' 'pytest-timeout>=2.3' 'hypothesis>=6.100'
+	  'pytest>=8' 'pytest-timeout>=2.3' 'hypothesis>=6.100' 'scikit-learn>=1.4'
 	@$(LIGHT_VENV)/bin/python -m pip install --disable-pip-version-check -q --no-deps -e .
 	@! $(LIGHT_VENV)/bin/python -c 'import torch' 2>/dev/null || { \
 	  echo "error: torch is installed in $(LIGHT_VENV), where it must not be" >&2; exit 1; }

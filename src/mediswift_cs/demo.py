@@ -1,6 +1,5 @@
 """The demo: each step is a command that a user could type, run in turn, then a summary."""
 
-import json
 import shlex
 import subprocess
 import sys
@@ -8,27 +7,27 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import h5py
-import hdf5plugin  # noqa: F401 (registers the filters of compressed checkpoints)
-import numpy as np
-
+from mediswift_cs.demo_summary import Results, newest_checkpoint, read_times, summary
 from mediswift_cs.errors import (
     INTERRUPTED_EXIT_CODE,
     JOB_FAILED_EXIT_CODE,
     ConfigError,
-    DataError,
     MediSwiftError,
 )
-from mediswift_cs.params.load import load_params
+from mediswift_cs.params.load import LoadedParams, load_params
 from mediswift_cs.storage.write import write_json
-from mediswift_cs.tasks.json_input import read_json_object
-from mediswift_cs.tokens.manifest import Manifest, read_manifest
+from mediswift_cs.tokens.manifest import read_manifest
 
 # Also where ModelZoo is importable: its Trainer keeps its records in other files.
 RUN = ("run", "CPU", "--engine", "builtin")
 
-TIMES_FILE = "times.json"
-FINETUNING_PARAMS = "finetuning/mediswift_tiny_artificial.yaml"
+FINETUNING_PARAMS = "finetuning/mediswift_tiny_classification.yaml"
+# NLM's indexers say of each article whether it is about people or animals.
+LABELS = ("Humans", "Animals")
+QUESTION = "Is this about people or animals?"
+MAX_TRAIN, MAX_VAL = 1000, 300
+# Also the share of the documents that the labels are tested on: none of them is pre-trained on.
+HELD_OUT_FRACTION = 0.1
 
 
 class DemoStepError(MediSwiftError):
@@ -50,104 +49,125 @@ class Demo:
     max_steps: int | None
     finetuning_steps: int | None
     source: Path | None
+    seed: int | None = None
     times: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Where each result lies, and which shipped params file is trained."""
-        self.documents = self.output / "documents.jsonl.zst"
-        self.tokenizer = self.output / "tokenizer.json"
-        self.shards = self.output / "shards"
-        self.model_dir = self.output / f"pretraining_{self.level}"
-        self.questions = self.output / "questions"
-        self.finetuning_dir = self.output / f"finetuning_{self.level}"
-        self.scores = self.output / f"scores_{self.level}"
+        self.results = Results(self.output, self.level)
         self.params = f"mediswift_tiny_{self.level}.yaml"
-
-    @property
-    def export(self) -> Path:
-        """The Hugging Face folder of the newest fine-tuned checkpoint."""
-        return (
-            self.output / f"huggingface_{self.level}_{newest_checkpoint(self.finetuning_dir).stem}"
-        )
 
     def run(self) -> int:
         """Run every step and print the summary; returns the exit code."""
         if self.num_records < 1:
             raise ConfigError(f"--num-records: got {self.num_records}, allowed: 1 or more")
-        # Before the first step and not after minutes: what the runs will say of their steps.
-        loaded = load_params(self.params, _set_steps(self.max_steps), check_data="none")
-        load_params(FINETUNING_PARAMS, _set_steps(self.finetuning_steps), check_data="none")
+        # Before the first step and not after minutes: what the runs will say of their settings.
+        loaded = load_params(self.params, self.overrides(self.max_steps), check_data="none")
+        tuned = load_params(
+            FINETUNING_PARAMS, self.overrides(self.finetuning_steps), check_data="none"
+        )
         try:
             self.output.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(f"--output: cannot make {self.output}: {error.strerror}") from error
-        self.times = read_times(self.output / TIMES_FILE)
-        model = loaded.params.trainer.init.model
-        records = [str(self.source)] if self.source else ["--sample"]
-        limit = ["--limit", str(self.num_records)]
-        self.step("documents", "documents", *records, *limit, "--output", str(self.documents))
-        self.step(
-            "tokenizer",
-            *("tokenizer", str(self.documents), "--vocab-size", str(model.vocab_size)),
-            *("--output", str(self.tokenizer)),
-        )
-        self.step(
-            "shards",
-            *("shards", str(self.documents), "--tokenizer", str(self.tokenizer)),
-            *("--max-sequence-length", str(model.max_position_embeddings)),
-            *("--output", str(self.shards)),
-        )
-        self.step(f"pretraining_{self.level}", *RUN, *self.pretraining_options())
-        self.finetune(model.max_position_embeddings)
-        print("\n" + self.summary())
+        self.times = read_times(self.results.times)
+        self.pretrain(loaded.params.trainer.init.model.vocab_size)
+        self.finetune(tuned)
+        print("\n" + summary(self.results, self.times), flush=True)
         return 0
 
-    def finetune(self, max_sequence_length: int) -> None:
-        """Dense fine-tuning with a soft prompt on questions made of the same records; scores."""
-        if not self.questions.exists():
-            self.step(
-                "questions",
-                *("pubmedqa", "artificial", str(self.documents), "--matching"),
-                *("--tokenizer", str(self.tokenizer)),
-                *("--max-sequence-length", str(max_sequence_length)),
-                *("--output", str(self.questions)),
-            )
-        self.step(f"finetuning_{self.level}", *RUN, *self.finetuning_options())
-        tuned = newest_checkpoint(self.finetuning_dir)
+    def pretrain(self, vocab_size: int) -> None:
+        """Documents, tokenizer, shards, and a sparse language model with its held-out loss."""
+        results = self.results
+        records = [str(self.source)] if self.source else ["--sample"]
+        limit = ["--limit", str(self.num_records)]
+        self.step("documents", "documents", *records, *limit, "--output", str(results.documents))
         self.step(
-            f"scores_{self.level}",
-            *("evaluate", "--task", "artificial", "--data", str(self.questions)),
-            *("--checkpoint", str(tuned), "--split", "val", "--output", str(self.scores)),
+            "tokenizer",
+            *("tokenizer", str(results.documents), "--vocab-size", str(vocab_size)),
+            *("--output", str(results.tokenizer)),
         )
-        if not self.export.exists():
-            self.step(
-                f"huggingface_{self.level}",
-                *("convert", str(tuned), str(self.export), "--tokenizer", str(self.tokenizer)),
-            )
-
-    def finetuning_options(self) -> list[str]:
-        """The options of the fine-tuning run: the sparse weights, made dense."""
-        options = ["--params", FINETUNING_PARAMS, "--model_dir", str(self.finetuning_dir)]
-        options += ["--checkpoint_path", str(newest_checkpoint(self.model_dir))]
-        overrides = _set_steps(self.finetuning_steps)
-        for split in ("train", "val"):
-            overrides.append(f"trainer.fit.{split}_dataloader.data_dir={self.questions / split}")
-        return options + _set_options(overrides)
-
-    def pretraining_options(self) -> list[str]:
-        """The options of the pre-training run."""
-        fingerprint = read_manifest(self.shards).tokenizer.sha256
-        overrides = _set_steps(self.max_steps)
+        loaded = load_params(self.params, check_data="none")
+        length = loaded.params.trainer.init.model.max_position_embeddings
+        self.step(
+            "shards",
+            *("shards", str(results.documents), "--tokenizer", str(results.tokenizer)),
+            *("--max-sequence-length", str(length), "--val-fraction", f"{HELD_OUT_FRACTION:g}"),
+            *("--output", str(results.shards)),
+        )
+        overrides = self.overrides(self.max_steps)
+        fingerprint = read_manifest(results.shards).tokenizer.sha256
         for split in ("train", "val"):
             loader = f"trainer.fit.{split}_dataloader"
-            overrides.append(f"{loader}.data_dir={self.shards / split}")
+            overrides.append(f"{loader}.data_dir={results.shards / split}")
             overrides.append(f"{loader}.tokenizer_sha256={fingerprint}")
-        options = ["--params", self.params, "--model_dir", str(self.model_dir)]
-        return options + _set_options(overrides)
+        self.step(
+            results.pretraining.name,
+            *(*RUN, "--params", self.params, "--model_dir", str(results.pretraining)),
+            *_set_options(overrides),
+        )
+
+    def finetune(self, tuned: LoadedParams) -> None:
+        """Dense fine-tuning on labels of the same records, from the sparse model and from nothing.
+
+        Both are scored on the same documents, beside TF-IDF with logistic regression.
+        """
+        results, fit = self.results, tuned.params.trainer.fit
+        assert fit is not None
+        records = [str(self.source)] if self.source else ["--sample"]
+        self.step(
+            "labels",
+            *("classify", *records, "--mesh", *LABELS, "--question", QUESTION),
+            *("--max-train", str(MAX_TRAIN), "--max-val", str(MAX_VAL)),
+            *("--test-fraction", f"{HELD_OUT_FRACTION:g}", "--num-virtual-tokens", "0"),
+            *("--tokenizer", str(results.tokenizer)),
+            *("--max-sequence-length", str(fit.train_dataloader.max_sequence_length)),
+            *("--output", str(results.labels)),
+        )
+        start = newest_checkpoint(results.pretraining)
+        self.tune(results.finetuning, results.scores, ["--checkpoint_path", str(start)])
+        self.tune(results.scratch, results.scratch_scores, [])
+        self.step(
+            results.tfidf_scores.name,
+            *("evaluate", "--data", str(results.labels), "--method", "tfidf"),
+            *("--output", str(results.tfidf_scores)),
+        )
+        if not results.export.exists():
+            checkpoint = newest_checkpoint(results.finetuning)
+            self.step(
+                results.export.name,
+                *("convert", str(checkpoint), str(results.export)),
+                *("--tokenizer", str(results.tokenizer)),
+            )
+
+    def tune(self, model_dir: Path, scores: Path, start: list[str]) -> None:
+        """One fine-tuning run and its score."""
+        overrides = self.overrides(self.finetuning_steps)
+        for split in ("train", "val"):
+            folder = self.results.labels / split
+            overrides.append(f"trainer.fit.{split}_dataloader.data_dir={folder}")
+        self.step(
+            model_dir.name,
+            *(*RUN, "--params", FINETUNING_PARAMS, "--model_dir", str(model_dir), *start),
+            *_set_options(overrides),
+        )
+        self.step(
+            scores.name,
+            *("evaluate", "--data", str(self.results.labels)),
+            *("--checkpoint", str(newest_checkpoint(model_dir)), "--output", str(scores)),
+        )
+
+    def overrides(self, num_steps: int | None) -> list[str]:
+        """What the options of the demo change in a params file."""
+        chosen = [] if num_steps is None else [f"trainer.init.loop.max_steps={num_steps}"]
+        return chosen if self.seed is None else [*chosen, f"trainer.init.seed={self.seed}"]
 
     def step(self, name: str, *arguments: str) -> None:
         """Run ``mediswift ARGUMENTS`` in a process of its own and keep its time."""
-        print(f"\n--- {name}: mediswift {shlex.join(arguments)}", flush=True)
+        # As it can be typed: the command of this environment, which need not be on the PATH.
+        program = Path(sys.executable).with_name("mediswift")
+        shown = program if program.exists() else "mediswift"
+        print(f"\n--- {name}: {_relative(Path(shown))} {shlex.join(arguments)}", flush=True)
         start = time.monotonic()
         command = [sys.executable, "-m", "mediswift_cs.cli", *arguments]
         with subprocess.Popen(command) as process:
@@ -167,82 +187,10 @@ class Demo:
         self.keep_time(name, time.monotonic() - start)
 
     def keep_time(self, name: str, seconds: float) -> None:
-        """Add to the time of a step: an interrupted step counts with all its parts."""
-        # A step that finds its result already there takes a few seconds: the first time is told.
+        """Keep the longest time of a step: one that finds its result there takes no time."""
         if self.times.get(name, 0.0) < seconds:
             self.times[name] = seconds
-        write_json(self.output / TIMES_FILE, self.times)
-
-    def summary(self) -> str:
-        """Where each result lies, how long it took, what was learned, and the real sparsity."""
-        manifest = read_manifest(self.shards)
-        checkpoint = newest_checkpoint(self.model_dir)
-        scores = last_evaluation(self.model_dir / "metrics.jsonl")
-        zeros, weights = count_zeros(checkpoint)
-        unigram = manifest.splits["val"].unigram_loss
-        assert unigram is not None
-        rows = self.results(manifest, checkpoint, scores["step"])
-        lines = ["--- summary"]
-        for name, path, what in rows:
-            lines.append(f"{name:16} {self.times[name]:6.0f} s  {what:44} {path}")
-        lines += [
-            f"{'total':16} {sum(self.times[name] for name, _, _ in rows):6.0f} s",
-            "",
-            f"held-out loss       {scores['val_loss']:.4f} nats per token, "
-            f"perplexity {scores['val_perplexity']:.1f}",
-            f"unigram model       {unigram:.4f} nats per token, perplexity {np.exp(unigram):.1f} "
-            f"(token frequencies alone, on the same tokens)",
-            f"zeros in the file   {zeros:,} of {weights:,} weights of the sparse layers = "
-            f"{zeros / weights:.4%}",
-            f"curves              tensorboard --logdir {self.model_dir / 'events'}",
-        ]
-        lines += ["", self.answers_line(), "", "three answers, generated by transformers alone:"]
-        return "\n".join([*lines, *self.generated()])
-
-    def results(
-        self, manifest: Manifest, checkpoint: Path, num_steps: float
-    ) -> list[tuple[str, Path, str]]:
-        """Of each step its name, where its result lies, and what that is."""
-        train, val = manifest.splits["train"], manifest.splits["val"]
-        tuned = newest_checkpoint(self.finetuning_dir)
-        tokens = f"{train.num_tokens:,} train and {val.num_tokens:,} held-out tokens"
-        return [
-            ("documents", self.documents, f"{train.num_documents + val.num_documents:,} documents"),
-            ("tokenizer", self.tokenizer, f"{manifest.tokenizer.vocab_size:,} tokens"),
-            ("shards", self.shards, tokens),
-            (f"pretraining_{self.level}", checkpoint, f"{num_steps:.0f} steps"),
-            ("questions", self.questions, "does a title belong to a text?"),
-            (f"finetuning_{self.level}", tuned, "dense, with a soft prompt"),
-            (f"scores_{self.level}", self.scores, "answers, scores, confusion matrix"),
-            (f"huggingface_{self.level}", self.export, "for transformers"),
-        ]
-
-    def answers_line(self) -> str:
-        """Accuracy on held-out questions with its interval and its baseline."""
-        report = json.loads((self.scores / "scores.json").read_text())
-        (low, high), baseline = report["interval_95"], report["baseline"]
-        return (
-            f"questions           accuracy {report['scores'][report['metric']]:.3f} "
-            f"({low:.3f} to {high:.3f}, 95 %) on {report['num_items']} "
-            f"held-out questions; always {baseline['answer']!r}: {baseline['score']:.3f}. "
-            f"A model of this size is not expected to read."
-        )
-
-    def generated(self) -> list[str]:
-        """The exported model's continuation of three held-out questions."""
-        from mediswift_cs.checkpoints.generate_text import generate_text
-
-        lines = (self.questions / "val.jsonl").read_text().splitlines()[:3]
-        prompts = [question_prompt(json.loads(line)) for line in lines]
-        texts = generate_text(self.export, prompts, max_new_tokens=24)
-        return [
-            f"  ...{text[len(prompt) - 60 :]}" for text, prompt in zip(texts, prompts, strict=True)
-        ]
-
-
-def _set_steps(num_steps: int | None) -> list[str]:
-    """The override of the steps of a run, where they are given."""
-    return [] if num_steps is None else [f"trainer.init.loop.max_steps={num_steps}"]
+        write_json(self.results.times, self.times)
 
 
 def _set_options(overrides: list[str]) -> list[str]:
@@ -250,40 +198,9 @@ def _set_options(overrides: list[str]) -> list[str]:
     return [part for override in overrides for part in ("--set", override)]
 
 
-def read_times(path: Path) -> dict[str, float]:
-    """The seconds of the steps of earlier calls; DataError where the file is no such record."""
-    times = read_json_object(path) if path.exists() else {}
-    for name, seconds in times.items():
-        if type(seconds) not in (int, float):
-            raise DataError(f"{path}: {name}: got {seconds!r:.80}, allowed: a number of seconds")
-    return times
-
-
-def newest_checkpoint(model_dir: Path) -> Path:
-    """The checkpoint of the latest step."""
-    return max(model_dir.glob("checkpoint_*.mdl"), key=lambda path: int(path.stem.split("_")[1]))
-
-
-def question_prompt(example: dict[str, str]) -> str:
-    """A question with the start of its text, short enough for a tiny model."""
-    return example["head"] + " " + " ".join(example["context"].split()[:60])
-
-
-def last_evaluation(metrics: Path) -> dict[str, float]:
-    """The last held-out scores of a run."""
-    lines = [json.loads(line) for line in metrics.read_text().splitlines()]
-    scores: dict[str, float] = [line for line in lines if "val_loss" in line][-1]
-    return scores
-
-
-def count_zeros(checkpoint: Path) -> tuple[int, int]:
-    """Zeros and weights of the matrices of the decoder layers, counted in the file."""
-    zeros = weights = 0
-    with h5py.File(checkpoint, "r") as file:
-        for name, dataset in file.items():
-            is_matrix = dataset.ndim == 2 and name.endswith(".weight")
-            if name.startswith("model.") and ".layers." in name and is_matrix:
-                values = dataset[()]
-                weights += values.size
-                zeros += values.size - int(np.count_nonzero(values))
-    return zeros, weights
+def _relative(program: Path) -> Path:
+    """The path from the current folder, where it is below it."""
+    try:
+        return program.relative_to(Path.cwd())
+    except ValueError:
+        return program

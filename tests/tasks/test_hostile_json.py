@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from mediswift_cs.errors import ConfigError, DataError
-from mediswift_cs.evaluation.report_files import prepare_folder
 from mediswift_cs.tasks import hoc_documents, pubmedqa_records, pubmedqa_split
 from mediswift_cs.tasks.example import read_examples_file
 from mediswift_cs.tasks.prompt_folder import read_prompt_data
@@ -50,6 +49,9 @@ def read_split(folder: Path) -> object:
 
 
 def read_scores(folder: Path) -> None:
+    pytest.importorskip("torch", reason="evaluation needs torch")
+    from mediswift_cs.evaluation.report_files import prepare_folder
+
     prepare_folder(folder, {"task": "pubmedqa", "split": None}, overwrite=False)
 
 

@@ -11,7 +11,6 @@ import pytest
 
 from mediswift_cs.corpora.blocklist import benchmark_pmids
 from mediswift_cs.corpora.document import Document
-from mediswift_cs.data.prompts import MediSwiftPromptDataProcessor
 from mediswift_cs.errors import ConfigError, DataError
 from mediswift_cs.params.schema import DataLoaderParams
 from mediswift_cs.tasks import artificial, pubmedqa, pubmedqa_records, pubmedqa_split
@@ -195,6 +194,9 @@ def test_reading_other_folders_is_an_error(tmp_path: Path, tokenizer: Path, toy_
     (tmp_path / "out" / "train.jsonl").write_text("{}\n")
     with pytest.raises(DataError, match="line 1 is not an example"):
         data.examples("train")
+    pytest.importorskip("cerebras.pytorch", reason="the data processor is cerebras-pytorch's")
+    from mediswift_cs.data.prompts import MediSwiftPromptDataProcessor
+
     loader = DataLoaderParams(
         data_processor="MediSwiftPromptDataProcessor",
         data_dir=str(toy_data / "train"),

@@ -84,7 +84,8 @@ def test_confusion_counts_false_alarms_for_labels_that_are_not_there() -> None:
 
 @pytest.mark.parametrize("name", TASKS)
 def test_a_task_is_made_again_from_its_manifest(name: str) -> None:
-    task = find_task(name).from_options({})
+    # Only a classification takes its labels from the manifest.
+    task = find_task(name).from_options({"labels": ["some label", "b"]})
     assert find_task(name).from_options({"task": name, **task.options()}) == task
     assert task.options()["labels"] == list(task.labels)
     for text in task.longest_answers():
@@ -92,7 +93,8 @@ def test_a_task_is_made_again_from_its_manifest(name: str) -> None:
         assert labels is not None
         assert task.answer_text(labels) == text
         assert set(labels) <= set(task.labels)
-    assert set(task.conventions) == (set(hoc.CONVENTIONS) if name == "hoc" else set())
+    conventions = {"hoc": set(hoc.CONVENTIONS), "multi_label_classification": {"all", "labelled"}}
+    assert set(task.conventions) == conventions.get(name, set())
 
 
 def test_an_unknown_task_is_an_error() -> None:
@@ -112,7 +114,8 @@ def test_an_unknown_task_is_an_error() -> None:
 def test_examples_with_labels_of_another_task_are_refused(
     name: str, labels: tuple[str, ...], allowed: str
 ) -> None:
-    task = find_task(name).from_options({})
+    # Only a classification takes its labels from the manifest.
+    task = find_task(name).from_options({"labels": ["some label", "b"]})
     example: Example = question_example("7", question="?", contexts=["c"], label="yes")
     changed = Example(
         **{field: getattr(example, field) for field in ("id", "document", "head", "context")},
