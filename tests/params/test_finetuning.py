@@ -22,12 +22,12 @@ def test_file_is_the_rendering_and_has_no_problem(name: str) -> None:
     assert text == RENDERED[name], "run: python -m mediswift_cs.params --write"
     params = load_params(name, check_data="none").params
     assert params.trainer.init.sparsity is None
-    assert params.trainer.init.model.soft_prompt is not None
+    assert (params.trainer.init.model.soft_prompt is None) == ("classification" in name)
 
 
 def test_there_is_a_file_for_each_size_and_task() -> None:
     expected = {f"{size}_{task}" for size in ("med", "large", "xl") for task in ("pubmedqa", "hoc")}
-    expected |= {"tiny_pubmedqa", "tiny_hoc", "tiny_artificial"}
+    expected |= {"tiny_pubmedqa", "tiny_hoc", "tiny_artificial", "tiny_classification"}
     assert {Path(name).stem.removeprefix("mediswift_") for name in RENDERED} == expected
 
 

@@ -82,8 +82,10 @@ def render(size: ModelSize, level: str) -> str:
 
 def render_finetuning(size: ModelSize, task: FineTuning) -> str:
     """The text of one fine-tuning file: the decoder of the size, the recipe of the task."""
-    prompt = SoftPromptParams(num_virtual_tokens=task.num_virtual_tokens)
-    model = model_params(size).model_copy(update={"soft_prompt": prompt})
+    model = model_params(size)
+    if task.num_virtual_tokens:
+        prompt = SoftPromptParams(num_virtual_tokens=task.num_virtual_tokens)
+        model = model.model_copy(update={"soft_prompt": prompt})
     marked = _marked(task, None if size.is_published else TINY_SOURCE)
     # The rate is continuous where the warm-up ends.
     scale = f"{_scalar(math.sqrt(task.warmup_steps))}  # the square root of warmup_steps"
