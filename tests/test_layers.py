@@ -31,7 +31,7 @@ LAYER = {
     "run": 9,
     "prompt_arguments": 9,
     "demo": 9,
-    "demo_summary": 9,
+    "demo_summary": 8,
     "commands": 10,
     "cli": 11,
 }

@@ -143,6 +143,37 @@ def test_32_real_questions_are_learned_and_shuffled_labels_do_not_carry_over(
     assert sum(a.labels == b.labels for a, b in zip(examples, shuffled, strict=True)) < 32
 
 
+def test_the_answers_of_a_run_are_those_that_it_would_generate(
+    shared_data: Path, tokenizer: Path, tmp_path: Path, cpu_backend: Any
+) -> None:
+    torch.set_num_threads(1)
+    examples = balanced(shared_data, NUM_EXAMPLES)
+    prepare(
+        {"train": examples, "val": balanced(shared_data, 20, skip=NUM_EXAMPLES)},
+        tokenizer,
+        tmp_path / "data",
+    )
+    raw, model_dir = params(tmp_path / "data", 30, LENGTH), tmp_path / "run"
+    raw["trainer"]["init"]["loop"]["eval_frequency"] = 10
+    raw["trainer"]["init"]["checkpoint"]["steps"] = 10
+    model_dir.mkdir()
+    options = RunOptions(
+        device="CPU", mode="train_and_eval", model_dir=model_dir, checkpoint_path=None
+    )
+    assert train(Params(**raw), raw, options) == 0
+    lines = map(json.loads, (model_dir / "metrics.jsonl").read_text().splitlines())
+    evaluations = [line for line in lines if "val_loss" in line]
+    for line in evaluations:
+        checkpoint = model_dir / f"checkpoint_{line['step']}.mdl"
+        output = tmp_path / str(line["step"])
+        generated = ("--method", "generate")
+        found = score("pubmedqa", tmp_path / "data", checkpoint, "val", output, *generated)
+        assert line["val_answer_accuracy"] == pytest.approx(found)
+        assert "val_bits_per_byte" not in line
+    # Control: the tokens of a sentence are right more often than the sentence is.
+    assert any(line["val_accuracy"] > line["val_answer_accuracy"] for line in evaluations)
+
+
 def test_hoc_documents_are_learned(
     shared_data: Path, tokenizer: Path, tmp_path: Path, cpu_backend: Any
 ) -> None:
@@ -176,7 +207,10 @@ def test_folds_need_a_place_for_their_number(capsys: pytest.CaptureFixture[str])
     for more, message in (
         (["--folds", "10", "--output", "o"], "needs {fold} in --checkpoint or --data"),
         (["--folds", "1", "--output", "o"], "--folds: got 1, allowed: at least 2"),
-        (["--convention", "blue"], "--convention is for HoC, got it with --task pubmedqa"),
+        (
+            ["--convention", "blue"],
+            "--convention is for HoC, multi-label classification, got it with --task pubmedqa",
+        ),
         (["--method", "guess"], "--method: got 'guess', allowed: constrained, generate"),
         (["--batch-tokens", "0"], "--batch-tokens: got 0"),
     ):

@@ -1,6 +1,7 @@
 import json
 import math
 from collections import Counter
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -55,6 +56,23 @@ def test_the_shards_hold_every_document_whole_on_its_side(output):
         assert found == expected
         # Control: the other side's documents are other ones.
         assert not set(found) & {text for id_, text in DOCUMENTS if split_of(id_, 0.2) != split}
+
+
+def test_bits_per_byte_count_the_bytes_of_the_texts(documents_file, tokenizer_path, tmp_path):
+    documents = [
+        (f"pubmed:{n}", f"{text} \u03b2\u2082-\u00e9") for n, text in enumerate(texts(200))
+    ]
+    build(documents_file(documents), tokenizer_path, tmp_path / "out")
+    splits = read_manifest(tmp_path / "out").splits
+    for name, split in splits.items():
+        mine = [text for id_, text in documents if split_of(id_, 0.2) == name]
+        assert split.num_bytes == sum(len(text.encode()) for text in mine)
+        # Control: characters are fewer.
+        assert split.num_bytes > sum(map(len, mine))
+        # A model that gives each byte one bit, whatever its tokens are.
+        loss = math.log(2) * split.num_bytes / split.num_tokens
+        assert split.bits_per_byte(loss) == pytest.approx(1.0)
+        assert replace(split, num_bytes=None).bits_per_byte(loss) is None
 
 
 def test_the_manifest_adds_up(output, tokenizer_path):

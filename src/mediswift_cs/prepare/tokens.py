@@ -213,6 +213,7 @@ def _join(parts: Sequence[tuple[Path, TokensResult]], name: str, folder: Path) -
             _link(source, folder / target)
             shards.append(ShardEntry(**{**shard, "file": target}))
     of_parts = [result["splits"][name] for _, result in parts]
+    sizes = [each.get("num_bytes") for each in of_parts]
     num_documents = sum(each["num_documents"] for each in of_parts)
     if not num_documents:
         raise DataError(
@@ -225,6 +226,8 @@ def _join(parts: Sequence[tuple[Path, TokensResult]], name: str, folder: Path) -
         num_samples=sum(each["num_samples"] for each in of_parts),
         max_token_id=max(each["max_token_id"] for each in of_parts),
         shards=tuple(shards),
+        # Parts that an earlier version has made do not know.
+        num_bytes=None if None in sizes else sum(filter(None, sizes)),
     )
 
 

@@ -76,6 +76,7 @@ class MultiLabelClassification(_Wording, LabelSets):
     """Any number of labels a text, none included; scored over all texts, or the labelled ones."""
 
     name = "multi_label_classification"
+    title = "multi-label classification"
     rules = CONVENTIONS
     conventions = tuple(CONVENTIONS)
 

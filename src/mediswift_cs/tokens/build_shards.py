@@ -36,7 +36,12 @@ from mediswift_cs.tokens.splits import (
     unigram_loss,
 )
 from mediswift_cs.tokens.texts import Text, TextSource
-from mediswift_cs.tokens.tokenizer import load_tokenizer, save_tokenizer, tokenizer_entry
+from mediswift_cs.tokens.tokenizer import (
+    load_tokenizer,
+    save_tokenizer,
+    text_bytes,
+    tokenizer_entry,
+)
 
 # At 2,048 tokens a sample this is 17 million tokens a file.
 SAMPLES_PER_SHARD = 8192
@@ -170,7 +175,10 @@ def write_splits(
         }
         for batch in _batches(_progress(source) if show_progress else source):
             _add_batch(batch, tokenizer, writers, counts, val_fraction)
-        splits = {name: writer.finish() for name, writer in writers.items()}
+        splits = {
+            name: replace(writer.finish(), num_bytes=text_bytes(writer.token_counts, tokenizer))
+            for name, writer in writers.items()
+        }
     return splits, {name: writer.token_counts for name, writer in writers.items()}, counts
 
 

@@ -5,6 +5,7 @@ data before anything heavy is loaded. The HDF5 files themselves are in :mod:`.hd
 """
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -66,6 +67,8 @@ class SplitEntry:
     Attributes:
         num_tokens: tokens of the split's stream, one end-of-text token for each document included,
             padding excluded.
+        num_bytes: of the split's texts as UTF-8; None in data of earlier versions, and where texts
+            are no stream.
         unigram_loss: nats per token under the add-one-smoothed unigram distribution of the train
             tokens (validation split only): the loss that a model has to beat to have learned
             anything beyond token frequencies.
@@ -76,7 +79,17 @@ class SplitEntry:
     num_samples: int
     max_token_id: int
     shards: tuple[ShardEntry, ...]
+    num_bytes: int | None = None
     unigram_loss: float | None = None
+
+    def bits_per_byte(self, loss: float) -> float | None:
+        """A loss in nats per token as bits per byte of text, which does not depend on tokenizers.
+
+        None where the number of bytes is not known.
+        """
+        if not self.num_bytes:
+            return None
+        return loss / math.log(2) * self.num_tokens / self.num_bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,8 +124,9 @@ class Manifest:
         content = asdict(self)
         del content["folder"]
         for split in content["splits"].values():
-            if split["unigram_loss"] is None:
-                del split["unigram_loss"]
+            for name in ("num_bytes", "unigram_loss"):
+                if split[name] is None:
+                    del split[name]
         return json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 

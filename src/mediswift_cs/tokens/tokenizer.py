@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
 from mediswift_cs.errors import ConfigError, DataError
@@ -162,6 +164,20 @@ def save_tokenizer(tokenizer: Tokenizer, path: Path) -> None:
 def vocab_size(tokenizer: Tokenizer) -> int:
     """Largest id plus one: the rows that an embedding needs (ids may have gaps)."""
     return int(max(tokenizer.get_vocab(with_added_tokens=True).values())) + 1
+
+
+def text_bytes(counts: npt.NDArray[np.int64], tokenizer: Tokenizer) -> int:
+    """How many bytes of text tokens stand for, special tokens for none.
+
+    Args:
+        counts: int64 [vocab_size], how often each id occurs.
+        tokenizer: a byte-level BPE, whose tokens are written with one character a byte.
+    """
+    special = {i for i, token in tokenizer.get_added_tokens_decoder().items() if token.special}
+    lengths = [
+        0 if i in special else len(tokenizer.id_to_token(i) or "") for i in range(len(counts))
+    ]
+    return int(counts @ np.array(lengths, np.int64))
 
 
 def tokenizer_entry(tokenizer: Tokenizer) -> TokenizerEntry:

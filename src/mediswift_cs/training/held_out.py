@@ -3,11 +3,13 @@
 import math
 import sys
 import warnings
+from pathlib import Path
 
 from torch import Tensor
 from tqdm import tqdm
 
 from mediswift_cs.params.schema import DataLoaderParams
+from mediswift_cs.tokens.manifest import Manifest, find_manifest, read_manifest
 from mediswift_cs.training import ranks
 from mediswift_cs.training.hosts.cerebras.backend import after_step, batches, make_dataloader
 from mediswift_cs.training.hosts.cerebras.session import Session
@@ -17,13 +19,16 @@ def evaluate(session: Session, params: DataLoaderParams, num_steps: int | None) 
     """Token-weighted scores over ``num_steps`` batches of a data set, or over all of it if None.
 
     Returns val_loss (nats per token), val_perplexity, val_accuracy and val_tokens. The mean is
-    over tokens, not over batches, so a short last batch counts for what it holds.
+    over tokens, not over batches, so a short last batch counts for what it holds. For text of known
+    size also val_bits_per_byte; for the answers of a task, off CSX, also val_answer_accuracy, the
+    share of answers that have every token right, which greedy decoding would give.
     """
     dataloader = make_dataloader(params)
     num_batches = len(dataloader)
     num_steps = num_batches if num_steps is None else min(num_steps, num_batches)
     session.model.eval()
-    session.metrics.reset()
+    manifest = _find_manifest(params)
+    session.metrics.reset(count_answers=_has_answers(manifest) and not session.is_traced)
     totals = {"loss": 0.0, "tokens": 0.0}
 
     @after_step
@@ -52,12 +57,31 @@ def evaluate(session: Session, params: DataLoaderParams, num_steps: int | None) 
         # Closures run on one rank only; each rank has seen every sample.
         return {}
     mean_loss = totals["loss"] / totals["tokens"] if totals["tokens"] else math.nan
-    return {
+    values = {
         "val_loss": mean_loss,
         "val_perplexity": perplexity(mean_loss),
         "val_accuracy": float(session.metrics.accuracy),
         "val_tokens": totals["tokens"],
     }
+    split = manifest and manifest.splits.get(Path(str(params.data_dir)).name)
+    if split and (bits := split.bits_per_byte(mean_loss)) is not None:
+        values["val_bits_per_byte"] = bits
+    if session.metrics.answers is not None:
+        right, number = session.metrics.answers
+        values["val_answer_accuracy"] = right / number if number else math.nan
+    return values
+
+
+def _find_manifest(params: DataLoaderParams) -> Manifest | None:
+    """The manifest of the data, where they are one folder that has one."""
+    path = find_manifest(Path(params.data_dir)) if isinstance(params.data_dir, str) else None
+    return None if path is None else read_manifest(path.parent)
+
+
+def _has_answers(manifest: Manifest | None) -> bool:
+    """Whether the counted tokens of each sample are an answer, and nothing else."""
+    prompt = manifest.options.get("prompt") if manifest is not None else None
+    return isinstance(prompt, dict) and prompt.get("loss_on") == "target"
 
 
 def perplexity(loss: float) -> float:

@@ -44,7 +44,8 @@ class Journal:
 
     ``metrics.jsonl`` has one object a line, always with ``step``: training lines hold loss (nats
     per token), learning_rate and tokens_per_second, with dynamic loss scaling also loss_scale;
-    evaluation lines hold val_loss, val_perplexity, val_accuracy and val_tokens.
+    evaluation lines hold val_loss, val_perplexity, val_accuracy and val_tokens, and where they are
+    known val_bits_per_byte or val_answer_accuracy.
     """
 
     def __init__(
@@ -178,9 +179,16 @@ class Journal:
         check_finite("the held-out loss", values["val_loss"], step)
         suffix = _suffix(number)
         self.write(step, {name + suffix: value for name, value in values.items()})
+        told = f"perplexity {values['val_perplexity']:.2f}"
+        if (bits := values.get("val_bits_per_byte")) is not None:
+            told += f" bits per byte {bits:.4f}"
+        if (right := values.get("val_answer_accuracy")) is not None:
+            told += f" answers {right:.4f} token accuracy"
+        else:
+            told += " accuracy"
         LOGGER.info(
-            "step %d held-out loss %.4f perplexity %.2f accuracy %.4f over %s tokens",
-            *(step, values["val_loss"], values["val_perplexity"], values["val_accuracy"]),
+            "step %d held-out loss %.4f %s %.4f over %s tokens",
+            *(step, values["val_loss"], told, values["val_accuracy"]),
             f"{values['val_tokens']:,.0f}",
         )
         self._tokens_since_log, self._time_of_log = 0, time.perf_counter()

@@ -24,21 +24,36 @@ Batch = dict[str, Tensor]
 
 
 class EvaluationMetrics(nn.Module):
-    """ModelZoo's two metrics of a language model, kept on the device."""
+    """ModelZoo's two metrics of a language model, kept on the device.
+
+    Attributes:
+        answers: off CSX, how many samples had every counted token right, and how many there were;
+            None where nobody asks.
+    """
 
     def __init__(self) -> None:
         super().__init__()
+        self.answers: tuple[int, int] | None = None
         self.perplexity = cstorch.metrics.PerplexityMetric(name="eval/lm_perplexity")
         self.accuracy = cstorch.metrics.AccuracyMetric(name="eval/accuracy")
 
     def forward(self, logits: Tensor, labels: Tensor, loss_mask: Tensor, loss: Tensor) -> None:
         """Take in one batch; ``loss`` is the mean over the counted tokens."""
         weights = loss_mask.to(torch.float32)
-        self.accuracy(labels=labels, predictions=logits.argmax(-1).int(), weights=weights)
+        predictions = logits.argmax(-1).int()
+        self.accuracy(labels=labels, predictions=predictions, weights=weights)
+        if self.answers is not None:
+            right = ((predictions == labels) | (loss_mask == 0)).all(dim=1)
+            counted = loss_mask.any(dim=1)
+            self.answers = (
+                self.answers[0] + int((right & counted).sum()),
+                self.answers[1] + int(counted.sum()),
+            )
         self.perplexity(labels=labels, loss=loss * weights.sum(), weights=weights)
 
-    def reset(self) -> None:
+    def reset(self, *, count_answers: bool = False) -> None:
         """Start a new evaluation."""
+        self.answers = (0, 0) if count_answers else None
         self.perplexity.reset()
         self.accuracy.reset()
 
