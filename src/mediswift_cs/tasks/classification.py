@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from mediswift_cs.errors import ConfigError
 from mediswift_cs.tasks.example import Example, collapse
@@ -30,8 +31,8 @@ class _Wording:
     instruction: str = ""
     question: str = ""
 
-    title = "classification"
-    stem = ANSWER_STEM
+    title: ClassVar[str] = "classification"
+    stem: ClassVar[str] = ANSWER_STEM
 
     def __post_init__(self) -> None:
         # A manifest keeps a list.
