@@ -172,7 +172,9 @@ def answer_lines(results: Results) -> list[str]:
         lines.append(f"  {name:28} {report['scores']['accuracy']:.3f}  ({low:.3f} to {high:.3f})")
     lines.append(f"  {'always ' + repr(baseline['answer']):28} {baseline['score']:.3f}")
     gain, (low, high) = advantage(results.scores, results.scratch_scores)
-    if low > 0:
+    if tuned["interval_95"][0] <= baseline["score"]:
+        shown = "which shows nothing, as the answers are no better than always the same one"
+    elif low > 0:
         shown = "it helps where labels are few"
     elif high < 0:
         shown = "it does harm here"
@@ -233,12 +235,17 @@ def _draw_scores(axes: Any, results: Results) -> None:
     ]
     for place, (name, report, color) in enumerate(reversed(bars)):
         score, (low, high) = report["scores"]["accuracy"], report["interval_95"]
-        axes.barh(place, score, color=color, xerr=[[score - low], [high - score]], capsize=3)
+        axes.barh(place, score, color=color, xerr=_error_bar(score, low, high), capsize=3)
         axes.text(0.02, place, f"{name}: {score:.3f}", va="center", color="white")
     baseline = tuned["baseline"]
     axes.axvline(baseline["score"], color="gray", ls="--", label=f"always {baseline['answer']!r}")
     axes.set(title=f"accuracy, {tuned['num_items']} held-out abstracts", xlim=(0, 1), yticks=[])
     axes.legend(loc="lower right")
+
+
+def _error_bar(score: float, low: float, high: float) -> list[list[float]]:
+    # A percentile interval need not hold the score itself.
+    return [[max(0.0, score - low)], [max(0.0, high - score)]]
 
 
 def generated(results: Results) -> list[str]:
