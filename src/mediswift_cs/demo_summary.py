@@ -235,12 +235,13 @@ def _draw_scores(axes: Any, results: Results) -> None:
     ]
     for place, (name, report, color) in enumerate(reversed(bars)):
         score, (low, high) = report["scores"]["accuracy"], report["interval_95"]
-        axes.barh(place, score, color=color, xerr=_error_bar(score, low, high), capsize=3)
-        axes.text(0.02, place, f"{name}: {score:.3f}", va="center", color="white")
+        axes.barh(place, score, 0.4, color=color, xerr=_error_bar(score, low, high), capsize=3)
+        axes.text(0.01, place + 0.25, f"{name}: {score:.3f}", va="bottom")
     baseline = tuned["baseline"]
     axes.axvline(baseline["score"], color="gray", ls="--", label=f"always {baseline['answer']!r}")
     axes.set(title=f"accuracy, {tuned['num_items']} held-out abstracts", xlim=(0, 1), yticks=[])
-    axes.legend(loc="lower right")
+    axes.set_ylim(-0.9, 2.7)
+    axes.legend(loc="lower left")
 
 
 def _error_bar(score: float, low: float, high: float) -> list[list[float]]:
