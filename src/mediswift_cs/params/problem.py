@@ -38,6 +38,12 @@ class Problem:
         return f"{self.path}: got {self.got}, allowed: {self.allowed}{hint} (in {source})"
 
 
+def misfit(path: str, section: Section, allowed: str, *reads: str, hint: str = "") -> Problem:
+    """The value at `path`, which is a key of `section`, does not go with those that it reads."""
+    got = str(getattr(section, path.rpartition(".")[2]))
+    return Problem(path=path, got=got, allowed=allowed, hint=hint, reads=reads)
+
+
 def spell(value: object) -> str:
     """A value as YAML would show it, shortened."""
     if value is None:

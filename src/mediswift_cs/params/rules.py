@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 from mediswift_cs.params.dataloader import OUR_PROCESSOR, PROMPT_PROCESSOR
-from mediswift_cs.params.problem import Problem, spell
+from mediswift_cs.params.optimizer import SchedulerParams
+from mediswift_cs.params.problem import Problem, misfit, spell
 from mediswift_cs.params.prompt_rules import MODEL, check_prompt_loader, check_soft_prompt
-from mediswift_cs.params.schema import DataLoaderParams, Params, SchedulerParams
+from mediswift_cs.params.schema import DataLoaderParams, Params
 from mediswift_cs.params.weights import matching, weights
 
 INIT = "trainer.init"
@@ -33,42 +34,23 @@ def dataloaders(
 
     One that is written once and used twice comes once.
     """
-    trainer = params.trainer
     found: list[tuple[str, DataLoaderParams]] = []
-    if trainer.fit is not None:
-        found.append(("trainer.fit.train_dataloader", trainer.fit.train_dataloader))
-        found += _numbered("trainer.fit.val_dataloader", trainer.fit.val_dataloader)
-    if trainer.validate_ is not None:
-        found.append(("trainer.validate.val_dataloader", trainer.validate_.val_dataloader))
-    if trainer.validate_all is not None:
-        loaders = trainer.validate_all.val_dataloaders
-        found += _numbered("trainer.validate_all.val_dataloaders", loaders)
-    distinct: list[tuple[str, DataLoaderParams]] = []
-    for path, loader in found:
-        is_new = all(loader != other for _, other in distinct)
-        if is_new and path.startswith(sections):
-            distinct.append((path, loader))
-    return distinct
-
-
-def _numbered(
-    path: str, loaders: list[DataLoaderParams] | None
-) -> list[tuple[str, DataLoaderParams]]:
-    loaders = loaders or []
-    if len(loaders) == 1:
-        return [(path, loaders[0])]
-    return [(f"{path}.{index}", loader) for index, loader in enumerate(loaders)]
+    for name in ("fit", "validate_", "validate_all"):
+        for key, content in getattr(params.trainer, name) or ():
+            entries = content if isinstance(content, list) else [content]
+            for index, loader in enumerate(entries):
+                path = f"trainer.{name.rstrip('_')}.{key}" + f".{index}" * (len(entries) > 1)
+                is_new = all(loader != other for _, other in found)
+                if isinstance(loader, DataLoaderParams) and is_new and path.startswith(sections):
+                    found.append((path, loader))
+    return found
 
 
 def _heads(params: Params) -> Iterator[Problem]:
     model = params.trainer.init.model
     if model.hidden_size % model.num_heads:
-        yield Problem(
-            path=f"{MODEL}.num_heads",
-            got=str(model.num_heads),
-            allowed=f"a divisor of hidden_size {model.hidden_size}",
-            reads=(f"{MODEL}.hidden_size",),
-        )
+        allowed = f"a divisor of hidden_size {model.hidden_size}"
+        yield misfit(f"{MODEL}.num_heads", model, allowed, f"{MODEL}.hidden_size")
 
 
 def _initializers(params: Params) -> Iterator[Problem]:
@@ -116,7 +98,7 @@ def _pattern_problem(path: str, pattern: str, hint: str) -> Problem:
 
 def _run_length(params: Params) -> Iterator[Problem]:
     loop = params.trainer.init.loop
-    if loop.num_steps is None and loop.max_steps is None and loop.num_epochs is None:
+    if not (loop.num_steps or loop.max_steps or loop.num_epochs):
         yield Problem(
             path=f"{INIT}.loop",
             got="no length of the run",
@@ -231,20 +213,14 @@ def _dataloader(params: Params, path: str, loader: DataLoaderParams) -> Iterator
     init = params.trainer.init
     length, positions = loader.max_sequence_length, init.model.max_position_embeddings
     if length is not None and length > positions:
-        yield Problem(
-            path=f"{path}.max_sequence_length",
-            got=str(length),
-            allowed=f"at most max_position_embeddings {positions}",
-            reads=(f"{MODEL}.max_position_embeddings",),
-        )
+        allowed = f"at most max_position_embeddings {positions}"
+        reads = f"{MODEL}.max_position_embeddings"
+        yield misfit(f"{path}.max_sequence_length", loader, allowed, reads)
     cluster = init.backend.cluster_config
     if init.backend_type == "CSX" and cluster is not None and loader.batch_size % cluster.num_csx:
-        yield Problem(
-            path=f"{path}.batch_size",
-            got=str(loader.batch_size),
-            allowed=f"a multiple of num_csx {cluster.num_csx}",
-            reads=(f"{INIT}.backend.cluster_config.num_csx",),
-        )
+        allowed = f"a multiple of num_csx {cluster.num_csx}"
+        reads = f"{INIT}.backend.cluster_config.num_csx"
+        yield misfit(f"{path}.batch_size", loader, allowed, reads)
     is_ours = loader.data_processor in (OUR_PROCESSOR, PROMPT_PROCESSOR)
     if loader.tokenizer_sha256 is not None and not is_ours:
         yield Problem(

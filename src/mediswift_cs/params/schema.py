@@ -8,12 +8,12 @@ ModelZoo's own default. What holds between keys is in :mod:`mediswift_cs.params.
 from typing import Annotated, Any, Literal
 
 from annotated_types import Lt
-from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from mediswift_cs.params.callbacks import CallbackParams, LoggerParams
 from mediswift_cs.params.dataloader import DataLoaderParams
-from mediswift_cs.params.decoder import InitializerParams, ModelParams, SoftPromptParams
-from mediswift_cs.params.optimizer import AdamWParams, OptimizerParams, SchedulerParams
+from mediswift_cs.params.decoder import InitializerParams, ModelParams
+from mediswift_cs.params.optimizer import OptimizerParams, SchedulerParams
 from mediswift_cs.params.section import (
     Count,
     Flag,
@@ -26,25 +26,7 @@ from mediswift_cs.params.section import (
 )
 from mediswift_cs.params.sparsity import SparsityParams
 
-__all__ = [
-    "AdamWParams",
-    "BackendParams",
-    "CallbackParams",
-    "CheckpointParams",
-    "DataLoaderParams",
-    "InitParams",
-    "InitializerParams",
-    "LoggerParams",
-    "LoopParams",
-    "ModelParams",
-    "OptimizerParams",
-    "Params",
-    "PrecisionParams",
-    "SchedulerParams",
-    "SoftPromptParams",
-    "SparsityParams",
-    "TrainerParams",
-]
+__all__ = ["DataLoaderParams", "InitializerParams", "ModelParams", "OptimizerParams"]
 
 BackendType = Literal["CSX", "CPU", "GPU"]
 
@@ -187,12 +169,9 @@ class InitParams(Section):
     """What torch.manual_seed takes on every host."""
     autorestart: AutoRestartParams = AutoRestartParams()
 
-    @model_validator(mode="before")
     @classmethod
-    def _null_is_left_out(cls, data: Any) -> Any:
+    def _completed(cls, data: dict[str, Any]) -> dict[str, Any]:
         # As in ModelZoo, where a null section is a default one.
-        if not isinstance(data, dict):
-            return data
         sections = ("schedulers", "precision", "loop", "checkpoint", "logging", "autorestart")
         return {k: v for k, v in data.items() if not (v is None and k in sections)}
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Lt
-from pydantic import model_validator
 
 from mediswift_cs.params.section import Real, Section, StringList
 
@@ -18,13 +17,10 @@ class SparsityParams(Section):
     changes; cerebras.pytorch's dynamic algorithms (rigl, set, gmp) are not covered.
     """
 
-    not_covered: ClassVar[Mapping[str, tuple[Any, ...]]] = {
-        # of the dynamic algorithms
-        "balance_in_groups": (None,),
-        "balance_out_groups": (None,),
-        "drop_fraction": (None,),
-        "update": (None,),
-    }
+    # Of the dynamic algorithms.
+    not_covered: ClassVar[Mapping[str, tuple[Any, ...]]] = dict.fromkeys(
+        ("balance_in_groups", "balance_out_groups", "drop_fraction", "update"), (None,)
+    )
 
     algorithm: Literal["static"] = "static"
     sparsity: SparsityLevel
@@ -32,16 +28,17 @@ class SparsityParams(Section):
     param_filter: StringList | None = None
     """Glob patterns of parameter names; None is cerebras.pytorch's default filter."""
 
-    @model_validator(mode="before")
     @classmethod
-    def _one_group(cls, data: Any) -> Any:
-        """ModelZoo also writes a number, a list of one mapping, or `schedule` for `sparsity`."""
+    def _longhand(cls, data: Any) -> Any:
+        """ModelZoo also writes a number, or a list of one mapping."""
         if isinstance(data, list) and len(data) == 1:
             (data,) = data
-        if isinstance(data, int | float) and not isinstance(data, bool):
-            return {"sparsity": data}
-        if not isinstance(data, dict):
-            return data
+        is_number = isinstance(data, int | float) and not isinstance(data, bool)
+        return {"sparsity": data} if is_number else data
+
+    @classmethod
+    def _completed(cls, data: dict[str, Any]) -> dict[str, Any]:
+        """ModelZoo also writes `schedule` for `sparsity`, and names in any case."""
         data = dict(data)
         if "schedule" in data and "sparsity" not in data:
             data["sparsity"] = data.pop("schedule")
