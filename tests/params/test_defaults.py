@@ -20,10 +20,10 @@ from mediswift_cs.params.schema import (
     InitParams,
     Params,
     PrecisionParams,
+    SparsityParams,
 )
 from mediswift_cs.params.section import Section
 from mediswift_cs.params.shape import STAND_INS
-from mediswift_cs.params.sparsity import SparsityParams
 
 # Of the constructors, but not of the YAML files.
 NOT_IN_YAML = {"self", "params", "optimizer", "param_group_tags", "kwargs", "schedulers"}

@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
             print(note)
         print(f"{loaded.source}: no problem found")
     else:
-        from mediswift_cs.params.shipped import check_or_write
+        from mediswift_cs.params.recipes import check_or_write
 
         return check_or_write(write_files=args.action == "write")
     return 0

@@ -59,6 +59,12 @@ class LoadCheckpointStatesArguments(Section):
 
     load_checkpoint_states: StringList = Field(default=["all"])
 
+    @property
+    def names(self) -> set[str]:
+        """The parts by name; as in ModelZoo, commas separate them and case does not matter."""
+        given = ",".join(self.load_checkpoint_states).lower().split(",")
+        return {name.strip() for name in given}
+
 
 class LogOptimizerParamGroupArguments(Section):
     """Keys of the optimizer's groups that are logged."""

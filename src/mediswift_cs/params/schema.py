@@ -5,9 +5,10 @@ Attribute names are the YAML keys, so ``params.trainer.init.loop.max_steps`` is 
 ModelZoo's own default. What holds between keys is in :mod:`mediswift_cs.params.rules`.
 """
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
-from annotated_types import Lt
+from annotated_types import Ge, Lt
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from mediswift_cs.params.callbacks import CallbackParams, LoggerParams
@@ -20,11 +21,11 @@ from mediswift_cs.params.section import (
     PositiveCount,
     PositiveReal,
     Rate,
+    Real,
     Section,
     StringList,
     as_list,
 )
-from mediswift_cs.params.sparsity import SparsityParams
 
 __all__ = ["DataLoaderParams", "InitializerParams", "ModelParams", "OptimizerParams"]
 
@@ -37,6 +38,46 @@ def _upper(value: object) -> object:
 
 DataLoaderList = Annotated[list[DataLoaderParams], BeforeValidator(as_list)]
 Device = Annotated[BackendType, BeforeValidator(_upper)]
+
+
+SparsityLevel = Annotated[Real, Ge(0.0), Lt(1.0)]
+
+
+class SparsityParams(Section):
+    """``trainer.init.sparsity``: the level, the first mask and the weights that have one.
+
+    sparsity is the fraction of zeros: 0.75 keeps a quarter of each matrix. The mask never
+    changes; cerebras.pytorch's dynamic algorithms (rigl, set, gmp) are not covered.
+    """
+
+    # Of the dynamic algorithms.
+    not_covered: ClassVar[Mapping[str, tuple[Any, ...]]] = dict.fromkeys(
+        ("balance_in_groups", "balance_out_groups", "drop_fraction", "update"), (None,)
+    )
+
+    algorithm: Literal["static"] = "static"
+    sparsity: SparsityLevel
+    init_method: Literal["random", "topk", "from_zeros", "checkerboard"] = "random"
+    param_filter: StringList | None = None
+    """Glob patterns of parameter names; None is cerebras.pytorch's default filter."""
+
+    @classmethod
+    def _longhand(cls, data: Any) -> Any:
+        """ModelZoo also writes a number, or a list of one mapping."""
+        if isinstance(data, list) and len(data) == 1:
+            (data,) = data
+        is_number = isinstance(data, int | float) and not isinstance(data, bool)
+        return {"sparsity": data} if is_number else data
+
+    @classmethod
+    def _completed(cls, data: dict[str, Any]) -> dict[str, Any]:
+        """ModelZoo also writes `schedule` for `sparsity`, and names in any case."""
+        data = dict(data)
+        if "schedule" in data and "sparsity" not in data:
+            data["sparsity"] = data.pop("schedule")
+        if isinstance(data.get("algorithm"), str):
+            data["algorithm"] = data["algorithm"].lower()
+        return data
 
 
 class ClusterConfigParams(Section):
