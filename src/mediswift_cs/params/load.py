@@ -134,9 +134,8 @@ def find_params_file(name_or_path: str | Path) -> Path:
         return path
     name = str(name_or_path)
     shipped = shipped_files()
-    for candidate in (name, f"{name}.yaml"):
-        if candidate in shipped:
-            return shipped[candidate]
+    if found := shipped.get(name) or shipped.get(f"{name}.yaml"):
+        return found
     guess = nearest(PurePath(name).name, list(shipped))
     hint = f"; did you mean {guess}?" if guess else ""
     raise ConfigError(
@@ -150,7 +149,6 @@ def shipped_files() -> dict[str, Path]:
     package = Path(mediswift_cs.__file__).parent
     # In a wheel they lie inside the package; in a checkout in params/ at its root.
     for folder in (package / "shipped_params", package.parents[1] / "params"):
-        found = sorted(folder.rglob("mediswift_*.yaml"))
-        if found:
+        if found := sorted(folder.rglob("mediswift_*.yaml")):
             return {path.relative_to(folder).as_posix(): path for path in found}
     return {}

@@ -76,10 +76,8 @@ def keys_of(section: type[Section]) -> dict[str, FieldInfo]:
 
 def find_key(section: type[Section], key: str) -> str | None:
     """The key as the schema spells it; class names may be written in any case."""
-    known = keys_of(section)
-    if key in known or not issubclass(section, OneNamed):
-        return key if key in known else None
-    return next((name for name in known if name.lower() == key.lower()), None)
+    folded = str.lower if issubclass(section, OneNamed) else str
+    return next((name for name in keys_of(section) if folded(name) == folded(key)), None)
 
 
 def section_at(root: type[Section], path: Path) -> type[Section] | None:

@@ -78,22 +78,18 @@ def _param_filter(params: Params) -> Iterator[Problem]:
     for index, pattern in enumerate(sparsity.param_filter):
         matched = matching(pattern, known)
         dense = [weight for weight in matched if weight.kind != "projection"]
-        if not matched:
-            hint = "it matches no parameter of the model, so nothing would be sparse"
-            yield _pattern_problem(f"{path}.{index}", pattern, hint)
-        elif dense:
+        hint = "it matches no parameter of the model, so nothing would be sparse"
+        if dense:
             hint = f"it also matches the {dense[0].kind} {dense[0].name}"
-            yield _pattern_problem(f"{path}.{index}", pattern, hint)
+        if dense or not matched:
+            got = spell(pattern)
+            yield Problem(path=f"{path}.{index}", got=got, allowed=_ALLOWED_PATTERN, hint=hint)
 
 
 _ALLOWED_PATTERN = (
     "a glob that matches projection weights only, such as *proj_[qkv]_dense_layer.weight, "
     "*proj_output_dense_layer.weight or *linear_layer.weight"
 )
-
-
-def _pattern_problem(path: str, pattern: str, hint: str) -> Problem:
-    return Problem(path=path, got=spell(pattern), allowed=_ALLOWED_PATTERN, hint=hint)
 
 
 def _run_length(params: Params) -> Iterator[Problem]:

@@ -50,8 +50,15 @@ class Section(BaseModel):
         data = cls._longhand(data)
         if not isinstance(data, dict):
             return data
-        completed = cls._completed(data)
-        return {key: value for key, value in completed.items() if not cls._asks_nothing(key, value)}
+        # `0 == False` in Python, so the type counts for flags.
+        return {
+            key: value
+            for key, value in cls._completed(data).items()
+            if not any(
+                value == neutral and isinstance(value, bool) == isinstance(neutral, bool)
+                for neutral in cls.not_covered.get(key, ())
+            )
+        }
 
     @classmethod
     def _longhand(cls, data: Any) -> Any:
@@ -62,14 +69,6 @@ class Section(BaseModel):
     def _completed(cls, data: dict[str, Any]) -> dict[str, Any]:
         """The mapping with what a subclass makes of its keys."""
         return data
-
-    @classmethod
-    def _asks_nothing(cls, key: str, value: Any) -> bool:
-        # `0 == False` in Python, so the type counts for flags.
-        return any(
-            value == neutral and isinstance(value, bool) == isinstance(neutral, bool)
-            for neutral in cls.not_covered.get(key, ())
-        )
 
 
 class OneNamed(Section):
