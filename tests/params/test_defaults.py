@@ -144,3 +144,12 @@ def test_a_callback_that_is_taken_out() -> None:
     callback = CallbackParams.model_validate({"KeepNCheckpoints": {"n": 2}})
     assert callback.KeepNCheckpoints is not None
     assert callback.arguments is callback.KeepNCheckpoints
+
+
+@pytest.mark.parametrize("given", ["Model, all", ["model", "ALL"], ["all,model"]])
+def test_parts_of_a_checkpoint_in_any_spelling(given: str | list[str]) -> None:
+    callback = CallbackParams.model_validate(
+        {"LoadCheckpointStates": {"load_checkpoint_states": given}}
+    )
+    assert callback.LoadCheckpointStates is not None
+    assert callback.LoadCheckpointStates.names == {"all", "model"}

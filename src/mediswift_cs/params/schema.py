@@ -38,8 +38,6 @@ def _upper(value: object) -> object:
 
 DataLoaderList = Annotated[list[DataLoaderParams], BeforeValidator(as_list)]
 Device = Annotated[BackendType, BeforeValidator(_upper)]
-
-
 SparsityLevel = Annotated[Real, Ge(0.0), Lt(1.0)]
 
 
