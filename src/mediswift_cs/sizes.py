@@ -106,12 +106,6 @@ class ModelSize(_Table):
         return self.batch_size * self.max_position_embeddings * self.max_steps
 
     @property
-    def num_projection_weights(self) -> int:
-        """Weights of the sparse matrices: four of attention and two of feed-forward a layer."""
-        attention = 4 * self.hidden_size**2
-        return self.num_hidden_layers * (attention + 2 * self.hidden_size * self.filter_size)
-
-    @property
     def output_std(self) -> float:
         """GPT-2's 1/sqrt(2 * layers) scaling of the projections into the residual stream."""
         return RECIPE.initializer_std / math.sqrt(2 * self.num_hidden_layers)
@@ -201,9 +195,6 @@ SPARSE_WEIGHTS: tuple[str, ...] = (
     "*proj_output_dense_layer.weight",
     "*linear_layer.weight",
 )
-
-# "up to 104.86e9 tokens" (Q).
-NUM_TOKENS_QUOTED = 104_857_600_000
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,12 +35,12 @@ def check_data_rules(params: Params, check_data: CheckData) -> Iterator[Problem]
     if check_data == "eval" and trainer.validate_ is None and trainer.validate_all is None:
         yield Problem(path="trainer.validate", got="nothing", allowed="a section for evaluation")
     for path, loader in dataloaders(params, SECTIONS[check_data]):
-        num_samples: int | None = 0
+        counts: list[int] = []
         for index, folder in enumerate(loader.data_dirs):
             found = None
             try:
                 shard_paths(Path(folder))
-                found = split_of(Path(folder))
+                found = _split_of(Path(folder))
             except DataError as error:
                 yield Problem(
                     path=f"{path}.data_dir" + f".{index}" * isinstance(loader.data_dir, list),
@@ -49,23 +49,17 @@ def check_data_rules(params: Params, check_data: CheckData) -> Iterator[Problem]
                     hint=str(error),
                 )
             if found is None:
-                num_samples = None
                 continue
             manifest, split = found
-            if num_samples is not None:
-                num_samples += split.num_samples
+            counts.append(split.num_samples)
             yield from _folder(params.trainer.init.model, path, loader, folder, manifest, split)
             yield from check_prompt_data(params, path, loader, folder, manifest)
-        if num_samples is not None:
-            yield from _batch(path, loader, num_samples)
+        if len(counts) == len(loader.data_dirs):
+            yield from _batch(path, loader, sum(counts))
 
 
-def split_of(folder: Path) -> tuple[Manifest, SplitEntry] | None:
-    """The manifest and the split of a folder; None for shards of other tools.
-
-    Raises:
-        DataError: the manifest is not readable, or does not know this folder.
-    """
+def _split_of(folder: Path) -> tuple[Manifest, SplitEntry] | None:
+    """The manifest and the split of a folder; None for shards of other tools."""
     if find_manifest(folder) is None:
         return None
     manifest = read_manifest(folder)

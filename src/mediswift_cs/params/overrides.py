@@ -25,8 +25,8 @@ def parse_overrides(texts: Sequence[str]) -> list[tuple[Path, Any]]:
         name = name.strip()
         if not equals or not name:
             raise ConfigError(f"{SOURCE}: got {text!r}, allowed: KEY=VALUE with a dotted KEY")
-        path = _path(name)
-        if (problem := _unknown_part(path)) is not None:
+        path, problem = _resolve(name)
+        if problem is not None:
             problems.append(problem)
         else:
             overrides.append((path, parse_yaml(value, f"{SOURCE} {text}")))
@@ -59,29 +59,22 @@ def apply_override(document: Any, path: Path, value: Any) -> None:
         node = node[part]
 
 
-def _path(name: str) -> Path:
-    """Split at the dots, except inside the names of compiler flags, which have dots themselves."""
-    path: list[str | int] = []
+def _resolve(name: str) -> tuple[Path, Problem | None]:
+    """The path that a dotted name stands for, and the first part that the schema does not have."""
     parts = name.split(".")
-    for index, part in enumerate(parts):
-        section = section_at(Params, tuple(path))
-        if section is not None and section.model_config.get("extra") == "allow":
-            return (*path, ".".join(parts[index:]))
-        path.append(int(part) if part.isdecimal() else part)
-    return tuple(path)
-
-
-def _unknown_part(path: Path) -> Problem | None:
-    """The first part of the path that the schema does not have."""
+    path = tuple(int(part) if part.isdecimal() else part for part in parts)
     for index, part in enumerate(path):
+        section = section_at(Params, path[:index])
+        if section is not None and section.model_config.get("extra") == "allow":
+            # The names of compiler flags have dots themselves.
+            return (*path[:index], ".".join(parts[index:])), None
         if isinstance(part, int):
             continue
-        section = section_at(Params, path[:index])
-        if section is None or section.model_config.get("extra") == "allow":
-            return None if section is not None else _beyond(path, index)
+        if section is None:
+            return path, _beyond(path, index)
         if find_key(section, part) is None and part not in section.not_covered:
-            return unknown_key(path[: index + 1], None, section)
-    return None
+            return path, unknown_key(path[: index + 1], None, section)
+    return path, None
 
 
 def _beyond(path: Path, index: int) -> Problem | None:

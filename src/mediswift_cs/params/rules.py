@@ -15,8 +15,7 @@ MAX_STEPS = f"{INIT}.loop.max_steps"
 
 def check_rules(params: Params) -> Iterator[Problem]:
     """Every rule that reads the params file alone."""
-    yield from _heads(params)
-    yield from _initializers(params)
+    yield from _model(params)
     yield from _param_filter(params)
     yield from _run_length(params)
     yield from _schedules(params)
@@ -46,15 +45,11 @@ def dataloaders(
     return found
 
 
-def _heads(params: Params) -> Iterator[Problem]:
+def _model(params: Params) -> Iterator[Problem]:
     model = params.trainer.init.model
     if model.hidden_size % model.num_heads:
         allowed = f"a divisor of hidden_size {model.hidden_size}"
         yield misfit(f"{MODEL}.num_heads", model, allowed, f"{MODEL}.hidden_size")
-
-
-def _initializers(params: Params) -> Iterator[Problem]:
-    model = params.trainer.init.model
     for key in ("embedding_initializer", "initializer", "output_layer_initializer"):
         initializer = getattr(model, key)
         if initializer.name == "truncated_normal" and initializer.a > initializer.b:

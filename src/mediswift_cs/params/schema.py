@@ -38,7 +38,6 @@ def _upper(value: object) -> object:
 
 DataLoaderList = Annotated[list[DataLoaderParams], BeforeValidator(as_list)]
 Device = Annotated[BackendType, BeforeValidator(_upper)]
-SparsityLevel = Annotated[Real, Ge(0.0), Lt(1.0)]
 
 
 class SparsityParams(Section):
@@ -54,7 +53,7 @@ class SparsityParams(Section):
     )
 
     algorithm: Literal["static"] = "static"
-    sparsity: SparsityLevel
+    sparsity: Annotated[Real, Ge(0.0), Lt(1.0)]
     init_method: Literal["random", "topk", "from_zeros", "checkerboard"] = "random"
     param_filter: StringList | None = None
     """Glob patterns of parameter names; None is cerebras.pytorch's default filter."""
