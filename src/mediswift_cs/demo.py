@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mediswift_cs.demo_summary import Results, newest_checkpoint, read_times, summary
+from mediswift_cs.endings import signals_put_off
 from mediswift_cs.errors import (
     INTERRUPTED_EXIT_CODE,
     JOB_FAILED_EXIT_CODE,
@@ -170,16 +171,21 @@ class Demo:
         print(f"\n--- {name}: {_relative(Path(shown))} {shlex.join(arguments)}", flush=True)
         start = time.monotonic()
         command = [sys.executable, "-m", "mediswift_cs.cli", *arguments]
-        with subprocess.Popen(command) as process:
-            try:
-                code = process.wait()
-            except KeyboardInterrupt:
-                # The terminal sent it to the step as well, which may have a state to save.
+        process: subprocess.Popen[bytes] | None = None
+        try:
+            with signals_put_off():
+                process = subprocess.Popen(command)
+            code = process.wait()
+        except KeyboardInterrupt:
+            # The terminal sent it to the step as well, which may have a state to save.
+            if process is not None:
                 process.wait()
-                code = INTERRUPTED_EXIT_CODE
-            except SystemExit:
+            code = INTERRUPTED_EXIT_CODE
+        except SystemExit:
+            if process is not None:
                 process.terminate()
-                raise
+                process.wait()
+            raise
         if code == INTERRUPTED_EXIT_CODE:
             raise DemoStepError(f"stopped during {name}; run the demo again to go on", code)
         if code != 0:

@@ -10,7 +10,7 @@ With the softmax term the numbers are those of the formula with which Cerebras p
 fewer FLOPs for GPT-3 XL at 75 % sparsity (docs/flops.md).
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -80,15 +80,11 @@ class DecoderShape:
         ``weights_train`` is false where only a soft prompt is trained.
         """
         forward = self.forward_flops(with_softmax=with_softmax)
+        trained = forward * PASSES_OF_TRAINING
         if weights_train:
-            return forward * PASSES_OF_TRAINING
-        return Flops(
-            projections=forward.projections * PASSES_THROUGH_FROZEN_WEIGHTS,
-            attention_scores=forward.attention_scores * PASSES_OF_TRAINING,
-            feed_forward=forward.feed_forward * PASSES_THROUGH_FROZEN_WEIGHTS,
-            head=forward.head * PASSES_THROUGH_FROZEN_WEIGHTS,
-            softmax=forward.softmax * PASSES_OF_TRAINING,
-        )
+            return trained
+        frozen = forward * PASSES_THROUGH_FROZEN_WEIGHTS
+        return replace(frozen, attention_scores=trained.attention_scores, softmax=trained.softmax)
 
 
 def num_kept(num_weights: int, sparsity: float) -> int:

@@ -50,6 +50,8 @@ CLUSTER_OPTIONS = {
 }
 CLUSTER_LISTS = ("mount_dirs", "python_paths", "job_labels")
 CLUSTER_FLAGS = ("disable_version_check",)
+# Those of a compilation set keys of trainer.init.backend itself.
+COMPILE_OPTIONS = ("compile_dir", "compile_only", "validate_only")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -97,16 +99,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name in CLUSTER_LISTS:
         cluster.add_argument(f"--{name}", nargs="+")
     for name in CLUSTER_FLAGS:
-        cluster.add_argument(f"--{name}", action="store_true")
+        cluster.add_argument(f"--{name}", action="store_true", default=None)
 
 
 def _add_compile_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--compile_only", action="store_true", help="CSX: compile on the cluster, do not run"
+        "--compile_only",
+        action="store_true",
+        default=None,
+        help="CSX: compile on the cluster, do not run",
     )
     parser.add_argument(
         "--validate_only",
         action="store_true",
+        default=None,
         help="CSX: check on this machine that the model compiles; needs no cluster",
     )
     parser.add_argument(
@@ -121,20 +127,14 @@ def _add_compile_arguments(parser: argparse.ArgumentParser) -> None:
 def collect_overrides(args: argparse.Namespace) -> list[str]:
     """The options that stand for keys of the params file, as ``key.path=value``."""
     backend = "trainer.init.backend"
-    given = {
-        f"{backend}.cluster_config.{name}": getattr(args, name)
-        for name in (*CLUSTER_OPTIONS, *CLUSTER_LISTS)
-    }
-    given[f"{backend}.compile_dir"] = args.compile_dir
-    for name in CLUSTER_FLAGS:
-        given[f"{backend}.cluster_config.{name}"] = getattr(args, name) or None
-    for name in ("compile_only", "validate_only"):
-        given[f"{backend}.{name}"] = getattr(args, name) or None
+    cluster = (*CLUSTER_OPTIONS, *CLUSTER_LISTS, *CLUSTER_FLAGS)
+    keys = [(name, f"{backend}.cluster_config.{name}") for name in cluster]
+    keys += [(name, f"{backend}.{name}") for name in COMPILE_OPTIONS]
     # In quotes: unlike the value of --set, a name such as 2024 or null is text.
     overrides = [
-        f"{key}={json.dumps(value, ensure_ascii=False)}"
-        for key, value in given.items()
-        if value is not None
+        f"{key}={json.dumps(getattr(args, name), ensure_ascii=False)}"
+        for name, key in keys
+        if getattr(args, name) is not None
     ]
     return [*overrides, *args.overrides]
 

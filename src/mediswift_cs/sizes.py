@@ -6,7 +6,7 @@ D our default, because the paper's value is not public.
 """
 
 import math
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -29,12 +29,9 @@ class Source(NamedTuple):
     why: str
 
 
-def _from(mark: str, why: str, default: Any = None) -> Any:
+def _from(mark: str, why: str, default: Any = MISSING) -> Any:
     """A field whose number has this source; without a default it differs between sizes."""
-    metadata = {"source": Source(Mark(mark), why)}
-    if default is None:
-        return field(metadata=metadata)
-    return field(default=default, metadata=metadata)
+    return field(default=default, metadata={"source": Source(Mark(mark), why)})
 
 
 TINY_SOURCE = Source(Mark.DEFAULT, "not of the paper: small enough to train on two CPU cores")
@@ -109,12 +106,6 @@ class ModelSize(_Table):
         return self.batch_size * self.max_position_embeddings * self.max_steps
 
     @property
-    def num_projection_weights(self) -> int:
-        """Weights of the sparse matrices: four of attention and two of feed-forward a layer."""
-        attention = 4 * self.hidden_size**2
-        return self.num_hidden_layers * (attention + 2 * self.hidden_size * self.filter_size)
-
-    @property
     def output_std(self) -> float:
         """GPT-2's 1/sqrt(2 * layers) scaling of the projections into the residual stream."""
         return RECIPE.initializer_std / math.sqrt(2 * self.num_hidden_layers)
@@ -155,53 +146,42 @@ class Recipe(_Table):
 
 RECIPE = Recipe()
 
-SIZES: dict[str, ModelSize] = {
-    size.name: size
-    for size in (
-        ModelSize(
-            name="tiny",
-            is_published=False,
-            hidden_size=256,
-            num_hidden_layers=4,
-            num_heads=4,
-            filter_size=1024,
-            vocab_size=4096,
-            max_position_embeddings=256,
-            batch_size=8,
-            max_steps=600,
-            warmup_steps=60,
-            peak_learning_rate=2e-3,
-            eval_frequency=200,
-            checkpoint_steps=200,
-            log_steps=10,
-            backend_type="CPU",
-            num_workers=0,
-        ),
-        ModelSize(
-            name="med",
-            hidden_size=1024,
-            num_hidden_layers=24,
-            num_heads=16,
-            filter_size=4096,
-            peak_learning_rate=3e-4,
-        ),
-        ModelSize(
-            name="large",
-            hidden_size=1536,
-            num_hidden_layers=18,
-            num_heads=12,
-            filter_size=6144,
-            peak_learning_rate=2e-4,
-        ),
-        ModelSize(
-            name="xl",
-            hidden_size=2048,
-            num_hidden_layers=24,
-            num_heads=16,
-            filter_size=8192,
-            peak_learning_rate=2e-4,
-        ),
+_TINY_SIZE = ModelSize(
+    name="tiny",
+    is_published=False,
+    hidden_size=256,
+    num_hidden_layers=4,
+    num_heads=4,
+    filter_size=1024,
+    vocab_size=4096,
+    max_position_embeddings=256,
+    batch_size=8,
+    max_steps=600,
+    warmup_steps=60,
+    peak_learning_rate=2e-3,
+    eval_frequency=200,
+    checkpoint_steps=200,
+    log_steps=10,
+    backend_type="CPU",
+    num_workers=0,
+)
+# Name, hidden_size, num_hidden_layers, num_heads, peak_learning_rate.
+_PUBLISHED = (
+    ("med", 1024, 24, 16, 3e-4),
+    ("large", 1536, 18, 12, 2e-4),
+    ("xl", 2048, 24, 16, 2e-4),
+)
+
+SIZES: dict[str, ModelSize] = {"tiny": _TINY_SIZE} | {
+    name: ModelSize(
+        name=name,
+        hidden_size=width,
+        num_hidden_layers=layers,
+        num_heads=heads,
+        filter_size=4 * width,
+        peak_learning_rate=rate,
     )
+    for name, width, layers, heads, rate in _PUBLISHED
 }
 
 # Fraction of zeros in each projection matrix (Q). The first mask is random, with the same count
@@ -215,9 +195,6 @@ SPARSE_WEIGHTS: tuple[str, ...] = (
     "*proj_output_dense_layer.weight",
     "*linear_layer.weight",
 )
-
-# "up to 104.86e9 tokens" (Q).
-NUM_TOKENS_QUOTED = 104_857_600_000
 
 
 @dataclass(frozen=True, kw_only=True)

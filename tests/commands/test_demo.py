@@ -1,9 +1,11 @@
 """How the demo ends when one of its steps does not end well."""
 
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,3 +52,27 @@ def test_exit_code_is_that_of_the_step(
     assert main(["demo", "--output", "demo"]) == code
     assert capsys.readouterr().err == f"error: {message}\n"
     assert Path("saved").exists() == ("saved" in step)
+
+
+class InterruptedStart(subprocess.Popen[bytes]):
+    """Ctrl-C comes when the step runs and its starter does not know it yet."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.usefixtures("ctrl_c")
+def test_ctrl_c_during_the_start_of_a_step_waits_for_the_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nsleep 0.6; touch saved\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    monkeypatch.setattr(subprocess, "Popen", InterruptedStart)
+    assert main(["demo", "--output", "demo"]) == 130
+    message = "error: stopped during documents; run the demo again to go on\n"
+    assert capsys.readouterr().err == message
+    assert Path("saved").exists()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mediswift_cs import cli, run
-from mediswift_cs.endings import exit_code_of
+from mediswift_cs.endings import exit_code_of, signals_put_off
 from mediswift_cs.storage.write import atomic_file
 
 COMMAND = (sys.executable, "-m", "mediswift_cs.cli")
@@ -135,3 +135,40 @@ def test_a_broken_pipe_of_the_job_is_no_reader_that_left() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert done.returncode == 1
     assert done.stderr == b"error: [Errno 32] Broken pipe\n"
+
+
+@pytest.mark.parametrize(
+    ("number", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)]
+)
+def test_a_signal_is_put_off_until_the_block_has_ended(
+    number: signal.Signals, raised: type[BaseException]
+) -> None:
+    def handle(*_: object) -> None:
+        raise raised
+
+    ended = []
+
+    def block() -> None:
+        with signals_put_off():
+            signal.raise_signal(number)
+            ended.append(True)
+
+    previous = signal.signal(number, handle)
+    try:
+        with pytest.raises(raised):
+            block()
+        with pytest.raises(raised):
+            signal.raise_signal(number)
+    finally:
+        signal.signal(number, previous)
+    assert ended
+
+
+def test_a_signal_that_is_ignored_stays_ignored() -> None:
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with signals_put_off():
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+            signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, previous)

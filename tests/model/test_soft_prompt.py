@@ -14,7 +14,7 @@ from mediswift_cs.model.decoder import DecoderLanguageModel
 from mediswift_cs.model.finetuning import MediSwiftFineTuningModel, build_model
 from mediswift_cs.model.pretraining import MediSwiftModel
 from mediswift_cs.model.soft_prompt import initial_rows, text_ids
-from mediswift_cs.params.schema import ModelParams, SoftPromptParams
+from mediswift_cs.params.decoder import ModelParams, SoftPromptParams
 
 VOCAB_SIZE, NUM_VIRTUAL = 97, 5
 

@@ -6,8 +6,7 @@ import pytest
 
 from mediswift_cs.cli import main
 from mediswift_cs.params.__main__ import main as params_main
-from mediswift_cs.params.recipes import render_all, render_all_finetuning
-from mediswift_cs.params.shipped import write
+from mediswift_cs.params.recipes import render_all, render_all_finetuning, write
 
 
 def test_list_show_validate(capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,10 +20,10 @@ from mediswift_cs.params.schema import (
     InitParams,
     Params,
     PrecisionParams,
+    SparsityParams,
 )
 from mediswift_cs.params.section import Section
 from mediswift_cs.params.shape import STAND_INS
-from mediswift_cs.params.sparsity import SparsityParams
 
 # Of the constructors, but not of the YAML files.
 NOT_IN_YAML = {"self", "params", "optimizer", "param_group_tags", "kwargs", "schedulers"}
@@ -144,3 +144,12 @@ def test_a_callback_that_is_taken_out() -> None:
     callback = CallbackParams.model_validate({"KeepNCheckpoints": {"n": 2}})
     assert callback.KeepNCheckpoints is not None
     assert callback.arguments is callback.KeepNCheckpoints
+
+
+@pytest.mark.parametrize("given", ["Model, all", ["model", "ALL"], ["all,model"]])
+def test_parts_of_a_checkpoint_in_any_spelling(given: str | list[str]) -> None:
+    callback = CallbackParams.model_validate(
+        {"LoadCheckpointStates": {"load_checkpoint_states": given}}
+    )
+    assert callback.LoadCheckpointStates is not None
+    assert callback.LoadCheckpointStates.names == {"all", "model"}

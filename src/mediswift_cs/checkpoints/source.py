@@ -16,8 +16,8 @@ from mediswift_cs.checkpoints.record import (
     stored_params,
 )
 from mediswift_cs.errors import CheckpointError, ConfigError
+from mediswift_cs.params.decoder import SoftPromptParams
 from mediswift_cs.params.document import read_yaml
-from mediswift_cs.params.schema import SoftPromptParams
 from mediswift_cs.params.weights import MASK_SUFFIX
 
 PREFIX = "model."

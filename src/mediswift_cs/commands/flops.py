@@ -44,14 +44,12 @@ def run(args: argparse.Namespace) -> int:
 
     if args.json:
         check_writable(args.json)
-    if not args.params:
-        report = sizes_report(args.tokens)
-        print(sizes_text(report))
-        if args.json:
-            write_json(args.json, {"sizes": report})
-        return 0
-    reports = [params_report(name, args.tokens, args.softmax) for name in args.params]
-    print("\n\n".join(params_text(report) for report in reports))
+    if args.params:
+        reports = [params_report(name, args.tokens, args.softmax) for name in args.params]
+        print("\n\n".join(map(params_text, reports)))
+    else:
+        reports = sizes_report(args.tokens)
+        print(sizes_text(reports))
     if args.json:
-        write_json(args.json, {"params": reports})
+        write_json(args.json, {"params" if args.params else "sizes": reports})
     return 0

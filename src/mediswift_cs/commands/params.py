@@ -15,12 +15,10 @@ examples:
   mediswift params check           are the shipped files what the table of sizes says?
   mediswift params write           render them anew"""
 
-ACTIONS = ("list", "show", "validate", "check", "write")
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The action, the file and the overrides."""
-    parser.add_argument("action", choices=ACTIONS)
+    parser.add_argument("action", choices=("list", "show", "validate", "check", "write"))
     parser.add_argument("file", nargs="?", help="for show and validate: a path or a shipped name")
     arguments.add_overrides(
         parser, "KEY=VALUE", "for validate: replace a value; may be given several times"
@@ -54,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
             print(note)
         print(f"{loaded.source}: no problem found")
     else:
-        from mediswift_cs.params.shipped import check_or_write
+        from mediswift_cs.params.recipes import check_or_write
 
         return check_or_write(write_files=args.action == "write")
     return 0

@@ -1,17 +1,7 @@
 """``mediswift run``: run.py from any folder."""
 
-import argparse
+from mediswift_cs.run import DESCRIPTION, add_arguments, run
 
-from mediswift_cs import run as run_module
+__all__ = ["HELP", "add_arguments", "run"]
 
-HELP = run_module.DESCRIPTION.replace("run.py", "mediswift run")
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of run.py."""
-    run_module.add_arguments(parser)
-
-
-def run(args: argparse.Namespace) -> int:
-    """Carry out the run; returns its exit code."""
-    return run_module.run(args)
+HELP = DESCRIPTION.replace("run.py", "mediswift run")

@@ -26,7 +26,7 @@ from mediswift_cs.csx.watched_trace import (
 )
 from mediswift_cs.errors import ConfigError, DataError
 from mediswift_cs.params.load import LoadedParams
-from mediswift_cs.params.run_options import Mode
+from mediswift_cs.params.run_options import Mode, writing_to
 from mediswift_cs.params.schema import DataLoaderParams, Params
 from mediswift_cs.params.training_cost import kept_weights, sparse_groups
 
@@ -127,13 +127,11 @@ def graphs_of_mode(params: Params, mode: Mode) -> dict[str, DataLoaderParams]:
 def prepare_artifact_dir(model_dir: Path, name: str) -> Path:
     """An empty folder for what the compiler writes; an earlier validation's is replaced."""
     folder = model_dir.resolve() / "validate_only" / name
-    try:
+    with writing_to(model_dir):
         if (folder / REQUEST_FILE).is_file():
             shutil.rmtree(folder)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / REQUEST_FILE).write_text("{}")
-    except OSError as error:
-        raise ConfigError(f"cannot write to --model_dir {model_dir}: {error.strerror}") from error
     return folder
 
 

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from mediswift_cs.endings import signals_put_off
+
 TRACE_COMMAND = (sys.executable, "-m", "mediswift_cs.csx.trace")
 TRAINING, EVALUATION = "training", "evaluation"
 REQUEST_FILE, RESULT_FILE, LOG_FILE = "request.json", "result.json", "trace.log"
@@ -99,11 +101,14 @@ def run_trace(
     unsupported = Path("ltc_unsupported.graph")
     littered = unsupported.exists()
     with (folder / LOG_FILE).open("wb") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        process: subprocess.Popen[bytes] | None = None
         try:
+            with signals_put_off():
+                process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
             status = _follow(process, folder / RESULT_FILE, on_stage)
         finally:
-            process.kill()
+            if process is not None:
+                process.kill()
     if unsupported.exists() and not littered:
         shutil.move(unsupported, folder / unsupported)
     return {**_read_result(folder / RESULT_FILE), "status": status}

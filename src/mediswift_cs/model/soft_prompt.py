@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mediswift_cs.errors import ConfigError
-from mediswift_cs.params.schema import SoftPromptParams
+from mediswift_cs.params.decoder import SoftPromptParams
 from mediswift_cs.tokens.tokenizer import load_tokenizer
 
 

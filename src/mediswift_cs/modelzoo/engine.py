@@ -12,21 +12,23 @@ from typing import Any
 
 import yaml
 
-from mediswift_cs.errors import CheckpointError, ConfigError, DataError
+from mediswift_cs.errors import CheckpointError
 from mediswift_cs.modelzoo import registration
 from mediswift_cs.params.load import LoadedParams
-from mediswift_cs.params.run_options import Engine, Mode, RunOptions
+from mediswift_cs.params.run_options import Engine, Mode, RunOptions, writing_to
 from mediswift_cs.params.schema import InitParams
 from mediswift_cs.storage.write import write_text
 
 RESOLVED_FILE = "modelzoo_params.yaml"
 INDEX_FILE = "checkpoints_index.yaml"
 
-COMMANDS: dict[Mode, str] = {
-    "train": "fit",
-    "train_and_eval": "fit",
-    "eval": "validate",
-    "eval_all": "validate_all",
+# The section of ``trainer`` for each mode, which is cszoo's command too, and where it names
+# checkpoints.
+SECTIONS: dict[Mode, tuple[str, str]] = {
+    "train": ("fit", "ckpt_path"),
+    "train_and_eval": ("fit", "ckpt_path"),
+    "eval": ("validate", "ckpt_path"),
+    "eval_all": ("validate_all", "ckpt_paths"),
 }
 
 
@@ -36,12 +38,10 @@ def uses_modelzoo(engine: Engine) -> bool:
     Raises:
         ConfigError: the engine is modelzoo, and ModelZoo or a package it needs is not there.
     """
-    if engine == "builtin":
-        return False
     if engine == "modelzoo":
         registration.require_modelzoo()
         return True
-    if not registration.is_found():
+    if engine == "builtin" or not registration.is_found():
         return False
     if missing := registration.missing_packages():
         print(
@@ -73,21 +73,9 @@ def resolve(raw: dict[str, Any], options: RunOptions) -> dict[str, Any]:
     if given is not None:
         if not given.is_file():
             raise CheckpointError(f"checkpoint not found: {given}")
-        trainer[COMMANDS[options.mode]][_path_key(options.mode)] = str(given)
+        section, key = SECTIONS[options.mode]
+        trainer[section][key] = str(given)
     return params
-
-
-def _path_key(mode: Mode) -> str:
-    """The key of the mode's section that names checkpoints."""
-    return "ckpt_paths" if mode == "eval_all" else "ckpt_path"
-
-
-def write_resolved(params: dict[str, Any], model_dir: Path) -> Path:
-    """Write the params to ``model_dir``, complete or not at all; returns the file's path."""
-    try:
-        return write_text(model_dir / RESOLVED_FILE, yaml.safe_dump(params, sort_keys=False))
-    except DataError as error:
-        raise ConfigError(f"cannot write to --model_dir {model_dir}: {error}") from error
 
 
 def index_checkpoints(model_dir: Path) -> None:
@@ -115,21 +103,18 @@ def checkpoints_to_load(
     """The local files that ModelZoo will load for resolved params: the given, or the newest."""
     from mediswift_cs.training.checkpoint import list_checkpoints
 
-    section = params["trainer"].get(COMMANDS[mode]) or {}
-    key = _path_key(mode)
+    name, key = SECTIONS[mode]
+    section = params["trainer"].get(name) or {}
     if key not in section:
         own = list_checkpoints(model_dir) if init.checkpoint.autoload_last_checkpoint else []
         return own if mode == "eval_all" else own[-1:]
     given = section[key] or []
-    paths = []
-    for name in [given] if isinstance(given, str) else given:
-        if "://" in name:  # an object store's, which ModelZoo reads itself
-            continue
-        path = Path(name)
-        # ModelZoo takes patterns in this mode only.
-        matches = sorted(path.parent.glob(path.name)) if mode == "eval_all" else []
-        paths += matches or [path]
-    return paths
+    names = [given] if isinstance(given, str) else given
+    # What is in an object store, ModelZoo reads itself.
+    paths = [Path(name) for name in names if "://" not in name]
+    if mode != "eval_all":  # ModelZoo takes patterns in this mode only
+        return paths
+    return [found for path in paths for found in sorted(path.parent.glob(path.name)) or [path]]
 
 
 def finished_step(init: InitParams, path: Path) -> int | None:
@@ -142,18 +127,9 @@ def finished_step(init: InitParams, path: Path) -> int | None:
 
     loop = init.loop
     chosen = [c.LoadCheckpointStates for c in init.callbacks if c.LoadCheckpointStates is not None]
-    loads_step = all(
-        {
-            name.strip().lower()
-            for state in states.load_checkpoint_states
-            for name in state.split(",")
-        }
-        & {"all", "global_step"}
-        for states in chosen
-    )
-    if loop.num_steps is not None or loop.max_steps is None or not loads_step:
-        return None
-    if init.backend.compile_only:
+    loads_step = all(states.names & {"all", "global_step"} for states in chosen)
+    counts_steps = loop.num_steps is None and not init.backend.compile_only
+    if loop.max_steps is None or not (loads_step and counts_steps):
         return None
     with MdlFile(path) as file:
         step = file.state.get("global_step")
@@ -173,7 +149,7 @@ def hand_over(loaded: LoadedParams, options: RunOptions) -> int:
     from mediswift_cs.checkpoints.mdl import check_file
 
     params = resolve(loaded.raw, options)
-    command = COMMANDS[options.mode]
+    command, _ = SECTIONS[options.mode]
     if options.device != "CPU":
         # ModelZoo's own errors here are stack traces.
         from mediswift_cs.training.device import check_device
@@ -190,7 +166,9 @@ def hand_over(loaded: LoadedParams, options: RunOptions) -> int:
                 file=sys.stderr,
             )
             return 0
-    path = write_resolved(params, options.model_dir)
+    with writing_to(options.model_dir):
+        resolved = yaml.safe_dump(params, sort_keys=False)
+        path = write_text(options.model_dir / RESOLVED_FILE, resolved)
     index_checkpoints(options.model_dir)
     arguments = ["-m", "mediswift_cs.modelzoo", "cszoo", command, str(path)]
     print(

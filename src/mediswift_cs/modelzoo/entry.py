@@ -46,15 +46,11 @@ def hand_over(command: str, arguments: Sequence[str]) -> int:
     """
     require_modelzoo()
     if command == "cszoo":
-        from cerebras.modelzoo.cli.main import main as cszoo
-
-        sys.argv = ["cszoo", *arguments]
-        cszoo()
+        from cerebras.modelzoo.cli.main import main as start
     else:
-        from cerebras.modelzoo.common.run_utils import run
-
-        sys.argv = ["run.py", *arguments]
-        run()
+        from cerebras.modelzoo.common.run_utils import run as start
+    sys.argv = ["cszoo" if command == "cszoo" else "run.py", *arguments]
+    start()
     return 0
 
 

@@ -30,26 +30,20 @@ def extend(module: ModuleType) -> None:
     getattr(registration, TABLES[module.__name__])(module)
 
 
-class _ExtendingLoader:
-    """Runs the module's own loader, then extends its table."""
+def _extend_after(loader: Any) -> None:
+    """Let a loader that runs one module extend its table, once."""
 
-    def __init__(self, loader: Any) -> None:
-        self.loader = loader
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        module: ModuleType | None = self.loader.create_module(spec)
-        return module
-
-    def exec_module(self, module: ModuleType) -> None:
+    def exec_module(module: ModuleType) -> None:
         # The module shall look as if nobody had been in between.
-        assert module.__spec__ is not None
-        module.__spec__.loader = module.__loader__ = self.loader
-        self.loader.exec_module(module)
+        del loader.exec_module
+        loader.exec_module(module)
         extend(module)
+
+    loader.exec_module = exec_module
 
 
 class TableFinder:
-    """Finds the modules of :data:`TABLES` as the other finders do, and wraps their loaders."""
+    """Finds the modules of :data:`TABLES` as the other finders do, and extends what they load."""
 
     @staticmethod
     def find_spec(
@@ -61,7 +55,7 @@ class TableFinder:
         for finder in sys.meta_path:
             spec = None if finder is TableFinder else finder.find_spec(name, path, target)
             if spec is not None:
-                spec.loader = _ExtendingLoader(spec.loader)  # type: ignore[assignment]
+                _extend_after(spec.loader)
                 return spec
         return None
 

@@ -80,16 +80,14 @@ def format_status() -> str:
     place = f"not found; {registration.HOW_TO_INSTALL}"
     if spec is not None and spec.origin is not None:
         place = str(Path(spec.origin).parent)
-    missing = registration.missing_packages()
-    hook = "enabled" if is_active() else "disabled; mediswift modelzoo enable"
+    missing = ", ".join(registration.missing_packages())
     real = find_spec(stand_in.PACKAGE) is not None
-    names = ", ".join(model.name for model in registration.MODELS)
-    return "\n".join(
-        [
-            f"ModelZoo: {place}",
-            f"packages it needs: {'missing ' + ', '.join(missing) if missing else 'all there'}",
-            f"bigcode_eval: {'installed' if real else 'not installed; a stand-in is used'}",
-            f"hook for the stock cszoo: {hook} ({site_file()})",
-            f"models: {names}",
-        ]
-    )
+    hook = "enabled" if is_active() else "disabled; mediswift modelzoo enable"
+    states = {
+        "ModelZoo": place,
+        "packages it needs": f"missing {missing}" if missing else "all there",
+        "bigcode_eval": "installed" if real else "not installed; a stand-in is used",
+        "hook for the stock cszoo": f"{hook} ({site_file()})",
+        "models": ", ".join(model.name for model in registration.MODELS),
+    }
+    return "\n".join(f"{what}: {state}" for what, state in states.items())

@@ -20,14 +20,8 @@ def _refuse(*_arguments: Any, **_keywords: Any) -> NoReturn:
     )
 
 
-class Task:
-    """Stands in for the base class of BigCode's tasks."""
-
-    __init__ = _refuse
-
-
-class Evaluator:
-    """Stands in for BigCode's evaluator."""
+class Absent:
+    """Stands in for a class of the package."""
 
     __init__ = _refuse
 
@@ -35,8 +29,8 @@ class Evaluator:
 CONTENTS: dict[str, dict[str, Any]] = {
     PACKAGE: {"__path__": []},
     f"{PACKAGE}.tasks": {"TASK_REGISTRY": {}, "ALL_TASKS": [], "get_task": _refuse},
-    f"{PACKAGE}.base": {"Task": Task},
-    f"{PACKAGE}.evaluator": {"Evaluator": Evaluator},
+    f"{PACKAGE}.base": {"Task": Absent},
+    f"{PACKAGE}.evaluator": {"Evaluator": Absent},
     f"{PACKAGE}.utils": {"update_code_gens": _refuse},
 }
 

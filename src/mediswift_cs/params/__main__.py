@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mediswift_cs.endings import exit_code_of
-from mediswift_cs.params.shipped import check_or_write
+from mediswift_cs.params.recipes import check_or_write
 
 
 def main(argv: Sequence[str] | None = None) -> int:

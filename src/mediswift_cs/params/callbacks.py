@@ -4,9 +4,9 @@ Names and defaults are those of cerebras.modelzoo.trainer (callbacks/, extension
 Callbacks of a user's own run in ModelZoo only: their arguments cannot be checked here.
 """
 
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, create_model
 
 from mediswift_cs.params.section import Count, Flag, OneNamed, PositiveCount, Section, StringList
 
@@ -21,33 +21,6 @@ class AnyArguments(Section):
     model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=())
 
 
-class CountParamsArguments(Section):
-    """A table of parameters at the start."""
-
-    search_and_replace: list[tuple[str, str]] | None = None
-    order_by: StringList | None = None
-    descending: Flag = False
-
-
-class DebugArgsPathArguments(Section):
-    """Debug arguments of the cluster."""
-
-    debug_args_path: str
-
-
-class DumpActivationsArguments(Section):
-    """Activations written to files."""
-
-    outdir: str | None = None
-    buffer_steps: PositiveCount | None = None
-
-
-class HFCacheDirArguments(Section):
-    """Hugging Face's cache on the workers."""
-
-    cache_dir: str
-
-
 class KeepNCheckpointsArguments(Section):
     """The n newest checkpoints of a run are kept; None keeps all."""
 
@@ -59,142 +32,113 @@ class LoadCheckpointStatesArguments(Section):
 
     load_checkpoint_states: StringList = Field(default=["all"])
 
-
-class LogOptimizerParamGroupArguments(Section):
-    """Keys of the optimizer's groups that are logged."""
-
-    keys: StringList
-
-
-class ModelZooParamsMetadataArguments(Section):
-    """The params written into each checkpoint."""
-
-    params: dict[str, Any] | None = None
+    @property
+    def names(self) -> set[str]:
+        """The parts by name; as in ModelZoo, commas separate them and case does not matter."""
+        given = ",".join(self.load_checkpoint_states).lower().split(",")
+        return {name.strip() for name in given}
 
 
-class NaNCheckerArguments(Section):
-    """Stops at the first NaN of the first num_steps steps."""
-
-    num_steps: PositiveCount | None = None
-
-
-class NormGNSArguments(Section):
-    """Per-example gradient norms."""
-
-    per_example_grad_norms: list[str] | None
-
-
-class OpProfilerArguments(Section):
-    """Profile of the steps start_step to end_step."""
-
-    start_step: int = -1
-    end_step: int = -1
-    host_activities: list[str] | None = None
-
-
-class SaveCheckpointStateArguments(Section):
-    """Every k-th checkpoint written once more, with some of its parts."""
-
-    k: PositiveCount
-    checkpoint_states: StringList = Field(default=["model"])
-    checkpoint_name: str = "{checkpoint_states}_{ckpt_name}"
-
-
-class SkipSamplesArguments(Section):
-    """Samples to skip when a run is resumed."""
-
-    n: Count
-
-
-class TensorListenerArguments(Section):
-    """Tensors to summarise."""
-
-    listener_name: str
-    tensor_names: StringList
-
-
-class CallbackParams(OneNamed):
-    """One callback, by name. ``Name: null`` takes a callback out that ModelZoo adds by itself."""
+class _NullTakesOut(OneNamed):
+    """``Name: null`` takes out what ModelZoo adds by itself."""
 
     null_is_allowed: ClassVar[bool] = True
 
-    # Added by ModelZoo itself
-    CheckLoss: NoArguments | None = None
-    ComputeNorm: NoArguments | None = None
-    DumpAvailableTensorNames: NoArguments | None = None
-    DurationProfiler: NoArguments | None = None
-    FlopUtilization: NoArguments | None = None
-    LogOptimizerParamGroup: LogOptimizerParamGroupArguments | None = None
-    ModelEvalMetrics: NoArguments | None = None
-    ModelZooParamsMetadata: ModelZooParamsMetadataArguments | None = None
-    RateProfiler: NoArguments | None = None
-    SamplesStreamedInfo: NoArguments | None = None
-    SavePerformanceData: NoArguments | None = None
-    # Checkpoints
+
+class _ReadHere(_NullTakesOut):
+    """The callbacks whose arguments the package's own loop reads."""
+
     KeepNCheckpoints: KeepNCheckpointsArguments | None = None
     LoadCheckpointStates: LoadCheckpointStatesArguments | None = None
-    SaveCheckpointState: SaveCheckpointStateArguments | None = None
-    SkipSamples: SkipSamplesArguments | None = None
+
+
+def _section(**keys: tuple[Any, Any]) -> type[Section]:
+    """Arguments, each with its type and its default; an ellipsis stands for none."""
+    return create_model("Arguments", __base__=Section, **keys)  # type: ignore[call-overload,no-any-return]
+
+
+_TENSORS = _section(listener_name=(str, ...), tensor_names=(StringList, ...))
+
+CALLBACKS: dict[str, type[Section]] = {
+    # Added by ModelZoo itself
+    "CheckLoss": NoArguments,
+    "ComputeNorm": NoArguments,
+    "DumpAvailableTensorNames": NoArguments,
+    "DurationProfiler": NoArguments,
+    "FlopUtilization": NoArguments,
+    "LogOptimizerParamGroup": _section(keys=(StringList, ...)),
+    "ModelEvalMetrics": NoArguments,
+    "ModelZooParamsMetadata": _section(params=(dict[str, Any] | None, None)),
+    "RateProfiler": NoArguments,
+    "SamplesStreamedInfo": NoArguments,
+    "SavePerformanceData": NoArguments,
+    # Checkpoints: every k-th is written once more with some of its parts; samples are skipped
+    # when a run is resumed
+    "SaveCheckpointState": _section(
+        k=(PositiveCount, ...),
+        checkpoint_states=(StringList, ["model"]),
+        checkpoint_name=(str, "{checkpoint_states}_{ckpt_name}"),
+    ),
+    "SkipSamples": _section(n=(Count, ...)),
     # Measuring
-    ComputeNormGNS: NormGNSArguments | None = None
-    CountParams: CountParamsArguments | None = None
-    DumpActivations: DumpActivationsArguments | None = None
-    LogInputSummaries: NoArguments | None = None
-    LogSparsity: NoArguments | None = None
-    NaNChecker: NaNCheckerArguments | None = None
-    NormTensorListener: TensorListenerArguments | None = None
-    OpProfiler: OpProfilerArguments | None = None
-    SummaryTensorListener: TensorListenerArguments | None = None
+    "ComputeNormGNS": _section(per_example_grad_norms=(list[str] | None, ...)),
+    "CountParams": _section(
+        search_and_replace=(list[tuple[str, str]] | None, None),
+        order_by=(StringList | None, None),
+        descending=(Flag, False),
+    ),
+    "DumpActivations": _section(
+        outdir=(str | None, None), buffer_steps=(PositiveCount | None, None)
+    ),
+    "LogInputSummaries": NoArguments,
+    "LogSparsity": NoArguments,
+    "NaNChecker": _section(num_steps=(PositiveCount | None, None)),
+    "NormTensorListener": _TENSORS,
+    "OpProfiler": _section(
+        start_step=(int, -1), end_step=(int, -1), host_activities=(list[str] | None, None)
+    ),
+    "SummaryTensorListener": _TENSORS,
     # Compiler, cluster, others' services
-    BigCodeEvalHarness: AnyArguments | None = None
-    DebugArgsPath: DebugArgsPathArguments | None = None
-    EleutherEvalHarness: AnyArguments | None = None
-    EmailNotification: AnyArguments | None = None
-    GlobalFlags: AnyArguments | None = None
-    HFCacheDir: HFCacheDirArguments | None = None
-    Lora: AnyArguments | None = None
-    ScopedBigCodeEvalHarnessFlags: AnyArguments | None = None
-    ScopedEleutherEvalHarnessFlags: AnyArguments | None = None
-    ScopedTrainFlags: AnyArguments | None = None
-    ScopedValidateFlags: AnyArguments | None = None
-    SelectiveGrad: AnyArguments | None = None
-    SlackNotification: AnyArguments | None = None
-    WeightCompression: AnyArguments | None = None
+    "BigCodeEvalHarness": AnyArguments,
+    "DebugArgsPath": _section(debug_args_path=(str, ...)),
+    "EleutherEvalHarness": AnyArguments,
+    "EmailNotification": AnyArguments,
+    "GlobalFlags": AnyArguments,
+    "HFCacheDir": _section(cache_dir=(str, ...)),
+    "Lora": AnyArguments,
+    "ScopedBigCodeEvalHarnessFlags": AnyArguments,
+    "ScopedEleutherEvalHarnessFlags": AnyArguments,
+    "ScopedTrainFlags": AnyArguments,
+    "ScopedValidateFlags": AnyArguments,
+    "SelectiveGrad": AnyArguments,
+    "SlackNotification": AnyArguments,
+    "WeightCompression": AnyArguments,
+}
 
+LOGGERS: dict[str, type[Section]] = {
+    "ProgressLogger": NoArguments,
+    # Event files; in model_dir when summary_dir is left out
+    "TensorBoardLogger": _section(summary_dir=(str | None, None), legacy_event_dirs=(Flag, False)),
+    "TelemetryLogger": _section(
+        max_buffer_size=(PositiveCount, 128), max_buffer_seconds=(PositiveCount, 150)
+    ),
+    "WandbLogger": _section(
+        project=(str | None, None),
+        group=(str | None, None),
+        run_id=(str | None, None),
+        run_name=(str | None, None),
+        job_type=(str | None, None),
+        tags=(list[str] | None, None),
+        resume=(Literal["never", "allow", "auto", "must"], "auto"),
+        entity=(str | None, None),
+    ),
+}
 
-class TensorBoardLoggerArguments(Section):
-    """Event files; in model_dir when summary_dir is left out."""
-
-    summary_dir: str | None = None
-    legacy_event_dirs: Flag = False
-
-
-class TelemetryLoggerArguments(Section):
-    """The cluster's telemetry."""
-
-    max_buffer_size: PositiveCount = 128
-    max_buffer_seconds: PositiveCount = 150
-
-
-class WandbLoggerArguments(Section):
-    """Weights and Biases."""
-
-    project: str | None = None
-    group: str | None = None
-    run_id: str | None = None
-    run_name: str | None = None
-    job_type: str | None = None
-    tags: list[str] | None = None
-    resume: Literal["never", "allow", "auto", "must"] = "auto"
-    entity: str | None = None
-
-
-class LoggerParams(OneNamed):
-    """One logger, by name. ``Name: null`` takes a logger out that ModelZoo adds by itself."""
-
-    null_is_allowed: ClassVar[bool] = True
-
-    ProgressLogger: NoArguments | None = None
-    TensorBoardLogger: TensorBoardLoggerArguments | None = None
-    TelemetryLogger: TelemetryLoggerArguments | None = None
-    WandbLogger: WandbLoggerArguments | None = None
+if TYPE_CHECKING:
+    CallbackParams = _ReadHere
+    LoggerParams = _NullTakesOut
+else:
+    _fields = {name: (arguments | None, None) for name, arguments in CALLBACKS.items()}
+    CallbackParams = create_model("CallbackParams", __base__=_ReadHere, **_fields)
+    _fields = {name: (arguments | None, None) for name, arguments in LOGGERS.items()}
+    LoggerParams = create_model("LoggerParams", __base__=_NullTakesOut, **_fields)

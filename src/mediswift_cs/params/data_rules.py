@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mediswift_cs.errors import DataError
-from mediswift_cs.params.problem import Problem
+from mediswift_cs.params.problem import Problem, misfit
 from mediswift_cs.params.prompt_rules import MODEL, check_prompt_data
 from mediswift_cs.params.rules import dataloaders
 from mediswift_cs.params.run_options import CheckData
-from mediswift_cs.params.schema import DataLoaderParams, Params
+from mediswift_cs.params.schema import DataLoaderParams, ModelParams, Params
 from mediswift_cs.tokens.fingerprint_check import is_other_tokenizer
 from mediswift_cs.tokens.manifest import (
     Manifest,
@@ -35,40 +35,31 @@ def check_data_rules(params: Params, check_data: CheckData) -> Iterator[Problem]
     if check_data == "eval" and trainer.validate_ is None and trainer.validate_all is None:
         yield Problem(path="trainer.validate", got="nothing", allowed="a section for evaluation")
     for path, loader in dataloaders(params, SECTIONS[check_data]):
-        num_samples: int | None = 0
+        counts: list[int] = []
         for index, folder in enumerate(loader.data_dirs):
-            is_list = isinstance(loader.data_dir, list)
-            data_dir = f"{path}.data_dir.{index}" if is_list else f"{path}.data_dir"
+            found = None
             try:
                 shard_paths(Path(folder))
-                found = split_of(Path(folder))
+                found = _split_of(Path(folder))
             except DataError as error:
                 yield Problem(
-                    path=data_dir,
+                    path=f"{path}.data_dir" + f".{index}" * isinstance(loader.data_dir, list),
                     got=repr(folder),
                     allowed="a folder of *.h5 shards",
                     hint=str(error),
                 )
-                num_samples = None
-                continue
             if found is None:
-                num_samples = None
                 continue
             manifest, split = found
-            if num_samples is not None:
-                num_samples += split.num_samples
-            yield from _folder(params, path, loader, folder, manifest, split)
+            counts.append(split.num_samples)
+            yield from _folder(params.trainer.init.model, path, loader, folder, manifest, split)
             yield from check_prompt_data(params, path, loader, folder, manifest)
-        if num_samples is not None:
-            yield from _batch(path, loader, num_samples)
+        if len(counts) == len(loader.data_dirs):
+            yield from _batch(path, loader, sum(counts))
 
 
-def split_of(folder: Path) -> tuple[Manifest, SplitEntry] | None:
-    """The manifest and the split of a folder; None for shards of other tools.
-
-    Raises:
-        DataError: the manifest is not readable, or does not know this folder.
-    """
+def _split_of(folder: Path) -> tuple[Manifest, SplitEntry] | None:
+    """The manifest and the split of a folder; None for shards of other tools."""
     if find_manifest(folder) is None:
         return None
     manifest = read_manifest(folder)
@@ -80,7 +71,7 @@ def split_of(folder: Path) -> tuple[Manifest, SplitEntry] | None:
 
 
 def _folder(
-    params: Params,
+    model: ModelParams,
     path: str,
     loader: DataLoaderParams,
     folder: str,
@@ -88,41 +79,24 @@ def _folder(
     split: SplitEntry,
 ) -> Iterator[Problem]:
     """The shards' tokens and length against the model and the dataloader."""
-    model = params.trainer.init.model
-    reads = (f"{path}.data_dir",)
+    reads = f"{path}.data_dir"
     # The soft prompt's ids lie above the vocabulary.
     num_virtual = manifest.options.get("prompt", {}).get("num_virtual_tokens", 0)
     if split.max_token_id >= model.vocab_size + num_virtual:
-        yield Problem(
-            path=f"{MODEL}.vocab_size",
-            got=str(model.vocab_size),
-            allowed=f"at least {split.max_token_id + 1 - num_virtual}, as {folder} has "
-            f"the token id {split.max_token_id}",
-            reads=reads,
-        )
+        smallest = split.max_token_id + 1 - num_virtual
+        allowed = f"at least {smallest}, as {folder} has the token id {split.max_token_id}"
+        yield misfit(f"{MODEL}.vocab_size", model, allowed, reads)
     length, wanted = manifest.max_sequence_length, loader.max_sequence_length
     if wanted is not None and wanted != length:
-        yield Problem(
-            path=f"{path}.max_sequence_length",
-            got=str(wanted),
-            allowed=f"{length}, the length of the sequences in {folder}",
-            reads=reads,
-        )
+        allowed = f"{length}, the length of the sequences in {folder}"
+        yield misfit(f"{path}.max_sequence_length", loader, allowed, reads)
     elif length > model.max_position_embeddings:
-        yield Problem(
-            path=f"{MODEL}.max_position_embeddings",
-            got=str(model.max_position_embeddings),
-            allowed=f"at least {length}, the length of the sequences in {folder}",
-            reads=reads,
-        )
+        allowed = f"at least {length}, the length of the sequences in {folder}"
+        yield misfit(f"{MODEL}.max_position_embeddings", model, allowed, reads)
     fingerprint = manifest.tokenizer.sha256
     if is_other_tokenizer(loader.tokenizer_sha256, fingerprint):
-        yield Problem(
-            path=f"{path}.tokenizer_sha256",
-            got=str(loader.tokenizer_sha256),
-            allowed=f"{fingerprint}, the tokenizer of {folder}",
-            reads=reads,
-        )
+        allowed = f"{fingerprint}, the tokenizer of {folder}"
+        yield misfit(f"{path}.tokenizer_sha256", loader, allowed, reads)
 
 
 def _batch(path: str, loader: DataLoaderParams, num_samples: int) -> Iterator[Problem]:
@@ -134,9 +108,6 @@ def _batch(path: str, loader: DataLoaderParams, num_samples: int) -> Iterator[Pr
             allowed="folders with samples",
         )
     elif loader.drop_last and loader.batch_size > num_samples:
-        yield Problem(
-            path=f"{path}.batch_size",
-            got=str(loader.batch_size),
-            allowed=f"at most the {num_samples} samples of {loader.data_dir}",
-            reads=(f"{path}.data_dir", f"{path}.drop_last"),
-        )
+        allowed = f"at most the {num_samples} samples of {loader.data_dir}"
+        reads = (f"{path}.data_dir", f"{path}.drop_last")
+        yield misfit(f"{path}.batch_size", loader, allowed, *reads)

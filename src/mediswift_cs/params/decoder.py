@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Le
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from mediswift_cs.params.section import (
     Flag,
@@ -104,17 +104,15 @@ class InitializerParams(Section):
     b: Real = 0.1
     """Upper cut of truncated_normal; 2 std when left out."""
 
-    @model_validator(mode="before")
     @classmethod
-    def _cut_at_two_sigma(cls, data: Any) -> Any:
-        if isinstance(data, str):
-            data = {"name": data}
-        if not isinstance(data, dict):
-            return data
+    def _longhand(cls, data: Any) -> Any:
+        return {"name": data} if isinstance(data, str) else data
+
+    @classmethod
+    def _completed(cls, data: dict[str, Any]) -> dict[str, Any]:
         given = {key: value for key, value in data.items() if value is not None}
-        std = given.get("std", 0.05)
         try:
-            cut = 2 * float(std)
+            cut = 2 * float(given.get("std", 0.05))
         except (TypeError, ValueError):
             return given  # the field's own check reports std
         return {"a": -cut, "b": cut, **given}
@@ -176,7 +174,7 @@ class ModelParams(Section):
     nonlinearity: Literal["gelu"] = "gelu"
     use_ffn_bias: Flag = True
 
-    # Initialisation; _fill_initializers resolves what is left out
+    # Initialisation; _completed resolves what is left out
     initializer_range: NonNegativeReal = 0.02
     embedding_initializer: InitializerParams = Field(default_factory=InitializerParams)
     initializer: InitializerParams = Field(default_factory=InitializerParams)
@@ -195,35 +193,31 @@ class ModelParams(Section):
     trainable: Literal["all", "soft_prompt"] = "all"
     """soft_prompt: everything else is frozen."""
 
-    @model_validator(mode="before")
     @classmethod
-    def _fill_initializers(cls, data: Any) -> Any:
+    def _completed(cls, data: dict[str, Any]) -> dict[str, Any]:
         """ModelZoo's rule: one default for all, its std / sqrt(2 layers) on residual outputs."""
-        if not isinstance(data, dict):
-            return data
-        filled = dict(data)
         try:
             std = float(data.get("initializer_range", 0.02))
             output_std = std / math.sqrt(2 * int(data.get("num_hidden_layers", 12)))
         except (TypeError, ValueError, ArithmeticError):
             return data  # the fields' own checks report these
         default = {"name": "truncated_normal", "std": std}
-        for key in ("embedding_initializer", "initializer"):
-            if filled.get(key) is None:
-                filled[key] = default
-        if filled.get("output_layer_initializer") is None:
-            given = data.get("initializer")
-            filled["output_layer_initializer"] = given or {**default, "std": output_std}
-        return filled
+        implied = {
+            "embedding_initializer": default,
+            "initializer": default,
+            "output_layer_initializer": data.get("initializer") or {**default, "std": output_std},
+        }
+        return data | {key: value for key, value in implied.items() if data.get(key) is None}
 
     @property
     def resolved_embedding_dropout_rate(self) -> float:
         """embedding_dropout_rate, or dropout_rate where that is None."""
-        rate = self.embedding_dropout_rate
-        return self.dropout_rate if rate is None else rate
+        return self._or_dropout_rate(self.embedding_dropout_rate)
 
     @property
     def resolved_attention_dropout_rate(self) -> float:
         """attention_dropout_rate, or dropout_rate where that is None."""
-        rate = self.attention_dropout_rate
+        return self._or_dropout_rate(self.attention_dropout_rate)
+
+    def _or_dropout_rate(self, rate: float | None) -> float:
         return self.dropout_rate if rate is None else rate

@@ -15,22 +15,22 @@ MAX_NUM_NODES = 100_000
 class _Loader(yaml.SafeLoader):
     """SafeLoader builds plain data only: no Python object, no code."""
 
-    def __init__(self, stream: str) -> None:
-        super().__init__(stream)
-        self._flattened: set[yaml.MappingNode] = set()
-        self._num_entries = 0
-
-    def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Called for a mapping that is built, and for each use of one in a merge key (``<<``)."""
-        # A merge leaves its entries in the node, where the keys of this mapping may replace them.
-        if node not in self._flattened:
-            self._flattened.add(node)
-            self._refuse_repeated_keys(node)
-        super().flatten_mapping(node)
-        # Merged entries are copied, so they are counted before that and not in the result.
-        self._num_entries += len(node.value)
-        if self._num_entries > MAX_NUM_NODES:
-            raise _TooManyEntriesError
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """A mapping as it is written; what it merges (``<<``) comes later, when it is built."""
+        node = super().compose_mapping_node(anchor)
+        assert node is not None
+        seen: set[Hashable] = set()
+        for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, Hashable) and key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key} is written twice", key_node.start_mark
+                )
+            if isinstance(key, Hashable):
+                seen.add(key)
+        return node
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         """PyYAML lets Python's own errors pass, for a value that is not what its tag says."""
@@ -45,23 +45,6 @@ class _Loader(yaml.SafeLoader):
             raise yaml.constructor.ConstructorError(
                 None, None, f"{node.value[:40]!r} is no {kind}{reason}", node.start_mark
             ) from error
-
-    def _refuse_repeated_keys(self, node: yaml.MappingNode) -> None:
-        seen: set[Hashable] = set()
-        for key_node, _ in node.value:
-            if key_node.tag == "tag:yaml.org,2002:merge":
-                continue
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, Hashable) and key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key} is written twice", key_node.start_mark
-                )
-            if isinstance(key, Hashable):
-                seen.add(key)
-
-
-class _TooManyEntriesError(Exception):
-    """Merge keys make a document larger than is allowed."""
 
 
 def read_yaml(path: Path) -> Any:
@@ -93,26 +76,26 @@ def parse_yaml(text: str, source: str) -> Any:
         ConfigError: the text is not plain YAML.
     """
     try:
-        content = yaml.load(text, _Loader)
-    except _TooManyEntriesError as error:
-        raise ConfigError(
-            f"{source} has more than {MAX_NUM_NODES} values when its merge keys are written out, "
-            f"allowed: at most {MAX_NUM_NODES}"
-        ) from error
+        loader = _Loader(text)
+        root = loader.get_single_node()
+        _refuse_endless(root, source)
+        return None if root is None else loader.construct_document(root)
     except RecursionError as error:
         raise ConfigError(f"{source} is not plain YAML: it is nested too deeply") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{source} is not plain YAML: {_explain(error)}") from error
+
+
+def _refuse_endless(root: yaml.Node | None, source: str) -> None:
     try:
-        num_nodes = _num_nodes(content, {})
+        num_nodes = _num_nodes(root, {})
     except RecursionError as error:
         raise ConfigError(f"{source} has an alias that contains itself") from error
     if num_nodes > MAX_NUM_NODES:
         raise ConfigError(
-            f"{source} has {num_nodes} values when its aliases are written out, "
-            f"allowed: at most {MAX_NUM_NODES}"
+            f"{source} has more than {MAX_NUM_NODES} values when its merge keys and aliases are "
+            f"written out, allowed: at most {MAX_NUM_NODES}"
         )
-    return content
 
 
 def _explain(error: yaml.YAMLError) -> str:
@@ -123,11 +106,12 @@ def _explain(error: yaml.YAMLError) -> str:
     return " ".join(f"{reason}{place}".split())
 
 
-def _num_nodes(value: Any, known: dict[int, int]) -> int:
-    """Values in a document with its aliases written out; each alias is counted once."""
-    if not isinstance(value, dict | list):
+def _num_nodes(node: yaml.Node | None, known: dict[yaml.Node, int]) -> int:
+    """Values in a document with its aliases written out; each alias is looked into once."""
+    if not isinstance(node, yaml.CollectionNode):
         return 1
-    if id(value) not in known:
-        children = value.values() if isinstance(value, dict) else value
-        known[id(value)] = 1 + sum(_num_nodes(child, known) for child in children)
-    return known[id(value)]
+    if node not in known:
+        is_mapping = isinstance(node, yaml.MappingNode)
+        children = [entry[1] for entry in node.value] if is_mapping else node.value
+        known[node] = 1 + sum(_num_nodes(child, known) for child in children)
+    return known[node]

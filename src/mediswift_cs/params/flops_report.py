@@ -4,7 +4,12 @@ from typing import Any
 
 from mediswift_cs.flops import Flops, run_flops, shape_of_size
 from mediswift_cs.params.load import load_params
-from mediswift_cs.params.training_cost import decoder_shape, num_training_tokens, weights_train
+from mediswift_cs.params.training_cost import (
+    decoder_shape,
+    num_training_tokens,
+    sequence_length,
+    weights_train,
+)
 from mediswift_cs.sizes import SIZES, SPARSITY_LEVELS
 
 PAPER_CLAIM = (
@@ -19,24 +24,21 @@ FORMULA_NOTE = (
 def sizes_report(num_tokens: int | None = None) -> list[dict[str, Any]]:
     """Training FLOPs of each published size at each sparsity, with and without the softmax."""
     rows = []
-    for size in SIZES.values():
-        if not size.is_published:
-            continue
-        length = size.max_position_embeddings
+    for size in (size for size in SIZES.values() if size.is_published):
         tokens = size.num_tokens if num_tokens is None else num_tokens
         for with_softmax in (True, False):
-            row: dict[str, Any] = {
-                "size": size.name,
-                "tokens": tokens,
-                "with_softmax": with_softmax,
-                "training_flops": {},
-            }
+            flops = {}
             for level, sparsity in SPARSITY_LEVELS.items():
-                per_sequence = shape_of_size(size, sparsity).training_flops(
-                    with_softmax=with_softmax
-                )
-                row["training_flops"][level] = run_flops(per_sequence, tokens, length).total
-            rows.append(row)
+                one = shape_of_size(size, sparsity).training_flops(with_softmax=with_softmax)
+                flops[level] = run_flops(one, tokens, size.max_position_embeddings).total
+            rows.append(
+                {
+                    "size": size.name,
+                    "tokens": tokens,
+                    "with_softmax": with_softmax,
+                    "training_flops": flops,
+                }
+            )
     return rows
 
 
@@ -45,9 +47,8 @@ def sizes_text(rows: list[dict[str, Any]]) -> str:
     lines = [f"Training FLOPs of a run over {rows[0]['tokens']:,} tokens", ""]
     for with_softmax in (True, False):
         lines.append("with the softmax term" if with_softmax else "matrix products only")
-        lines.append(
-            "      " + "".join(f"{title:>20}" for title in map(_level_title, SPARSITY_LEVELS))
-        )
+        titles = ("dense" if level == "dense" else f"{level} %" for level in SPARSITY_LEVELS)
+        lines.append("      " + "".join(f"{title:>20}" for title in titles))
         for row in rows:
             if row["with_softmax"] == with_softmax:
                 counts = row["training_flops"]
@@ -57,10 +58,6 @@ def sizes_text(rows: list[dict[str, Any]]) -> str:
     return "\n".join([*lines, PAPER_CLAIM, FORMULA_NOTE])
 
 
-def _level_title(level: str) -> str:
-    return level if level == "dense" else f"{level} %"
-
-
 def params_report(name: str, num_tokens: int | None, with_softmax: bool) -> dict[str, Any]:
     """The counts of one params file, dense and as sparse as it asks for.
 
@@ -68,27 +65,26 @@ def params_report(name: str, num_tokens: int | None, with_softmax: bool) -> dict
         ConfigError: the file is wrong, or num_tokens is no multiple of its sequence length.
     """
     loaded = load_params(name, check_data="none")
-    sparsity = loaded.params.trainer.init.sparsity
-    tokens = num_training_tokens(loaded.params) if num_tokens is None else num_tokens
+    params = loaded.params
+    sparsity, length = params.trainer.init.sparsity, sequence_length(params)
+    tokens = num_training_tokens(params) if num_tokens is None else num_tokens
     report: dict[str, Any] = {
         "params": str(loaded.source),
         "sparsity": 0.0 if sparsity is None else sparsity.sparsity,
-        "sequence_length": decoder_shape(loaded.params).sequence_length,
+        "sequence_length": length,
         "tokens": tokens,
         "with_softmax": with_softmax,
     }
     for kind in ("dense", "sparse"):
-        shape = decoder_shape(loaded.params, as_dense=kind == "dense")
-        forward = shape.forward_flops(with_softmax=with_softmax)
+        shape = decoder_shape(params, as_dense=kind == "dense")
         training = shape.training_flops(
-            with_softmax=with_softmax, weights_train=weights_train(loaded.params)
+            with_softmax=with_softmax, weights_train=weights_train(params)
         )
+        run = None if tokens is None else _counts(run_flops(training, tokens, length))
         report[kind] = {
-            "forward_per_sequence": _counts(forward),
+            "forward_per_sequence": _counts(shape.forward_flops(with_softmax=with_softmax)),
             "training_per_sequence": _counts(training),
-            "training_run": None
-            if tokens is None
-            else _counts(run_flops(training, tokens, report["sequence_length"])),
+            "training_run": run,
         }
     return report
 
@@ -112,13 +108,10 @@ def params_text(report: dict[str, Any]) -> str:
         if part == "softmax" and not report["with_softmax"]:
             continue
         cells = ""
-        for key, divisor in (
-            ("forward_per_sequence", length),
-            ("training_per_sequence", length),
-            ("training_run", 1),
-        ):
-            if dense[key] is not None:
-                cells += f"{dense[key][part] / divisor:>18.4e}{sparse[key][part] / divisor:>12.4e}"
+        for key, counts in dense.items():
+            if counts is not None:
+                divisor = 1 if key == "training_run" else length
+                cells += f"{counts[part] / divisor:>18.4e}{sparse[key][part] / divisor:>12.4e}"
         lines.append(f"{part.replace('_', ' '):<24}" + cells)
     ratio = dense["training_per_sequence"]["total"] / sparse["training_per_sequence"]["total"]
     return "\n".join([*lines, f"dense / sparse: {ratio:.2f}x"])

@@ -74,10 +74,10 @@ def load_params(
     source = find_params_file(name_or_path)
     document = read_yaml(source)
     before = copy.deepcopy(document)
-    for override in parsed:
-        apply_override(document, override)
+    for path, value in parsed:
+        apply_override(document, path, value)
     notes: list[str] = []
-    paths = [override.path for override in parsed]
+    paths = [path for path, _ in parsed]
     if MAX_STEPS in paths and not any(path[:3] == SCHEDULERS for path in paths):
         shape = check_shape(before)
         if shape.params is not None and not shape.problems:
@@ -116,16 +116,11 @@ def examine(
 
 def _is_moot(problem: Problem, shape: Shape) -> bool:
     """Whether the problem follows from a value that is wrong itself and was reported."""
-    wrong = [dotted(path) for path in shape.wrong]
     return any(
-        _is_within(path, other) or _is_within(other, path)
+        f"{path}.".startswith(f"{dotted(wrong)}.") or f"{dotted(wrong)}.".startswith(f"{path}.")
         for path in (problem.path, *problem.reads)
-        for other in wrong
+        for wrong in shape.wrong
     )
-
-
-def _is_within(path: str, other: str) -> bool:
-    return path == other or path.startswith(other + ".")
 
 
 def find_params_file(name_or_path: str | Path) -> Path:
@@ -139,9 +134,8 @@ def find_params_file(name_or_path: str | Path) -> Path:
         return path
     name = str(name_or_path)
     shipped = shipped_files()
-    for candidate in (name, f"{name}.yaml"):
-        if candidate in shipped:
-            return shipped[candidate]
+    if found := shipped.get(name) or shipped.get(f"{name}.yaml"):
+        return found
     guess = nearest(PurePath(name).name, list(shipped))
     hint = f"; did you mean {guess}?" if guess else ""
     raise ConfigError(
@@ -155,7 +149,6 @@ def shipped_files() -> dict[str, Path]:
     package = Path(mediswift_cs.__file__).parent
     # In a wheel they lie inside the package; in a checkout in params/ at its root.
     for folder in (package / "shipped_params", package.parents[1] / "params"):
-        found = sorted(folder.rglob("mediswift_*.yaml"))
-        if found:
+        if found := sorted(folder.rglob("mediswift_*.yaml")):
             return {path.relative_to(folder).as_posix(): path for path in found}
     return {}

@@ -5,7 +5,7 @@ Names and defaults are those of cerebras.pytorch.optim 2.10 (AdamBase.py, lr_sch
 
 from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from mediswift_cs.params.section import (
     Count,
@@ -32,11 +32,10 @@ class AdamWParams(Section):
     correct_bias: Flag = True
     amsgrad: Flag = False
 
-    @model_validator(mode="before")
     @classmethod
-    def _lr_is_learning_rate(cls, data: Any) -> Any:
+    def _completed(cls, data: dict[str, Any]) -> dict[str, Any]:
         # ModelZoo reads both names.
-        if isinstance(data, dict) and "lr" in data and "learning_rate" not in data:
+        if "lr" in data and "learning_rate" not in data:
             data = {("learning_rate" if key == "lr" else key): data[key] for key in data}
         return data
 
@@ -54,12 +53,17 @@ class ConstantLRParams(Section):
     total_iters: PositiveCount | None = None
 
 
-class LinearLRParams(Section):
-    """From initial_learning_rate to end_learning_rate in total_iters steps."""
+class CosineDecayLRParams(Section):
+    """Half a cosine from initial_learning_rate to end_learning_rate in total_iters steps."""
 
     initial_learning_rate: NonNegativeReal
     end_learning_rate: NonNegativeReal
     total_iters: PositiveCount
+
+
+class LinearLRParams(CosineDecayLRParams):
+    """A line between the same two rates."""
+
     cycle: Flag = False
 
 
@@ -67,14 +71,6 @@ class PolynomialLRParams(LinearLRParams):
     """As LinearLR, with a power."""
 
     power: Real = 1.0
-
-
-class CosineDecayLRParams(Section):
-    """Half a cosine from initial_learning_rate to end_learning_rate in total_iters steps."""
-
-    initial_learning_rate: NonNegativeReal
-    end_learning_rate: NonNegativeReal
-    total_iters: PositiveCount
 
 
 class InverseSquareRootDecayLRParams(Section):
@@ -108,10 +104,9 @@ class SchedulerParams(OneNamed):
         """Steps until the schedule ends; None where it has no end."""
         if self.SequentialLR is None:
             return getattr(self.arguments, "total_iters", None)
-        parts = [part.total_iters for part in self.SequentialLR.schedulers]
-        if any(part is None for part in parts):
-            return None
-        return sum(part for part in parts if part is not None)
+        parts = self.SequentialLR.schedulers
+        ends = [part.total_iters for part in parts if part.total_iters is not None]
+        return sum(ends) if len(ends) == len(parts) else None
 
 
 # It names SchedulerParams, which did not exist before.

@@ -1,7 +1,7 @@
 """Values from the command line: ``trainer.init.loop.max_steps=20``."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from mediswift_cs.errors import ConfigError
 from mediswift_cs.params.document import parse_yaml
@@ -12,89 +12,69 @@ from mediswift_cs.params.shape import unknown_key
 SOURCE = "--set"
 
 
-class Override(NamedTuple):
-    """One value and where it goes."""
-
-    path: Path
-    value: Any
-
-
-def parse_overrides(texts: Sequence[str]) -> list[Override]:
-    """``PATH=VALUE`` texts; the value is YAML, so ``null``, ``0.5`` and ``[1, 2]`` work.
+def parse_overrides(texts: Sequence[str]) -> list[tuple[Path, Any]]:
+    """Path and value of ``PATH=VALUE`` texts; values are YAML: ``null``, ``0.5``, ``[1, 2]``.
 
     Raises:
         ConfigError: with one line for each text that is not an override or names no key.
     """
-    overrides: list[Override] = []
+    overrides: list[tuple[Path, Any]] = []
     problems: list[Problem] = []
     for text in texts:
         name, equals, value = text.partition("=")
         name = name.strip()
         if not equals or not name:
             raise ConfigError(f"{SOURCE}: got {text!r}, allowed: KEY=VALUE with a dotted KEY")
-        path = _path(name)
-        problem = _unknown_part(path)
+        path, problem = _resolve(name)
         if problem is not None:
             problems.append(problem)
         else:
-            overrides.append(Override(path, parse_yaml(value, f"{SOURCE} {text}")))
+            overrides.append((path, parse_yaml(value, f"{SOURCE} {text}")))
     if problems:
         raise ConfigError("\n".join(problem.line(SOURCE) for problem in problems))
     return overrides
 
 
-def apply_override(document: Any, override: Override) -> None:
+def apply_override(document: Any, path: Path, value: Any) -> None:
     """Set one value; mappings on the way that are absent or null are made.
 
     Raises:
         ConfigError: the path goes through a value, or beyond the end of a list.
     """
-    node, path = document, override.path
-    for index, part in enumerate(path[:-1]):
-        if isinstance(node, dict) and node.get(part) is None:
-            node[part] = {}
-        node = _child(node, path, index)
-    _child(node, path, len(path) - 1, is_last=True)
-    node[path[-1]] = override.value
-
-
-def _child(node: Any, path: Path, index: int, *, is_last: bool = False) -> Any:
-    part = path[index]
-    if isinstance(node, list) and isinstance(part, int) and part < len(node):
-        return node[part]
-    if isinstance(node, dict) and isinstance(part, str):
-        return node.get(part) if is_last else node[part]
-    got = f"a list of {len(node)}" if isinstance(node, list) else "no list and no mapping"
-    where = dotted(path[:index])
-    wanted = f"an index below {len(node)}" if isinstance(node, list) else "a key"
-    raise ConfigError(
-        f"{dotted(path)}: got {part} inside {where}, which is {got}, allowed: {wanted} ({SOURCE})"
-    )
-
-
-def _path(name: str) -> Path:
-    """Split at the dots, except inside the names of compiler flags, which have dots themselves."""
-    path: list[str | int] = []
-    parts = name.split(".")
-    for index, part in enumerate(parts):
-        section = section_at(Params, tuple(path))
-        if section is not None and section.model_config.get("extra") == "allow":
-            return (*path, ".".join(parts[index:]))
-        path.append(int(part) if part.isdecimal() else part)
-    return tuple(path)
-
-
-def _unknown_part(path: Path) -> Problem | None:
-    """The first part of the path that the schema does not have."""
+    node = document
     for index, part in enumerate(path):
+        is_index = isinstance(node, list) and isinstance(part, int) and part < len(node)
+        if not is_index and not (isinstance(node, dict) and isinstance(part, str)):
+            got, wanted = "no list and no mapping", "a key"
+            if isinstance(node, list):
+                got, wanted = f"a list of {len(node)}", f"an index below {len(node)}"
+            raise ConfigError(
+                f"{dotted(path)}: got {part} inside {dotted(path[:index])}, which is {got}, "
+                f"allowed: {wanted} ({SOURCE})"
+            )
+        if index == len(path) - 1:
+            node[part] = value
+        elif isinstance(node, dict) and node.get(part) is None:
+            node[part] = {}
+        node = node[part]
+
+
+def _resolve(name: str) -> tuple[Path, Problem | None]:
+    """The path that a dotted name stands for, and the first part that the schema does not have."""
+    parts = name.split(".")
+    path = tuple(int(part) if part.isdecimal() else part for part in parts)
+    for index, part in enumerate(path):
+        section = section_at(Params, path[:index])
+        if section is not None and section.model_config.get("extra") == "allow":
+            # The names of compiler flags have dots themselves.
+            return (*path[:index], ".".join(parts[index:])), None
         if isinstance(part, int):
             continue
-        section = section_at(Params, path[:index])
-        if section is None or section.model_config.get("extra") == "allow":
-            return None if section is not None else _beyond(path, index)
+        if section is None:
+            return path, _beyond(path, index)
         if find_key(section, part) is None and part not in section.not_covered:
-            return unknown_key(path[: index + 1], None, section)
-    return None
+            return path, unknown_key(path[: index + 1], None, section)
+    return path, None
 
 
 def _beyond(path: Path, index: int) -> Problem | None:

@@ -7,12 +7,20 @@ from dataclasses import dataclass
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from annotated_types import Ge, Gt, Le, Lt
 from pydantic.fields import FieldInfo
 
 from mediswift_cs.params.section import OneNamed, Section
 
 Path = tuple[str | int, ...]
+
+# What annotated_types and pydantic call the limits of a value.
+BOUNDS = {
+    "ge": "at least",
+    "gt": "more than",
+    "le": "at most",
+    "lt": "less than",
+    "pattern": "matching",
+}
 
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 80
@@ -36,6 +44,12 @@ class Problem:
         """The problem in one line, with the file's name."""
         hint = f"; {self.hint}" if self.hint else ""
         return f"{self.path}: got {self.got}, allowed: {self.allowed}{hint} (in {source})"
+
+
+def misfit(path: str, section: Section, allowed: str, *reads: str, hint: str = "") -> Problem:
+    """The value at `path`, which is a key of `section`, does not go with those that it reads."""
+    got = str(getattr(section, path.rpartition(".")[2]))
+    return Problem(path=path, got=got, allowed=allowed, hint=hint, reads=reads)
 
 
 def spell(value: object) -> str:
@@ -62,10 +76,8 @@ def keys_of(section: type[Section]) -> dict[str, FieldInfo]:
 
 def find_key(section: type[Section], key: str) -> str | None:
     """The key as the schema spells it; class names may be written in any case."""
-    known = keys_of(section)
-    if key in known or not issubclass(section, OneNamed):
-        return key if key in known else None
-    return next((name for name in known if name.lower() == key.lower()), None)
+    folded = str.lower if issubclass(section, OneNamed) else str
+    return next((name for name in keys_of(section) if folded(name) == folded(key)), None)
 
 
 def section_at(root: type[Section], path: Path) -> type[Section] | None:
@@ -81,11 +93,6 @@ def section_at(root: type[Section], path: Path) -> type[Section] | None:
     return section
 
 
-def describe(field: FieldInfo) -> str:
-    """What a field allows: ``a whole number of at least 1``."""
-    return _describe(field.annotation, field.metadata)
-
-
 def nearest(key: str, known: Sequence[str]) -> str | None:
     """The known key that looks most like `key`."""
     matches = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
@@ -96,31 +103,26 @@ def section_in(annotation: Any) -> type[Section] | None:
     """The section class inside Annotated, Optional and list."""
     if isinstance(annotation, type) and issubclass(annotation, Section):
         return annotation
-    for argument in get_args(annotation):
-        found = section_in(argument)
-        if found is not None:
-            return found
-    return None
+    return next(filter(None, map(section_in, get_args(annotation))), None)
 
 
-def _describe(annotation: Any, metadata: Sequence[Any] = ()) -> str:
+def describe(annotation: Any, metadata: Sequence[Any] = ()) -> str:
+    """What a field allows: ``a whole number, at least 1``."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        inner = [m for meta in arguments[1:] for m in _flat(meta)]
-        return _describe(arguments[0], [*metadata, *inner])
+        return describe(arguments[0], [*metadata, *arguments[1:]])
+    if annotation is type(None):
+        return "null"
     if origin in (Union, UnionType):
         # metadata of an optional field belong to the alternative that is not None
-        words = [
-            "null" if argument is type(None) else _describe(argument, metadata)
-            for argument in arguments
-        ]
+        words = (describe(argument, metadata) for argument in arguments)
         return " or ".join(dict.fromkeys(words))
     if origin is Literal:
         return " or ".join(str(argument) for argument in arguments)
     if origin is list:
-        return f"a list, each entry {_describe(arguments[0])}"
+        return f"a list, each entry {describe(arguments[0])}"
     if origin is tuple:
-        return f"a list of {len(arguments)}, each {_describe(arguments[0])}"
+        return f"a list of {len(arguments)}, each {describe(arguments[0])}"
     if isinstance(annotation, type) and issubclass(annotation, Section):
         keys = list(keys_of(annotation))
         if issubclass(annotation, OneNamed):
@@ -132,23 +134,10 @@ def _describe(annotation: Any, metadata: Sequence[Any] = ()) -> str:
 def _describe_scalar(annotation: Any, metadata: Sequence[Any]) -> str:
     names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
     word = names.get(annotation, "a mapping" if get_origin(annotation) is dict else "a value")
-    bounds = []
-    for bound in (m for meta in metadata for m in _flat(meta)):
-        match bound:
-            case Ge(ge=limit):
-                bounds.append(f"at least {limit:g}")
-            case Gt(gt=limit):
-                bounds.append(f"more than {limit:g}")
-            case Le(le=limit):
-                bounds.append(f"at most {limit:g}")
-            case Lt(lt=limit):
-                bounds.append(f"less than {limit:g}")
-    pattern = next((m.pattern for m in metadata if getattr(m, "pattern", None)), None)
-    if pattern:
-        bounds.append(f"matching {pattern}")
+    bounds = [
+        f"{words} {limit:g}" if name != "pattern" else f"{words} {limit}"
+        for name, words in BOUNDS.items()
+        for meta in metadata
+        if (limit := getattr(meta, name, None)) is not None
+    ]
     return f"{word}, {' and '.join(bounds)}" if bounds else word
-
-
-def _flat(meta: Any) -> Sequence[Any]:
-    """FieldInfo nested in Annotated holds its bounds in its own metadata."""
-    return meta.metadata if isinstance(meta, FieldInfo) else [meta]

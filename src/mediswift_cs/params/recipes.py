@@ -4,13 +4,16 @@ The text is in ``templates/``; here are the values that go into it. All files co
 so that they cannot drift apart.
 """
 
+import difflib
 import math
 from dataclasses import fields
-from functools import cache
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+import mediswift_cs
+from mediswift_cs.errors import ConfigError
 from mediswift_cs.params.dataloader import OUR_PROCESSOR, PROMPT_PROCESSOR
 from mediswift_cs.params.decoder import ModelParams, SoftPromptParams
 from mediswift_cs.params.weights import num_parameters
@@ -26,6 +29,7 @@ from mediswift_cs.sizes import (
     Recipe,
     Source,
 )
+from mediswift_cs.storage.write import write_text
 from mediswift_cs.tokens.tokenizer import GPT2_TOKENIZER_SHA256
 
 GPT2_VOCAB_SIZE = 50257
@@ -51,15 +55,58 @@ def render_all_finetuning() -> dict[str, str]:
     }
 
 
-def render_deviations() -> str:
-    """The text of docs/deviations.md: every number that the paper does not state."""
-    return _render(
+def rendered_files() -> dict[str, str]:
+    """Path below the checkout -> text; docs/deviations.md has what the paper does not state."""
+    texts = {**render_all(), **render_all_finetuning()}
+    deviations = _render(
         "deviations.md",
         tiny=TINY_SOURCE,
         published=[size for size in SIZES.values() if size.is_published],
         recipe=RECIPE,
         tasks=FINETUNING["xl"],
     )
+    files = {f"params/{name}": text for name, text in texts.items()}
+    return {**files, "docs/deviations.md": deviations}
+
+
+def differences(root: Path) -> list[str]:
+    """A unified diff for each file that is not what the table says; empty if all are."""
+    diffs = []
+    for name, text in rendered_files().items():
+        path = root / name
+        found = path.read_text(encoding="utf-8") if path.is_file() else ""
+        if found != text:
+            lines = difflib.unified_diff(
+                found.splitlines(), text.splitlines(), name, f"{name} (rendered)", "", "", 1, ""
+            )
+            diffs.append("\n".join(lines))
+    return diffs
+
+
+def write(root: Path) -> list[Path]:
+    """Write every rendered file, each in one move; returns their paths."""
+    return [write_text(root / name, text) for name, text in rendered_files().items()]
+
+
+def check_or_write(*, write_files: bool, root: Path | None = None) -> int:
+    """What ``--check`` and ``--write`` do in a checkout, the one of this package if not `root`.
+
+    Returns:
+        1 if ``--check`` found a difference, else 0.
+
+    Raises:
+        ConfigError: there is no checkout; an installed package has none.
+    """
+    checkout = root or Path(mediswift_cs.__file__).parents[2]
+    if not (checkout / "params").is_dir():
+        raise ConfigError(f"--root: got {checkout}, allowed: a checkout with a folder params")
+    if write_files:
+        print(f"{len(write(checkout))} files written below {checkout}")
+        return 0
+    diffs = differences(checkout)
+    verdict = f"{len(diffs)} of {len(rendered_files())} files differ from the table of sizes"
+    print(*diffs, verdict, sep="\n")
+    return 1 if diffs else 0
 
 
 def render(size: ModelSize, level: str) -> str:
@@ -89,16 +136,10 @@ def render_finetuning(size: ModelSize, task: FineTuning) -> str:
     marked = _marked(task, None if size.is_published else TINY_SOURCE)
     # The rate is continuous where the warm-up ends.
     scale = f"{_scalar(math.sqrt(task.warmup_steps))}  # the square root of warmup_steps"
-    values = {
-        **_values(size),
-        **marked,
-        "checkpoint_steps": marked["eval_frequency"],
-        "log_steps": "10",
-        "scale": scale,
-    }
+    derived = {"checkpoint_steps": marked["eval_frequency"], "log_steps": "10", "scale": scale}
     return _render(
         "finetuning.yaml",
-        **values,
+        **{**_values(size), **marked, **derived},
         model_name="mediswift_finetuning",
         data_processor=PROMPT_PROCESSOR,
         folder=task.task,
@@ -126,12 +167,9 @@ def _values(size: ModelSize) -> dict[str, Any]:
         "end_learning_rate": size.end_learning_rate,
         "decay_steps": size.decay_steps,
     }
+    tokenizer = "null  # any; or the tokenizer's sha256 in the data's manifest.json, to be checked"
     if size.vocab_size == GPT2_VOCAB_SIZE:
         tokenizer = f"{GPT2_TOKENIZER_SHA256}  # GPT-2's"
-    else:
-        tokenizer = (
-            "null  # any; or the tokenizer's sha256 in the data's manifest.json, to be checked"
-        )
     return {
         **_marked(size),
         **_marked(RECIPE),
@@ -145,12 +183,8 @@ def _values(size: ModelSize) -> dict[str, Any]:
 def _marked(
     table: ModelSize | Recipe | FineTuning, elsewhere: Source | None = None
 ) -> dict[str, str]:
-    """Each number of a table as YAML, with its mark as a comment.
-
-    ``elsewhere`` is the source of the numbers that do not belong to the soft prompt, if it is not
-    the table's own.
-    """
-    # The soft prompt is the task's; everything else is chosen for two CPU cores.
+    """Each number of a table as YAML, with its mark as a comment; `elsewhere` changes the mark."""
+    # The soft prompt is always the task's; everything else is chosen for two CPU cores.
     kept = ("num_virtual_tokens", "position", "init")
     return {
         name: f"{_scalar(getattr(table, name))}  # "
@@ -168,18 +202,15 @@ def _scalar(value: float | int | str) -> str:
     return text
 
 
+_ENVIRONMENT = Environment(
+    loader=PackageLoader("mediswift_cs.params"),
+    undefined=StrictUndefined,
+    autoescape=False,  # YAML and Markdown
+    trim_blocks=True,
+    keep_trailing_newline=True,
+)
+_ENVIRONMENT.filters["scalar"] = _scalar
+
+
 def _render(name: str, **values: Any) -> str:
-    return _environment().get_template(f"{name}.jinja").render(values)
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("mediswift_cs.params"),
-        undefined=StrictUndefined,
-        autoescape=False,  # YAML and Markdown
-        trim_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["scalar"] = _scalar
-    return environment
+    return _ENVIRONMENT.get_template(f"{name}.jinja").render(values)

@@ -3,7 +3,8 @@
 import math
 from typing import Any
 
-from mediswift_cs.params.schema import Params, SchedulerParams
+from mediswift_cs.params.optimizer import SchedulerParams
+from mediswift_cs.params.schema import Params
 
 
 def rescale_schedules(document: Any, before: Params) -> list[str]:

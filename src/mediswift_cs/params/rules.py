@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 from mediswift_cs.params.dataloader import OUR_PROCESSOR, PROMPT_PROCESSOR
-from mediswift_cs.params.problem import Problem, spell
+from mediswift_cs.params.optimizer import SchedulerParams
+from mediswift_cs.params.problem import Problem, misfit, spell
 from mediswift_cs.params.prompt_rules import MODEL, check_prompt_loader, check_soft_prompt
-from mediswift_cs.params.schema import DataLoaderParams, Params, SchedulerParams
+from mediswift_cs.params.schema import DataLoaderParams, Params
 from mediswift_cs.params.weights import matching, weights
 
 INIT = "trainer.init"
@@ -14,8 +15,7 @@ MAX_STEPS = f"{INIT}.loop.max_steps"
 
 def check_rules(params: Params) -> Iterator[Problem]:
     """Every rule that reads the params file alone."""
-    yield from _heads(params)
-    yield from _initializers(params)
+    yield from _model(params)
     yield from _param_filter(params)
     yield from _run_length(params)
     yield from _schedules(params)
@@ -33,46 +33,23 @@ def dataloaders(
 
     One that is written once and used twice comes once.
     """
-    trainer = params.trainer
     found: list[tuple[str, DataLoaderParams]] = []
-    if trainer.fit is not None:
-        found.append(("trainer.fit.train_dataloader", trainer.fit.train_dataloader))
-        found += _numbered("trainer.fit.val_dataloader", trainer.fit.val_dataloader)
-    if trainer.validate_ is not None:
-        found.append(("trainer.validate.val_dataloader", trainer.validate_.val_dataloader))
-    if trainer.validate_all is not None:
-        loaders = trainer.validate_all.val_dataloaders
-        found += _numbered("trainer.validate_all.val_dataloaders", loaders)
-    distinct: list[tuple[str, DataLoaderParams]] = []
-    for path, loader in found:
-        is_new = all(loader != other for _, other in distinct)
-        if is_new and path.startswith(sections):
-            distinct.append((path, loader))
-    return distinct
+    for name in ("fit", "validate_", "validate_all"):
+        for key, content in getattr(params.trainer, name) or ():
+            entries = content if isinstance(content, list) else [content]
+            for index, loader in enumerate(entries):
+                path = f"trainer.{name.rstrip('_')}.{key}" + f".{index}" * (len(entries) > 1)
+                is_new = all(loader != other for _, other in found)
+                if isinstance(loader, DataLoaderParams) and is_new and path.startswith(sections):
+                    found.append((path, loader))
+    return found
 
 
-def _numbered(
-    path: str, loaders: list[DataLoaderParams] | None
-) -> list[tuple[str, DataLoaderParams]]:
-    loaders = loaders or []
-    if len(loaders) == 1:
-        return [(path, loaders[0])]
-    return [(f"{path}.{index}", loader) for index, loader in enumerate(loaders)]
-
-
-def _heads(params: Params) -> Iterator[Problem]:
+def _model(params: Params) -> Iterator[Problem]:
     model = params.trainer.init.model
     if model.hidden_size % model.num_heads:
-        yield Problem(
-            path=f"{MODEL}.num_heads",
-            got=str(model.num_heads),
-            allowed=f"a divisor of hidden_size {model.hidden_size}",
-            reads=(f"{MODEL}.hidden_size",),
-        )
-
-
-def _initializers(params: Params) -> Iterator[Problem]:
-    model = params.trainer.init.model
+        allowed = f"a divisor of hidden_size {model.hidden_size}"
+        yield misfit(f"{MODEL}.num_heads", model, allowed, f"{MODEL}.hidden_size")
     for key in ("embedding_initializer", "initializer", "output_layer_initializer"):
         initializer = getattr(model, key)
         if initializer.name == "truncated_normal" and initializer.a > initializer.b:
@@ -96,12 +73,12 @@ def _param_filter(params: Params) -> Iterator[Problem]:
     for index, pattern in enumerate(sparsity.param_filter):
         matched = matching(pattern, known)
         dense = [weight for weight in matched if weight.kind != "projection"]
-        if not matched:
-            hint = "it matches no parameter of the model, so nothing would be sparse"
-            yield _pattern_problem(f"{path}.{index}", pattern, hint)
-        elif dense:
+        hint = "it matches no parameter of the model, so nothing would be sparse"
+        if dense:
             hint = f"it also matches the {dense[0].kind} {dense[0].name}"
-            yield _pattern_problem(f"{path}.{index}", pattern, hint)
+        if dense or not matched:
+            got = spell(pattern)
+            yield Problem(path=f"{path}.{index}", got=got, allowed=_ALLOWED_PATTERN, hint=hint)
 
 
 _ALLOWED_PATTERN = (
@@ -110,13 +87,9 @@ _ALLOWED_PATTERN = (
 )
 
 
-def _pattern_problem(path: str, pattern: str, hint: str) -> Problem:
-    return Problem(path=path, got=spell(pattern), allowed=_ALLOWED_PATTERN, hint=hint)
-
-
 def _run_length(params: Params) -> Iterator[Problem]:
     loop = params.trainer.init.loop
-    if loop.num_steps is None and loop.max_steps is None and loop.num_epochs is None:
+    if not (loop.num_steps or loop.max_steps or loop.num_epochs):
         yield Problem(
             path=f"{INIT}.loop",
             got="no length of the run",
@@ -231,20 +204,14 @@ def _dataloader(params: Params, path: str, loader: DataLoaderParams) -> Iterator
     init = params.trainer.init
     length, positions = loader.max_sequence_length, init.model.max_position_embeddings
     if length is not None and length > positions:
-        yield Problem(
-            path=f"{path}.max_sequence_length",
-            got=str(length),
-            allowed=f"at most max_position_embeddings {positions}",
-            reads=(f"{MODEL}.max_position_embeddings",),
-        )
+        allowed = f"at most max_position_embeddings {positions}"
+        reads = f"{MODEL}.max_position_embeddings"
+        yield misfit(f"{path}.max_sequence_length", loader, allowed, reads)
     cluster = init.backend.cluster_config
     if init.backend_type == "CSX" and cluster is not None and loader.batch_size % cluster.num_csx:
-        yield Problem(
-            path=f"{path}.batch_size",
-            got=str(loader.batch_size),
-            allowed=f"a multiple of num_csx {cluster.num_csx}",
-            reads=(f"{INIT}.backend.cluster_config.num_csx",),
-        )
+        allowed = f"a multiple of num_csx {cluster.num_csx}"
+        reads = f"{INIT}.backend.cluster_config.num_csx"
+        yield misfit(f"{path}.batch_size", loader, allowed, reads)
     is_ours = loader.data_processor in (OUR_PROCESSOR, PROMPT_PROCESSOR)
     if loader.tokenizer_sha256 is not None and not is_ours:
         yield Problem(

@@ -1,8 +1,12 @@
-"""What the command line of a run says beside the params; imports the standard library alone."""
+"""What the command line of a run says beside the params; imports nothing heavy."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from mediswift_cs.errors import ConfigError, DataError
 
 Mode = Literal["train", "eval", "train_and_eval", "eval_all"]
 Engine = Literal["auto", "builtin", "modelzoo"]
@@ -34,3 +38,13 @@ class RunOptions:
     mode: Mode
     model_dir: Path
     checkpoint_path: Path | None
+
+
+@contextmanager
+def writing_to(model_dir: Path) -> Iterator[None]:
+    """Where the block cannot write to ``model_dir``, a ConfigError names the option."""
+    try:
+        yield
+    except (OSError, DataError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"cannot write to --model_dir {model_dir}: {reason}") from error

@@ -5,46 +5,29 @@ Attribute names are the YAML keys, so ``params.trainer.init.loop.max_steps`` is 
 ModelZoo's own default. What holds between keys is in :mod:`mediswift_cs.params.rules`.
 """
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
-from annotated_types import Lt
-from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from annotated_types import Ge, Lt
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from mediswift_cs.params.callbacks import CallbackParams, LoggerParams
 from mediswift_cs.params.dataloader import DataLoaderParams
-from mediswift_cs.params.decoder import InitializerParams, ModelParams, SoftPromptParams
-from mediswift_cs.params.optimizer import AdamWParams, OptimizerParams, SchedulerParams
+from mediswift_cs.params.decoder import InitializerParams, ModelParams
+from mediswift_cs.params.optimizer import OptimizerParams, SchedulerParams
 from mediswift_cs.params.section import (
     Count,
     Flag,
     PositiveCount,
     PositiveReal,
     Rate,
+    Real,
     Section,
     StringList,
     as_list,
 )
-from mediswift_cs.params.sparsity import SparsityParams
 
-__all__ = [
-    "AdamWParams",
-    "BackendParams",
-    "CallbackParams",
-    "CheckpointParams",
-    "DataLoaderParams",
-    "InitParams",
-    "InitializerParams",
-    "LoggerParams",
-    "LoopParams",
-    "ModelParams",
-    "OptimizerParams",
-    "Params",
-    "PrecisionParams",
-    "SchedulerParams",
-    "SoftPromptParams",
-    "SparsityParams",
-    "TrainerParams",
-]
+__all__ = ["DataLoaderParams", "InitializerParams", "ModelParams", "OptimizerParams"]
 
 BackendType = Literal["CSX", "CPU", "GPU"]
 
@@ -55,6 +38,43 @@ def _upper(value: object) -> object:
 
 DataLoaderList = Annotated[list[DataLoaderParams], BeforeValidator(as_list)]
 Device = Annotated[BackendType, BeforeValidator(_upper)]
+
+
+class SparsityParams(Section):
+    """``trainer.init.sparsity``: the level, the first mask and the weights that have one.
+
+    sparsity is the fraction of zeros: 0.75 keeps a quarter of each matrix. The mask never
+    changes; cerebras.pytorch's dynamic algorithms (rigl, set, gmp) are not covered.
+    """
+
+    # Of the dynamic algorithms.
+    not_covered: ClassVar[Mapping[str, tuple[Any, ...]]] = dict.fromkeys(
+        ("balance_in_groups", "balance_out_groups", "drop_fraction", "update"), (None,)
+    )
+
+    algorithm: Literal["static"] = "static"
+    sparsity: Annotated[Real, Ge(0.0), Lt(1.0)]
+    init_method: Literal["random", "topk", "from_zeros", "checkerboard"] = "random"
+    param_filter: StringList | None = None
+    """Glob patterns of parameter names; None is cerebras.pytorch's default filter."""
+
+    @classmethod
+    def _longhand(cls, data: Any) -> Any:
+        """ModelZoo also writes a number, or a list of one mapping."""
+        if isinstance(data, list) and len(data) == 1:
+            (data,) = data
+        is_number = isinstance(data, int | float) and not isinstance(data, bool)
+        return {"sparsity": data} if is_number else data
+
+    @classmethod
+    def _completed(cls, data: dict[str, Any]) -> dict[str, Any]:
+        """ModelZoo also writes `schedule` for `sparsity`, and names in any case."""
+        data = dict(data)
+        if "schedule" in data and "sparsity" not in data:
+            data["sparsity"] = data.pop("schedule")
+        if isinstance(data.get("algorithm"), str):
+            data["algorithm"] = data["algorithm"].lower()
+        return data
 
 
 class ClusterConfigParams(Section):
@@ -187,12 +207,9 @@ class InitParams(Section):
     """What torch.manual_seed takes on every host."""
     autorestart: AutoRestartParams = AutoRestartParams()
 
-    @model_validator(mode="before")
     @classmethod
-    def _null_is_left_out(cls, data: Any) -> Any:
+    def _completed(cls, data: dict[str, Any]) -> dict[str, Any]:
         # As in ModelZoo, where a null section is a default one.
-        if not isinstance(data, dict):
-            return data
         sections = ("schedulers", "precision", "loop", "checkpoint", "logging", "autorestart")
         return {k: v for k, v in data.items() if not (v is None and k in sections)}
 

@@ -4,14 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
 from annotated_types import Ge, Gt, Le
-from pydantic import (
-    AllowInfNan,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Strict,
-    model_validator,
-)
+from pydantic import AllowInfNan, BaseModel, BeforeValidator, ConfigDict, Strict, model_validator
 from pydantic_core import PydanticCustomError
 
 
@@ -53,18 +46,29 @@ class Section(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _drop_keys_that_ask_for_nothing(cls, data: Any) -> Any:
+    def _read(cls, data: Any) -> Any:
+        data = cls._longhand(data)
         if not isinstance(data, dict):
             return data
-        return {key: value for key, value in data.items() if not cls._asks_nothing(key, value)}
+        # `0 == False` in Python, so the type counts for flags.
+        return {
+            key: value
+            for key, value in cls._completed(data).items()
+            if not any(
+                value == neutral and isinstance(value, bool) == isinstance(neutral, bool)
+                for neutral in cls.not_covered.get(key, ())
+            )
+        }
 
     @classmethod
-    def _asks_nothing(cls, key: str, value: Any) -> bool:
-        # `0 == False` in Python, so the type counts for flags.
-        return any(
-            value == neutral and isinstance(value, bool) == isinstance(neutral, bool)
-            for neutral in cls.not_covered.get(key, ())
-        )
+    def _longhand(cls, data: Any) -> Any:
+        """The mapping that a subclass's shorthand stands for."""
+        return data
+
+    @classmethod
+    def _completed(cls, data: dict[str, Any]) -> dict[str, Any]:
+        """The mapping with what a subclass makes of its keys."""
+        return data
 
 
 class OneNamed(Section):
@@ -77,22 +81,14 @@ class OneNamed(Section):
     null_is_allowed: ClassVar[bool] = False
     """Whether ``Name: null`` says something else than ``Name: {}``."""
 
-    @model_validator(mode="before")
     @classmethod
-    def _exactly_one_name(cls, data: Any) -> Any:
-        if not isinstance(data, dict):
-            return data
-        names = list(cls.model_fields)
-        if len(data) != 1:
-            raise PydanticCustomError("one_name", "one of {names}", {"names": names})
-        ((given, value),) = data.items()
-        canonical = {name.lower(): name for name in names}
-        if value is None and not cls.null_is_allowed:
-            value = {}
-        name = canonical.get(str(given).lower())
-        if name is None:
-            raise PydanticCustomError("one_name", "one of {names}", {"names": names})
-        return {name: value}
+    def _completed(cls, data: dict[str, Any]) -> dict[str, Any]:
+        given = [str(name).lower() for name in data]
+        names = [name for name in cls.model_fields if [name.lower()] == given]
+        if not names:
+            raise PydanticCustomError("one_name", "one name")
+        (value,) = data.values()
+        return {names[0]: {} if value is None and not cls.null_is_allowed else value}
 
     @property
     def name(self) -> str:

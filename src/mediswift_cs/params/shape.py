@@ -5,6 +5,8 @@ what holds between keys can still be checked and every problem is listed at once
 """
 
 import copy
+from functools import reduce
+from operator import getitem
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -66,8 +68,9 @@ def check_shape(raw: Any) -> Shape:
         new: set[Path] = set()
         for path, kind in found.items():
             if not path:
-                problems.append(_root_problem(document))
-                return Shape(None, problems, wrong)
+                allowed, got = "a mapping with the key trainer", spell(document)
+                root = Problem(path=dotted(path), got=got, allowed=allowed)
+                return Shape(None, [*problems, root], wrong)
             # An anchor used twice is one mapping, and its mistakes are one mistake.
             owner = (id(_node(document, path[:-1])), str(path[-1]))
             if owner not in seen and not _follows_from(path, wrong):
@@ -86,10 +89,6 @@ def _meant(path: Path) -> Path:
     section = section_at(Params, path[:-1])
     guess = nearest(str(path[-1]), sorted(keys_of(section))) if section is not None else None
     return (*path[:-1], guess or path[-1])
-
-
-def _root_problem(document: Any) -> Problem:
-    return Problem(path="the file", got=spell(document), allowed="a mapping with the key trainer")
 
 
 def _path_in(document: Any, loc: Path, *, is_missing: bool) -> Path:
@@ -115,15 +114,13 @@ def _key_in(node: dict[Any, Any], part: str | int) -> Any:
         return part
     # Class names may be written in any case, and lr stands for learning_rate.
     spellings = {str(key).lower(): key for key in node}
-    return spellings.get(
-        str(part).lower(), "lr" if part == "learning_rate" and "lr" in node else None
-    )
+    if part == "learning_rate" and "lr" in node:
+        return "lr"
+    return spellings.get(str(part).lower())
 
 
 def _node(document: Any, path: Path) -> Any:
-    for part in path:
-        document = document[part]
-    return document
+    return reduce(getitem, path, document)
 
 
 def _follows_from(path: Path, wrong: set[Path]) -> bool:
@@ -142,7 +139,10 @@ def _problem(document: Any, path: Path, kind: str) -> Problem:
     name = find_key(parent, str(key_path[-1])) if parent is not None else None
     if kind == "extra_forbidden" and parent is not None:
         return unknown_key(path, value, parent)
-    allowed = describe(keys_of(parent)[name]) if parent is not None and name else "another value"
+    allowed = "another value"
+    if parent is not None and name:
+        field = keys_of(parent)[name]
+        allowed = describe(field.annotation, field.metadata)
     if isinstance(path[-1], int):
         allowed = allowed.removeprefix("a list, each entry ")
     got = "nothing" if kind == "missing" else spell(value)

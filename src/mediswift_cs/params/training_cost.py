@@ -22,11 +22,11 @@ class SparseGroup(NamedTuple):
         return self.num_zeros / self.num_weights
 
 
-def kept_weights(params: Params) -> dict[str, int]:
-    """Name of each projection matrix -> how many of its weights the masks keep."""
+def kept_weights(params: Params, *, as_dense: bool = False) -> dict[str, int]:
+    """Name of each projection matrix -> how many weights the masks keep; all, ``as_dense``."""
     sparsity = params.trainer.init.sparsity
     level = 0.0 if sparsity is None else sparsity.sparsity
-    patterns = _patterns(params)
+    patterns = {} if as_dense else _patterns(params)
     return {
         weight.name: num_kept(prod(weight.shape), level if weight.name in patterns else 0.0)
         for weight in weights(params.trainer.init.model)
@@ -36,17 +36,13 @@ def kept_weights(params: Params) -> dict[str, int]:
 
 def sparse_groups(params: Params) -> list[SparseGroup]:
     """One entry a pattern, in the file's order; a weight counts for the first that names it."""
-    sparsity, patterns = params.trainer.init.sparsity, _patterns(params)
-    sizes: dict[str, list[int]] = {}
-    for weight in weights(params.trainer.init.model):
-        if weight.name in patterns:
-            sizes.setdefault(patterns[weight.name], []).append(prod(weight.shape))
-    groups = []
-    for pattern, group in sizes.items():
-        assert sparsity is not None
-        num_zeros = sum(size - num_kept(size, sparsity.sparsity) for size in group)
-        groups.append(SparseGroup(pattern, len(group), sum(group), num_zeros))
-    return groups
+    dense, kept = kept_weights(params, as_dense=True), kept_weights(params)
+    groups: dict[str, SparseGroup] = {}
+    for name, pattern in _patterns(params).items():
+        _, matrices, size, zeros = groups.get(pattern, SparseGroup(pattern, 0, 0, 0))
+        zeros += dense[name] - kept[name]
+        groups[pattern] = SparseGroup(pattern, matrices + 1, size + dense[name], zeros)
+    return list(groups.values())
 
 
 def _patterns(params: Params) -> dict[str, str]:
@@ -91,9 +87,7 @@ def weights_train(params: Params) -> bool:
 def decoder_shape(params: Params, *, as_dense: bool = False) -> DecoderShape:
     """What the operations of the model depend on; ``as_dense`` leaves the masks out."""
     model = params.trainer.init.model
-    kept = kept_weights(params)
-    if as_dense:
-        kept = {weight.name: prod(weight.shape) for weight in weights(model) if weight.name in kept}
+    kept = kept_weights(params, as_dense=as_dense)
     return DecoderShape(
         num_hidden_layers=model.num_hidden_layers,
         hidden_size=model.hidden_size,

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from mediswift_cs.data.processors import make_processor
-from mediswift_cs.errors import INTERRUPTED_EXIT_CODE, CheckpointError, ConfigError
+from mediswift_cs.errors import INTERRUPTED_EXIT_CODE, CheckpointError
 from mediswift_cs.params.load import LoadedParams
-from mediswift_cs.params.run_options import Mode, RunOptions
+from mediswift_cs.params.run_options import Mode, RunOptions, writing_to
 from mediswift_cs.params.schema import DataLoaderParams, Params
 from mediswift_cs.training import checkpoint, origin, ranks
 from mediswift_cs.training.device import check_device
@@ -46,12 +46,9 @@ def prepare_model_dir(model_dir: Path) -> Path:
     """Make the folder of the run; ConfigError where that is not allowed."""
     if not ranks.is_main():
         return model_dir
-    try:
+    with writing_to(model_dir):
         model_dir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=model_dir):
-            pass
-    except OSError as error:
-        raise ConfigError(f"cannot write to --model_dir {model_dir}: {error.strerror}") from error
+        tempfile.TemporaryFile(dir=model_dir).close()
     return model_dir
 
 

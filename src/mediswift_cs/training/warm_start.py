@@ -32,8 +32,7 @@ def asks_for_weights_only(init: InitParams) -> bool:
     """
     for callback in init.callbacks:
         if callback.LoadCheckpointStates is not None:
-            states = callback.LoadCheckpointStates.load_checkpoint_states
-            names = {name.strip() for state in states for name in state.split(",")}
+            names = callback.LoadCheckpointStates.names
             if names not in ({"all"}, {"model"}):
                 raise ConfigError(
                     f"trainer.init.callbacks: {CALLBACK} got {', '.join(sorted(names))}, allowed: "

@@ -13,8 +13,7 @@ from mediswift_cs.model.attention import SelfAttention
 from mediswift_cs.model.decoder import PositionEmbedding
 from mediswift_cs.model.finetuning import build_model
 from mediswift_cs.model.loss import mean_loss_per_token
-from mediswift_cs.params.schema import Params, PrecisionParams
-from mediswift_cs.params.sparsity import SparsityParams
+from mediswift_cs.params.schema import Params, PrecisionParams, SparsityParams
 from mediswift_cs.training import checkpoint, ranks
 from mediswift_cs.training.hosts.cerebras.optimizer import configure_optimizer, configure_scheduler
 from mediswift_cs.training.hosts.cerebras.precision import Precision
