@@ -16,8 +16,8 @@ from mediswift_cs import __version__
 from mediswift_cs.corpora.documents_file import read_documents
 from mediswift_cs.errors import DataError
 from mediswift_cs.prepare.config import Hdf5Settings, TokenizerSettings
-from mediswift_cs.prepare.guard import GuardResult
 from mediswift_cs.prepare.tasks import Result, digest_of, save_array
+from mediswift_cs.storage.checksums import md5_of
 from mediswift_cs.storage.write import atomic_folder
 from mediswift_cs.tokens.build_shards import write_splits
 from mediswift_cs.tokens.manifest import (
@@ -38,26 +38,24 @@ from mediswift_cs.tokens.tokenizer_file import train_tokenizer_file
 _COUNTS_FILE = "token_counts_{}.npy"
 
 
-class TokenizerResult(Result):
-    """What identifies the tokenizer, as in :class:`mediswift_cs.tokens.manifest.TokenizerEntry`."""
+def tokenizer_md5s(path: Path) -> list[str]:
+    """Of a tokenizer's file, or of the files in its folder.
 
-    sha256: str
-    vocab_size: int
-    eos_id: int
-
-
-class TokensResult(Result):
-    """``splits``: a :class:`mediswift_cs.tokens.manifest.SplitEntry` each, as JSON."""
-
-    splits: dict[str, dict[str, Any]]
+    Raises:
+        DataError: there is none.
+    """
+    files = [path] if path.is_file() else sorted(p for p in path.glob("*") if p.is_file())
+    if not files:
+        raise DataError(f"tokenizer {path} does not exist: give a tokenizer.json or its folder")
+    return [md5_of(file) for file in files]
 
 
 def make_tokenizer(
     settings: TokenizerSettings,
     documents: Sequence[Path],
-    guarded: Sequence[GuardResult],
+    guarded: Sequence[Result],
     output: Path,
-) -> TokenizerResult:
+) -> Result:
     """Write the tokenizer that is given, or train one on documents from all over the corpus."""
     if settings.path is not None:
         tokenizer = load_tokenizer(settings.path)
@@ -81,7 +79,7 @@ def make_tokenizer(
 
 
 def _spread(
-    paths: Sequence[Path], guarded: Sequence[GuardResult], settings: TokenizerSettings
+    paths: Sequence[Path], guarded: Sequence[Result], settings: TokenizerSettings
 ) -> TextSource:
     """Every n-th document, so that old and new, abstracts and full texts are all in."""
     num_documents = sum(result["counts"]["kept"] for result in guarded)
@@ -98,17 +96,17 @@ def _spread(
     return TextSource(entries=_sources(guarded), read=read, options={"every": step})
 
 
-def _sources(guarded: Sequence[GuardResult]) -> tuple[SourceEntry, ...]:
+def _sources(guarded: Sequence[Result]) -> tuple[SourceEntry, ...]:
     return tuple(SourceEntry(**result["entry"]) for result in guarded)
 
 
 def tokenize_part(
     documents: Path,
     tokenizer_path: Path,
-    made: TokenizerResult,
+    made: Result,
     settings: Hdf5Settings,
     output: Path,
-) -> TokensResult:
+) -> Result:
     """Write the shards of one part, and how often each token occurs in them."""
     entry = _entry(made)
     tokenizer = _tokenizer_of_process(tokenizer_path, entry.sha256)
@@ -141,7 +139,7 @@ def _tokenizer_of_process(path: Path, sha256: str) -> Tokenizer:
     return load_tokenizer(path)
 
 
-def _entry(made: TokenizerResult) -> TokenizerEntry:
+def _entry(made: Result) -> TokenizerEntry:
     return TokenizerEntry(
         file=TOKENIZER_NAME,
         sha256=made["sha256"],
@@ -155,13 +153,13 @@ def _split_as_dict(split: SplitEntry) -> dict[str, Any]:
 
 
 def assemble(
-    parts: Sequence[tuple[Path, TokensResult]],
+    parts: Sequence[tuple[Path, Result]],
     tokenizer: Path,
-    made: TokenizerResult,
-    guarded: Sequence[GuardResult],
+    made: Result,
+    guarded: Sequence[Result],
     settings: Hdf5Settings,
     output: Path,
-) -> TokensResult:
+) -> Result:
     """Put the shards of all parts in one folder, as ``mediswift shards`` makes it.
 
     Files are linked where the file system can, so this takes no disk.
@@ -204,7 +202,7 @@ def assemble(
     return {"splits": {name: _split_as_dict(split) for name, split in splits.items()}}
 
 
-def _join(parts: Sequence[tuple[Path, TokensResult]], name: str, folder: Path) -> SplitEntry:
+def _join(parts: Sequence[tuple[Path, Result]], name: str, folder: Path) -> SplitEntry:
     shards = []
     for number, (path, result) in enumerate(parts):
         for shard in result["splits"][name]["shards"]:
