@@ -70,7 +70,7 @@ class PartReader:
         """Add one file, if its md5 is that of the ``.md5`` file beside it."""
         try:
             (file,) = describe_files([(path, name)], quiet=True)
-            self.files.append({"path": name, "bytes": file.num_bytes, "md5": file.md5})
+            self.files.append(file.entry())
             if isinstance(self._settings, PubmedSettings):
                 self._add(read_pubmed(path), path, name, writer)
                 return

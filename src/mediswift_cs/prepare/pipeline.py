@@ -76,7 +76,7 @@ class Pipeline:
             for stage in STAGES[: last + 1]:
                 missing = None if stage in self._chosen else stage
                 for name in _TASKS[stage]:
-                    tasks = getattr(self._tasks, name)()
+                    tasks = list(getattr(self._tasks, name)())
                     shown = name.replace("_", " ")
                     done = runner.results(shown, tasks, stage=missing) if tasks else []
                     self._results[name] = done

@@ -1,6 +1,6 @@
 """Which tasks each stage has: what they read, what they write, and what that depends on."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -77,18 +77,16 @@ class StageTasks:
             outputs=tuple(path for path in outputs if path is not None),
         )
 
-    def parse(self) -> list[Task]:
+    def parse(self) -> Iterator[Task]:
         """One for each part: its documents, and for PubMed the events."""
-        tasks = []
         for part in self.parts:
             settings = self.settings.pubmed if part.kind == "pubmed" else self.settings.pmc
             documents, events = self._work("parse", part, ".jsonl.zst"), self._events(part)
             run = partial(parse_part, part, settings, documents, events)
             depends_on = [part.state, settings.options()]
-            tasks.append(self._task("parse", part, run, [documents, events], depends_on))
-        return tasks
+            yield self._task("parse", part, run, [documents, events], depends_on)
 
-    def resolve(self) -> list[Task]:
+    def resolve(self) -> Iterator[Task]:
         """One for all PubMed parts, since any of them can take back a record of another."""
         events = [path for part in self.parts if (path := self._events(part))]
         statuses = [path for part in self.parts if (path := self._status(part))]
@@ -96,14 +94,13 @@ class StageTasks:
         run = partial(resolve_parts, events, statuses, retracted)
         # Of PubMed, whose parts come first.
         contents = self._contents("parse")[: len(events)]
-        return [self._task("parse", "resolved", run, [*statuses, retracted], contents)]
+        yield self._task("parse", "resolved", run, [*statuses, retracted], contents)
 
-    def clean(self) -> list[Task]:
+    def clean(self) -> Iterator[Task]:
         """One for each part: its cleaned documents, and what duplicates are found by."""
         settings = self.settings
         signing = settings.dedup.model_dump(include={"near", "threshold", "num_perm", "ngram"})
         (resolved,) = self._contents("resolve")
-        tasks = []
         for part, content in zip(self.parts, self._contents("parse"), strict=True):
             parsed, status = self._work("parse", part, ".jsonl.zst"), self._status(part)
             outputs = self._cleaned(part)
@@ -115,24 +112,21 @@ class StageTasks:
                 settings.clean.model_dump(),
                 signing,
             ]
-            tasks.append(self._task("clean", part, run, outputs, depends_on))
-        return tasks
+            yield self._task("clean", part, run, outputs, depends_on)
 
-    def near_duplicates(self) -> list[Task]:
+    def near_duplicates(self) -> Iterator[Task]:
         """One for each band, if they are looked for: the near duplicates that share it."""
         settings = self.settings.dedup
         contents = self._contents("clean")
         files = [self._cleaned(part) for part in self.parts]
-        tasks = []
         for band in range(settings.near_duplicates().bands[0] if settings.near else 0):
             name = f"band_{band:03d}"
             output = self._work("dedup", name, ".npy")
             run = partial(find_pairs, band, settings.threshold, files, output)
             depends_on = [contents, band, settings.threshold]
-            tasks.append(self._task("dedup", name, run, [output], depends_on))
-        return tasks
+            yield self._task("dedup", name, run, [output], depends_on)
 
-    def dedup(self) -> list[Task]:
+    def dedup(self) -> Iterator[Task]:
         """One for all parts: what becomes of each document."""
         settings = self.settings.dedup
         blocked = sorted(blocked_pmids(self.settings.guard))
@@ -163,15 +157,14 @@ class StageTasks:
             retracted_articles,
             settings.model_dump(),
         ]
-        return [self._task("dedup", "decided", run, outputs, depends_on)]
+        yield self._task("dedup", "decided", run, outputs, depends_on)
 
-    def guard(self) -> list[Task]:
+    def guard(self) -> Iterator[Task]:
         """One for each part: its final documents."""
         settings = self.settings.guard
         md5s = benchmark_md5s(settings)
         options = settings.model_dump(include={"ngram", "overlap", "near_copies"})
         (decided,) = self._contents("dedup")
-        tasks = []
         for part, parsed, content in zip(
             self.parts, self.results["parse"], self._contents("clean"), strict=True
         ):
@@ -179,10 +172,9 @@ class StageTasks:
             output = self.documents(part)
             run = partial(guard_part, cleaned, status, output, settings, parsed["files"])
             depends_on = [content, decided, md5s, options]
-            tasks.append(self._task("guard", part, run, [output], depends_on))
-        return tasks
+            yield self._task("guard", part, run, [output], depends_on)
 
-    def tokenizer(self) -> list[Task]:
+    def tokenizer(self) -> Iterator[Task]:
         """One: the tokenizer that is given, or one that is trained."""
         settings, guarded = self.settings.tokenizer, self.results["guard"]
         given = None if settings.path is None else tokenizer_md5s(settings.path)
@@ -191,21 +183,19 @@ class StageTasks:
             depends_on.append([result["entry"]["md5"] for result in guarded])
         documents = [self.documents(part) for part in self.parts]
         run = partial(make_tokenizer, settings, documents, guarded, self._tokenizer)
-        return [self._task("tokenizer", "tokenizer", run, [self._tokenizer], depends_on)]
+        yield self._task("tokenizer", "tokenizer", run, [self._tokenizer], depends_on)
 
-    def tokens(self) -> list[Task]:
+    def tokens(self) -> Iterator[Task]:
         """One for each part: its shards."""
         settings = self.settings.hdf5
         (made,) = self.results["tokenizer"]
-        tasks = []
         for part, result in zip(self.parts, self.results["guard"], strict=True):
             documents, output = self.documents(part), self._work("tokens", part)
             run = partial(tokenize_part, documents, self._tokenizer, made, settings, output)
             depends_on = [result["entry"]["md5"], made["content"], settings.model_dump()]
-            tasks.append(self._task("tokens", part, run, [output], depends_on))
-        return tasks
+            yield self._task("tokens", part, run, [output], depends_on)
 
-    def hdf5(self) -> list[Task]:
+    def hdf5(self) -> Iterator[Task]:
         """One: the folder of all shards."""
         settings, output = self.settings.hdf5, self.settings.output / "hdf5"
         (made,), guarded = self.results["tokenizer"], self.results["guard"]
@@ -213,4 +203,4 @@ class StageTasks:
         parts = list(zip(folders, self.results["tokens"], strict=True))
         run = partial(assemble, parts, self._tokenizer, made, guarded, settings, output)
         depends_on = [self._contents("tokens"), settings.model_dump()]
-        return [self._task("hdf5", "hdf5", run, [output], depends_on)]
+        yield self._task("hdf5", "hdf5", run, [output], depends_on)
