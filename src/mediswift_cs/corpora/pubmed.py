@@ -14,8 +14,7 @@ from lxml import etree
 
 from mediswift_cs.corpora.cleaning import clean_line
 from mediswift_cs.corpora.document import Document
-from mediswift_cs.corpora.markup import element_text
-from mediswift_cs.corpora.xml_stream import MAX_FILE_BYTES, file_chunks, read_records
+from mediswift_cs.corpora.xml_stream import MAX_FILE_BYTES, element_text, file_chunks, read_records
 from mediswift_cs.errors import DataError
 
 SUFFIXES = (".xml", ".xml.gz")

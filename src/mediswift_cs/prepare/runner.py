@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
-from typing import Any, Self
+from typing import Any
 
 from tqdm import tqdm
 
@@ -20,22 +20,16 @@ from mediswift_cs.prepare.tasks import Result, Task, do, total
 from mediswift_cs.storage.processes import num_usable_cores, process_pool, use_one_thread
 
 
-class TaskRunner:
+class TaskRunner(ExitStack):
     """Brings tasks to where they run; starts workers for the first that has to be done.
 
     Used in a ``with`` block, at whose end the workers are gone.
     """
 
     def __init__(self, settings: EngineSettings) -> None:
+        super().__init__()
         self._settings = settings
         self._executor: Executor | None = None
-        self._stack = ExitStack()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
 
     def results(self, name: str, tasks: Sequence[Task], *, stage: str | None) -> list[Result]:
         """The results of all tasks, in their order, of which the missing ones are done now.
@@ -75,7 +69,7 @@ class TaskRunner:
 
     def _run(self, name: str, tasks: Sequence[Task], todo: Sequence[int]) -> dict[int, Result]:
         if self._executor is None:
-            self._executor = self._stack.enter_context(_task_executor(self._settings))
+            self._executor = self.enter_context(_task_executor(self._settings))
         there = len(tasks) - len(todo)
         try:
             with tqdm(

@@ -3,10 +3,10 @@
 import os
 import shutil
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -117,7 +117,7 @@ def tokenize_part(
             save_array(folder / _COUNTS_FILE.format(name), of_split)
     return {
         "counts": {name: n for name, n in counts.items() if name != "documents_read"},
-        "splits": {name: _split_as_dict(split) for name, split in splits.items()},
+        "splits": {name: asdict(split) for name, split in splits.items()},
     }
 
 
@@ -134,10 +134,6 @@ def _entry(made: Result) -> TokenizerEntry:
         vocab_size=made["vocab_size"],
         eos_id=made["eos_id"],
     )
-
-
-def _split_as_dict(split: SplitEntry) -> dict[str, Any]:
-    return {**vars(split), "shards": [vars(shard) for shard in split.shards]}
 
 
 def assemble(
@@ -181,7 +177,7 @@ def assemble(
             },
         )
         written = write_manifest(manifest, token_counts, load_tokenizer(tokenizer), folder)
-    return {"splits": {name: _split_as_dict(split) for name, split in written.splits.items()}}
+    return {"splits": {name: asdict(split) for name, split in written.splits.items()}}
 
 
 def _join(parts: Sequence[tuple[Path, Result]], name: str, folder: Path) -> SplitEntry:
