@@ -4,7 +4,7 @@ import pytest
 from lxml import etree
 
 from mediswift_cs.corpora.cleaning import clean_line
-from mediswift_cs.corpora.markup import element_text
+from mediswift_cs.corpora.xml_stream import element_text
 
 MML = 'xmlns:mml="http://www.w3.org/1998/Math/MathML"'
 

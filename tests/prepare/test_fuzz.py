@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mediswift_cs.corpora.documents_file import DocumentsWriter, read_documents
 from mediswift_cs.prepare.config import PmcSettings, PubmedSettings
-from mediswift_cs.prepare.parse import _PmcPart, _PubmedPart
+from mediswift_cs.prepare.parse import PartReader
 
 from .conftest import article, article_set, record
 
@@ -76,7 +76,7 @@ def test_mutated_pubmed_files(folder):
     @ONE_THOUSAND
     @given(data=mutated(PUBMED))
     def read(data):
-        reader = _PubmedPart(PubmedSettings())
+        reader = PartReader(PubmedSettings())
         counts = parsed(reader, data, folder)
         # Records without a PMID and books have no event; all others have one.
         num_records = sum(1 for event in reader.events if event[2] >= 0)
@@ -93,7 +93,7 @@ def test_mutated_pmc_files(folder):
     @ONE_THOUSAND
     @given(data=mutated(PMC))
     def read(data):
-        reader = _PmcPart(PmcSettings())
+        reader = PartReader(PmcSettings())
         parsed(reader, data, folder)
         was_quarantined[bool(reader.quarantined)] += 1
 
@@ -105,6 +105,6 @@ def test_cuts_everywhere(folder):
     random_ = random.Random(0)
     for _ in range(200):
         end = random_.randrange(len(PUBMED) - 1)
-        reader = _PubmedPart(PubmedSettings())
+        reader = PartReader(PubmedSettings())
         assert not parsed(reader, PUBMED[:end], folder)
         assert reader.quarantined

@@ -6,8 +6,7 @@ import numpy as np
 
 from mediswift_cs.corpora.latest import DELETED, KEPT, SUPERSEDED
 from mediswift_cs.corpora.selection import OUTCOMES
-from mediswift_cs.prepare.parse import DELETION
-from mediswift_cs.prepare.resolve import resolve_parts
+from mediswift_cs.prepare.parse import DELETION, resolve_parts
 
 IS_KEPT, IS_RETRACTED = OUTCOMES.index("kept"), OUTCOMES.index("retracted")
 

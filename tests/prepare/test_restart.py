@@ -8,13 +8,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from mediswift_cs.errors import ConfigError, DataError
-from mediswift_cs.prepare.config import load_settings
+from mediswift_cs.prepare.config import EngineSettings, load_settings
 from mediswift_cs.prepare.pipeline import STAGES, Pipeline
+from mediswift_cs.prepare.runner import TaskRunner
+from mediswift_cs.prepare.tasks import Task
 
 from .conftest import (
     contents,
@@ -161,6 +164,20 @@ def test_the_workers_of_a_killed_run_end(
     while any(map(is_running, workers)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(map(is_running, workers))
+
+
+@pytest.mark.parametrize("engine", ["process", "dask"])
+def test_a_worker_that_dies_is_told_in_a_sentence(tmp_path: Path, engine: str) -> None:
+    if engine == "dask":
+        pytest.importorskip("distributed")
+    task = Task(run=partial(os._exit, 1), key="key", marker=tmp_path / "marker.json")
+    settings = EngineSettings.model_validate({"name": engine, "workers": 2})
+    with (
+        TaskRunner(settings) as runner,
+        pytest.raises(DataError, match=r"a worker died .*: start again, finished parts are kept"),
+    ):
+        runner.results("tasks", [task], stage=None)
+    assert not task.marker.exists()
 
 
 def test_what_no_run_made_is_not_touched(

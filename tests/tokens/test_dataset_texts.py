@@ -9,7 +9,7 @@ import zstandard
 
 from mediswift_cs.errors import DataError
 from mediswift_cs.tokens.build_shards import build_shards
-from mediswift_cs.tokens.dataset_texts import dataset_source
+from mediswift_cs.tokens.texts import dataset_source
 
 from .conftest import texts
 

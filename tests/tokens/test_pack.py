@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mediswift_cs.tokens.pack import Packer
+from mediswift_cs.tokens.splits import Packer
 
 EOS = 99
 

@@ -16,6 +16,15 @@ but the latest. The number of each is printed and kept in data/docs.manifest.jso
 """
 
 
+# What is left out unless one asks for it.
+_KEPT = {
+    "title_only": "records without abstract, as their title",
+    "other_languages": "articles in other languages",
+    "retracted": "retracted articles",
+    "notices": "retraction notices, errata and expressions of concern",
+}
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     parser.add_argument(
@@ -32,18 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     arguments.add_output(parser, "a name ending in .jsonl.zst")
     arguments.add_limit(parser, "stop after N records")
-    parser.add_argument(
-        "--title-only", action="store_true", help="keep records without abstract, as their title"
-    )
-    parser.add_argument(
-        "--other-languages", action="store_true", help="keep articles in other languages"
-    )
-    parser.add_argument("--retracted", action="store_true", help="keep retracted articles")
-    parser.add_argument(
-        "--notices",
-        action="store_true",
-        help="keep retraction notices, errata and expressions of concern",
-    )
+    for name, what in _KEPT.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", action="store_true", help=f"keep {what}")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -61,12 +60,7 @@ def run(args: argparse.Namespace) -> int:
     manifest, is_new = write_documents(
         inputs,
         args.output,
-        selection=Selection(
-            title_only=args.title_only,
-            other_languages=args.other_languages,
-            retracted=args.retracted,
-            notices=args.notices,
-        ),
+        selection=Selection(**{name: getattr(args, name) for name in _KEPT}),
         limit=args.limit,
         overwrite=args.overwrite,
     )

@@ -38,32 +38,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
+    from mediswift_cs.corpora import fetch
     from mediswift_cs.corpora.download import Downloader
-    from mediswift_cs.corpora.fetch import (
-        PMC_ADDRESS,
-        PUBMED_ADDRESS,
-        PUBMED_FOLDERS,
-        fetch_pmc,
-        fetch_pubmed,
-    )
     from mediswift_cs.errors import ConfigError
 
     downloader = Downloader(num_connections=args.connections, num_attempts=args.attempts)
     if args.source == "pubmed":
         if args.list:
             raise ConfigError("--list is for pmc: PubMed's folders are listed by the server")
-        counts = fetch_pubmed(
+        counts = fetch.fetch_pubmed(
             args.output,
-            address=args.address or PUBMED_ADDRESS,
-            folders=args.folder or PUBMED_FOLDERS,
+            address=args.address or fetch.PUBMED_ADDRESS,
+            folders=args.folder or fetch.PUBMED_FOLDERS,
             downloader=downloader,
         )
     else:
         if not args.list or args.folder:
             raise ConfigError("pmc needs --list FILE_OR_ADDRESS, and has no --folder")
-        counts = fetch_pmc(
-            args.output, args.list, address=args.address or PMC_ADDRESS, downloader=downloader
-        )
+        address = args.address or fetch.PMC_ADDRESS
+        counts = fetch.fetch_pmc(args.output, args.list, address=address, downloader=downloader)
     print(
         f"{args.output}: {counts['fetched']:,} fetched, {counts['already_there']:,} already there"
     )

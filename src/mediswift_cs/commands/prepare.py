@@ -49,12 +49,8 @@ def run(args: argparse.Namespace) -> int:
     changed = {name: value for name, value in engine.items() if value is not None}
     if args.scheduler and (args.engine or settings.engine.name) != "dask":
         raise ConfigError("--scheduler needs --engine dask")
-    settings = settings.model_copy(
-        update={
-            "engine": settings.engine.model_copy(update=changed),
-            "output": args.output or settings.output,
-        }
-    )
+    update = {"engine": settings.engine.model_copy(update=changed)}
+    settings = settings.model_copy(update={**update, "output": args.output or settings.output})
     pipeline = Pipeline(settings, tuple(args.stage or STAGES))
     quarantined = pipeline.run()
     for stage, counts in pipeline.counts().items():

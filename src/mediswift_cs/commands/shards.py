@@ -44,8 +44,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from mediswift_cs.errors import ConfigError
     from mediswift_cs.tokens.build_shards import build_shards
-    from mediswift_cs.tokens.dataset_texts import dataset_source
-    from mediswift_cs.tokens.texts import documents_source
+    from mediswift_cs.tokens.texts import dataset_source, documents_source
 
     if bool(args.documents) == (args.dataset is not None):
         raise ConfigError("give either documents, or --dataset NAME_OR_PATH")

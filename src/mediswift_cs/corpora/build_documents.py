@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,28 +28,6 @@ from mediswift_cs.storage.write import atomic_file, write_json
 
 FORMAT_VERSION = 1
 _RECIPE = ("format_version", "package_version", "sources", "options")
-
-
-@dataclass
-class DocumentCounts:
-    """What became of each record read.
-
-    Attributes:
-        outcomes: records by :data:`~.selection.OUTCOMES`.
-        deletions: PMIDs listed in DeleteCitation, and how many of them had been read before.
-    """
-
-    outcomes: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(OUTCOMES, 0)))
-    deletions: Counter[str] = field(default_factory=lambda: Counter(listed=0, found=0))
-
-    @property
-    def records_read(self) -> int:
-        """The sum of the outcomes."""
-        return self.outcomes.total()
-
-    def as_dict(self) -> dict[str, int]:
-        """``records_read`` and the outcomes, in their order."""
-        return {"records_read": self.records_read, **self.outcomes}
 
 
 def write_documents(
@@ -82,31 +60,25 @@ def write_documents(
     if limit is not None and limit < 1:
         raise ConfigError(f"limit must be at least 1 record, got {limit}")
     files = describe_files(find_files(inputs, PUBMED_SUFFIXES))
-    planned = _planned(files, {**asdict(selection), "limit": limit})
+    planned = {
+        "format_version": FORMAT_VERSION,
+        "package_version": __version__,
+        "sources": [file.entry() for file in files],
+        "options": {**asdict(selection), "limit": limit},
+    }
     if output.exists() and not overwrite:
         return _existing(output, planned), False
     with atomic_file(output) as temporary:
-        counts = _write(files, temporary, selection, limit)
+        outcomes, deletions = _write(files, temporary, selection, limit)
         manifest_path(output).unlink(missing_ok=True)
     manifest = {
         **planned,
-        "counts": counts.as_dict(),
-        "deletions": dict(counts.deletions),
+        "counts": {"records_read": outcomes.total(), **outcomes},
+        "deletions": dict(deletions),
         "output": {"path": recorded_name(output.name), "bytes": output.stat().st_size},
     }
     write_json(manifest_path(output), manifest, ensure_ascii=False)
     return manifest, True
-
-
-def _planned(files: Sequence[InputFile], options: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "format_version": FORMAT_VERSION,
-        "package_version": __version__,
-        "sources": [
-            {"path": recorded_name(f.name), "bytes": f.num_bytes, "md5": f.md5} for f in files
-        ],
-        "options": options,
-    }
 
 
 def _existing(output: Path, planned: dict[str, Any]) -> dict[str, Any]:
@@ -122,26 +94,28 @@ def _existing(output: Path, planned: dict[str, Any]) -> dict[str, Any]:
 
 def _write(
     files: Sequence[InputFile], path: Path, selection: Selection, limit: int | None
-) -> DocumentCounts:
-    counts, latest = DocumentCounts(), LatestRecords()
+) -> tuple[Counter[str], Counter[str]]:
+    """Returns the records by :data:`OUTCOMES`; PMIDs to delete, and those read before."""
+    outcomes, deletions = Counter(dict.fromkeys(OUTCOMES, 0)), Counter(listed=0, found=0)
+    latest = LatestRecords()
     with DocumentsWriter(path) as writer:
         for source, item in _items(files, limit):
             if isinstance(item, Deletion):
-                counts.deletions["listed"] += 1
-                counts.deletions["found"] += latest.delete(item.pmid, item.version)
+                deletions["listed"] += 1
+                deletions["found"] += latest.delete(item.pmid, item.version)
             else:
                 outcome = _outcome(item, selection, latest)
-                counts.outcomes[outcome] += 1
+                outcomes[outcome] += 1
                 if outcome == "kept":
                     writer.write(item.to_document(source))
-    _drop_lines(path, latest.status, counts)
-    if not counts.outcomes["kept"]:
-        reasons = ", ".join(f"{name} {n}" for name, n in counts.outcomes.items() if n)
+    _drop_lines(path, latest.status, outcomes)
+    if not outcomes["kept"]:
+        reasons = ", ".join(f"{name} {n}" for name, n in outcomes.items() if n)
         raise DataError(
-            f"no usable document in {counts.records_read} records of {len(files)} files"
+            f"no usable document in {outcomes.total()} records of {len(files)} files"
             + (f": {reasons}" if reasons else "")
         )
-    return counts
+    return outcomes, deletions
 
 
 def _items(
@@ -172,15 +146,15 @@ def _outcome(record: Record, selection: Selection, latest: LatestRecords) -> str
     return outcome
 
 
-def _drop_lines(path: Path, status: bytearray, counts: DocumentCounts) -> None:
+def _drop_lines(path: Path, status: bytearray, outcomes: Counter[str]) -> None:
     """Write the file again without the lines that later records or deletions took back."""
     num_deleted = status.count(DELETED)
     num_superseded = len(status) - status.count(KEPT) - num_deleted
     if not num_deleted + num_superseded:
         return
-    counts.outcomes["deleted"] += num_deleted
-    counts.outcomes["superseded"] += num_superseded
-    counts.outcomes["kept"] -= num_deleted + num_superseded
+    outcomes["deleted"] += num_deleted
+    outcomes["superseded"] += num_superseded
+    outcomes["kept"] -= num_deleted + num_superseded
     with atomic_file(path) as temporary, DocumentsWriter(temporary) as writer:
         for line, kept in zip(read_lines(path), status, strict=True):
             if kept == KEPT:

@@ -3,7 +3,8 @@
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from pydantic import BaseModel
 
 # Soft hyphen, zero-width space, directional marks, word joiner, byte order mark: they show as
 # nothing and split words into other tokens. (Zero-width joiners stay: some scripts need them.)
@@ -44,9 +45,8 @@ _BOILERPLATE_LINE = re.compile(
 CHANGES = ("joined_words", "copyright_sentences", "boilerplate_lines")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cleaning:
-    """The choices of the user.
+class Cleaning(BaseModel, extra="forbid", frozen=True):
+    """What is taken out of texts: the choices of the user.
 
     Attributes:
         boilerplate: drop copyright sentences at the end of a line, and lines that say nothing.

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, fields
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -84,8 +85,7 @@ def _is_zstd(file: IO[bytes]) -> bool:
 
 
 def _plain(file: IO[bytes]) -> Iterator[bytes]:
-    while chunk := file.read(_CHUNK):
-        yield chunk
+    return iter(partial(file.read, _CHUNK), b"")
 
 
 def _decompressed(file: IO[bytes], path: Path) -> Iterator[bytes]:
@@ -125,10 +125,6 @@ def parse_document(line: bytes, number: int, path: Path) -> Document:
         content = json.loads(line.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise DataError(f"line {number} of {path} is not JSON: {error}") from error
-    return _document(content, number, path)
-
-
-def _document(content: Any, number: int, path: Path) -> Document:
     if not isinstance(content, dict):
         raise DataError(f"line {number} of {path} is no JSON object")
     for name in ("id", "text"):

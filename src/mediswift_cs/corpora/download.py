@@ -6,8 +6,9 @@ import threading
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,6 @@ _MD5 = re.compile(r"\b[0-9a-f]{32}\b", re.IGNORECASE)
 # Worth another try; any other 4xx is final.
 _PASSING = frozenset((408, 425, 429, 500, 502, 503, 504))
 _RANGE_NOT_SATISFIABLE = 416
-# What opening and reading a connection raises; TLS errors and URLError are OSErrors.
-_CONNECTION_ERRORS = (OSError, http.client.HTTPException)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,12 +158,8 @@ class Downloader:
             raise ConfigError(f"address {address} must begin with https:// or http://")
         headers = {"User-Agent": f"mediswift_cs/{__version__}", "Accept-Encoding": "identity"}
         request = urllib.request.Request(address, headers=headers | more_headers)
-        try:
+        with _connection():
             return urllib.request.urlopen(request, timeout=self.timeout)
-        except urllib.error.HTTPError:
-            raise
-        except _CONNECTION_ERRORS as error:
-            raise _passing(error) from error
 
     def _get(self, file: Remote, md5: str | None) -> None:
         part = file.path.with_name(f"{file.path.name}.part")
@@ -220,16 +215,22 @@ class _PassingError(Exception):
     """What came is not the file, or nothing came; it may be the next time."""
 
 
-def _passing(error: Exception) -> _PassingError:
-    reason = error.reason if isinstance(error, urllib.error.URLError) else error
-    return _PassingError(" ".join(str(reason).split()) or type(reason).__name__)
+@contextmanager
+def _connection() -> Iterator[None]:
+    """Tells what opening and reading a connection raises from the errors of local files."""
+    try:
+        yield
+    except urllib.error.HTTPError:
+        raise
+    # TLS errors and URLError are OSErrors.
+    except (OSError, http.client.HTTPException) as error:
+        reason = error.reason if isinstance(error, urllib.error.URLError) else error
+        raise _PassingError(" ".join(str(reason).split()) or type(reason).__name__) from error
 
 
 def _read(response: Any, num_bytes: int) -> bytes:
-    try:
+    with _connection():
         data: bytes = response.read(num_bytes)
-    except _CONNECTION_ERRORS as error:
-        raise _passing(error) from error
     return data
 
 

@@ -4,9 +4,11 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
+from mediswift_cs.corpora.document import recorded_name
 from mediswift_cs.errors import DataError
 from mediswift_cs.storage.checksums import md5_of
 
@@ -22,6 +24,10 @@ class InputFile:
     name: str
     num_bytes: int
     md5: str
+
+    def entry(self) -> dict[str, Any]:
+        """What manifests say of it."""
+        return {"path": recorded_name(self.name), "bytes": self.num_bytes, "md5": self.md5}
 
 
 def find_files(inputs: Iterable[Path], suffixes: Sequence[str]) -> list[tuple[Path, str]]:

@@ -5,7 +5,7 @@ import re
 from lxml import etree
 
 from mediswift_cs.corpora.cleaning import clean_line
-from mediswift_cs.corpora.markup import math_text
+from mediswift_cs.corpora.xml_stream import math_text
 
 _MATH = "{http://www.w3.org/1998/Math/MathML}math"
 

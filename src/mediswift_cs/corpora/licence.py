@@ -7,6 +7,7 @@ not understood is "other". So a wrong answer leaves an article out rather than l
 
 import re
 from dataclasses import dataclass
+from functools import partial
 
 from lxml import etree
 
@@ -19,60 +20,44 @@ LICENCE_CLASSES = (COMMERCIAL, NON_COMMERCIAL, OTHER)
 _HREF = "{http://www.w3.org/1999/xlink}href"
 _ALI = "{http://www.niso.org/schemas/ali/1.0/}license_ref"
 
-_CC_ADDRESS = re.compile(
+_pattern = partial(re.compile, flags=re.IGNORECASE)
+
+_CC_ADDRESS = _pattern(
     r"creativecommons\.org/(?:licen[sc]es/(?P<kind>[a-z-]+)(?:/(?P<version>\d\.\d))?"
-    r"|publicdomain/(?P<domain>zero|mark))",
-    re.IGNORECASE,
+    r"|publicdomain/(?P<domain>zero|mark))"
 )
 # "CC BY-NC 4.0", "CC-BY", "cc_by_nc", also as the value of license-type.
-_CC_CODE = re.compile(
+_CC_CODE = _pattern(
     r"\bcc[\s_-]{0,2}(?:(?P<kind>by(?:[\s_-]{1,2}(?:nc|nd|sa)){0,2})\b"
-    r"(?:[\s_-]{0,2}(?P<version>\d\.\d))?|(?P<zero>0|zero)\b)",
-    re.IGNORECASE,
+    r"(?:[\s_-]{0,2}(?P<version>\d\.\d))?|(?P<zero>0|zero)\b)"
 )
-_ATTRIBUTION = re.compile(
-    r"creative commons\W{1,3}attribution\b(?P<rest>.{0,80}?)\blicen[sc]e", re.IGNORECASE
-)
+_ATTRIBUTION = _pattern(r"creative commons\W{1,3}attribution\b(?P<rest>.{0,80}?)\blicen[sc]e")
 _VERSION = re.compile(r"\b[1-4]\.\d\b")
-_PUBLIC_DOMAIN = re.compile(
-    r"creative commons (?:cc0 )?public domain (?:declaration|dedication)", re.IGNORECASE
-)
+_PUBLIC_DOMAIN = _pattern(r"creative commons (?:cc0 )?public domain (?:declaration|dedication)")
 # Some publishers put the data of an article in the public domain, and not its text.
-_DATA_WAIVER = re.compile(
+_DATA_WAIVER = _pattern(
     r"[^.]{0,200}public domain dedication(?: waiver)?\s*(?:\([^)]{0,120}\))?\s*(?:waiver )?"
-    r"applies to the data[^.]*",
-    re.IGNORECASE,
+    r"applies to the data[^.]*"
 )
 # What PLOS took over from WHO: PLOS's own terms, which are those of CC BY, and no endorsement.
-_PLOS_PRINCIPLES = re.compile(
-    r"in the spirit of the public library of science \(plos\) principles for open access",
-    re.IGNORECASE,
+_PLOS_PRINCIPLES = _pattern(
+    r"in the spirit of the public library of science \(plos\) principles for open access"
 )
-_NO_ENDORSEMENT = re.compile(
-    r"should not be reproduced for use in association with the promotion of commercial products",
-    re.IGNORECASE,
+_NO_ENDORSEMENT = _pattern(
+    r"should not be reproduced for use in association with the promotion of commercial products"
 )
-_ALLOWED_COMMERCIAL = re.compile(
+_ALLOWED_COMMERCIAL = _pattern(
     r"(?:even|including|also) (?:for )?commercial(?:ly)?(?: (?:purposes?|use|re-?use))?"
-    r"|commercial and non-?\s?commercial",
-    re.IGNORECASE,
+    r"|commercial and non-?\s?commercial"
 )
-_NEGATED = re.compile(
-    r"\bnot (?:\w+ )?(?:licen[sc]ed|distributed|available|published|covered) (?:under|by)\b",
-    re.IGNORECASE,
+_NEGATED = _pattern(
+    r"\bnot (?:\w+ )?(?:licen[sc]ed|distributed|available|published|covered) (?:under|by)\b"
 )
-_COMMERCIAL_WORD = re.compile(r"commercial", re.IGNORECASE)
-_NO_DERIVATIVES = re.compile(r"no[\s-]?deriv", re.IGNORECASE)
-_SHARE_ALIKE = re.compile(r"share[\s-]?alike", re.IGNORECASE)
+_COMMERCIAL_WORD = _pattern(r"commercial")
+_NO_DERIVATIVES = _pattern(r"no[\s-]?deriv")
+_SHARE_ALIKE = _pattern(r"share[\s-]?alike")
 
-_KINDS = {
-    "by": COMMERCIAL,
-    "by-sa": COMMERCIAL,
-    "by-nd": COMMERCIAL,
-    "by-nc": NON_COMMERCIAL,
-    "by-nc-sa": NON_COMMERCIAL,
-    "by-nc-nd": NON_COMMERCIAL,
-}
+_KINDS = frozenset(("by", "by-sa", "by-nd", "by-nc", "by-nc-sa", "by-nc-nd"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +126,12 @@ def _named(text: str) -> list[Licence]:
 
 def _creative_commons(kind: str, version: str | None) -> Licence:
     kind = kind.lower()
-    if kind not in _KINDS:
+    is_known, is_limited = kind in _KINDS, "nc" in kind.split("-")
+    licence_class = NON_COMMERCIAL if is_limited else COMMERCIAL if is_known else OTHER
+    if not is_known:
         # Retired licences, such as "devnations", and misspelt ones.
-        return Licence(NON_COMMERCIAL if "nc" in kind.split("-") else OTHER)
-    return Licence(_KINDS[kind], f"CC {kind.upper()}" + (f" {version}" if version else ""))
+        return Licence(licence_class)
+    return Licence(licence_class, f"CC {kind.upper()}" + (f" {version}" if version else ""))
 
 
 def _in_prose(prose: str) -> list[Licence]:

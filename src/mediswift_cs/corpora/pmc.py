@@ -8,7 +8,6 @@ expanded and nothing is fetched.
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path, PurePath
 
 from lxml import etree
@@ -18,17 +17,10 @@ from mediswift_cs.corpora.document import Document
 from mediswift_cs.corpora.jats_text import TextCollector
 from mediswift_cs.corpora.licence import OTHER, Licence, article_licence
 from mediswift_cs.corpora.pubmed import MAX_PMID
-from mediswift_cs.corpora.xml_stream import (
-    MAX_FILE_BYTES,
-    read_chunks,
-    read_records,
-    xml_errors,
-)
-from mediswift_cs.errors import DataError
+from mediswift_cs.corpora.xml_stream import MAX_FILE_BYTES, file_chunks, read_records
 
 SUFFIXES = (".nxml", ".xml", ".nxml.gz", ".xml.gz")
 
-_ROOTS = ("article", "pmc-articleset")
 # Abstracts that are not the article's own summary, or that repeat it.
 _OTHER_ABSTRACTS = frozenset(("toc", "graphical", "video", "teaser", "web-summary", "key-points"))
 _FLOATS = ("fig", "table-wrap", "supplementary-material")
@@ -120,8 +112,7 @@ def read_pmc(
         DataError: unreadable, too large, cut short, not well-formed, not UTF-8 where it says so,
             another kind of XML, or with entities of its own.
     """
-    with xml_errors(path), path.open("rb") as raw:
-        yield from parse_articles(read_chunks(raw, path, on_bytes, max_bytes), path, text_options)
+    return parse_articles(file_chunks(path, on_bytes, max_bytes), path, text_options)
 
 
 def parse_articles(
@@ -134,15 +125,14 @@ def parse_articles(
     """
     options = text_options or TextOptions()
     for element in read_records(
-        chunks, path, roots=_ROOTS, tags=("article",), check_place=partial(_check_place, path)
+        chunks,
+        path,
+        roots=("article", "pmc-articleset"),
+        tags=("article",),
+        are_alone=False,
+        kind="PMC XML",
     ):
         yield _article(element, options)
-
-
-def _check_place(path: PurePath, element: etree._Element) -> None:
-    parent = element.getparent()
-    if parent is not None and parent.tag != "pmc-articleset":
-        raise DataError(f"{path} has <article> in <{parent.tag}>, which is not PMC XML")
 
 
 def _article(article: etree._Element, options: TextOptions) -> Article:

@@ -8,20 +8,13 @@ grow with the file. Entities are never expanded and nothing is fetched.
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from lxml import etree
 
 from mediswift_cs.corpora.cleaning import clean_line
 from mediswift_cs.corpora.document import Document
-from mediswift_cs.corpora.markup import element_text
-from mediswift_cs.corpora.xml_stream import (
-    MAX_FILE_BYTES,
-    read_chunks,
-    read_records,
-    xml_errors,
-)
+from mediswift_cs.corpora.xml_stream import MAX_FILE_BYTES, element_text, file_chunks, read_records
 from mediswift_cs.errors import DataError
 
 SUFFIXES = (".xml", ".xml.gz")
@@ -37,8 +30,6 @@ NOTICES = {
     "Expression of Concern": "expression_of_concern",
 }
 
-_ROOT = "PubmedArticleSet"
-_RECORDS = ("PubmedArticle", "PubmedBookArticle", "DeleteCitation")
 _BRACKETED = re.compile(r"\[([^\[\]]+)\](\.?)")
 _YEAR = re.compile(r"\b(?:1[5-9]|20)[0-9]{2}\b")
 # "(ABSTRACT TRUNCATED AT 250 WORDS)": MEDLINE cut abstracts until 2000.
@@ -116,31 +107,20 @@ def read_pubmed(
         DataError: unreadable, too large, cut short, not well-formed, not UTF-8 where it says so,
             another kind of XML, or with entities of its own.
     """
-    with xml_errors(path), path.open("rb") as raw:
-        for element in read_records(
-            read_chunks(raw, path, on_bytes, max_bytes),
-            path,
-            roots=(_ROOT,),
-            tags=_RECORDS,
-            check_place=partial(_check_place, path),
-        ):
-            yield from _read_element(element, path)
-
-
-def _read_element(element: etree._Element, path: Path) -> Iterator[Record | Deletion]:
-    if element.tag == "DeleteCitation":
-        yield from _deletions(element, path)
-    elif element.tag == "PubmedBookArticle":
-        yield Record(pmid=None, is_book=True)
-    else:
-        yield _record(element)
-
-
-def _check_place(path: Path, element: etree._Element) -> None:
-    parent = element.getparent()
-    if element.tag not in _RECORDS or parent is None or parent.tag != _ROOT:
-        where = "at the top" if parent is None else f"in <{parent.tag}>"
-        raise DataError(f"{path} has <{element.tag}> {where}, which is not PubMed XML")
+    for element in read_records(
+        file_chunks(path, on_bytes, max_bytes),
+        path,
+        roots=("PubmedArticleSet",),
+        tags=("PubmedArticle", "PubmedBookArticle", "DeleteCitation"),
+        are_alone=True,
+        kind="PubMed XML",
+    ):
+        if element.tag == "DeleteCitation":
+            yield from _deletions(element, path)
+        elif element.tag == "PubmedBookArticle":
+            yield Record(pmid=None, is_book=True)
+        else:
+            yield _record(element)
 
 
 def _record(article: etree._Element) -> Record:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mediswift_cs.corpora.licence import COMMERCIAL, NON_COMMERCIAL, OTHER
+from mediswift_cs.corpora.licence import COMMERCIAL
 from mediswift_cs.corpora.pmc import Article
 from mediswift_cs.corpora.pubmed import Record
 
@@ -60,27 +60,6 @@ class Selection:
         return "kept"
 
 
-# What becomes of an article of PMC: exactly one of these.
-ARTICLE_OUTCOMES = (
-    "kept",
-    "no_id",
-    "licence_commercial",
-    "licence_non_commercial",
-    "licence_other",
-    "retracted",
-    "retraction_notice",
-    "erratum",
-    "expression_of_concern",
-    "not_english",
-    "no_body",
-)
-_LICENCE_OUTCOME = {
-    COMMERCIAL: "licence_commercial",
-    NON_COMMERCIAL: "licence_non_commercial",
-    OTHER: "licence_other",
-}
-
-
 @dataclass(frozen=True, kw_only=True)
 class ArticleSelection:
     """The choices of the user; by default only what may be used commercially is kept.
@@ -99,11 +78,11 @@ class ArticleSelection:
     notices: bool = False
 
     def outcome(self, article: Article) -> str:
-        """``"kept"``, or the first reason to leave the article out."""
+        """``"kept"``, or the first reason to leave the article out; of each exactly one."""
         if article.id is None:
             return "no_id"
         if article.licence.licence_class not in self.licences:
-            return _LICENCE_OUTCOME[article.licence.licence_class]
+            return f"licence_{article.licence.licence_class.replace('-', '_')}"
         if article.is_retracted and not self.retracted:
             return "retracted"
         if article.notice is not None and not self.notices:

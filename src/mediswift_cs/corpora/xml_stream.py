@@ -1,8 +1,8 @@
-"""What every XML reader shares: bytes in bounded amounts, no entities, one-sentence errors."""
+"""What every XML reader shares: bytes in bounded amounts, no entities, errors, and inline text."""
 
 import gzip
 import zlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path, PurePath
@@ -33,6 +33,11 @@ PARSER_OPTIONS: dict[str, Any] = {
 CHUNK = 1 << 16
 _LONGEST_START = 1 << 20
 _GZIP_MAGIC = b"\x1f\x8b"
+
+_MATHML = "{http://www.w3.org/1998/Math/MathML}"
+# A second form of the same formula (TeX, content MathML); the first child of semantics is the one
+# that is shown.
+_ANNOTATIONS = frozenset({f"{_MATHML}annotation", f"{_MATHML}annotation-xml"})
 
 
 @contextmanager
@@ -73,6 +78,14 @@ def read_chunks(
             position = raw.tell()
 
 
+def file_chunks(
+    path: Path, on_bytes: Callable[[int], object] | None, max_bytes: int
+) -> Iterator[bytes]:
+    """:func:`read_chunks` of the file ``path``."""
+    with path.open("rb") as raw:
+        yield from read_chunks(raw, path, on_bytes, max_bytes)
+
+
 def read_start(chunks: Iterator[bytes], path: PurePath, roots: Collection[str]) -> bytes:
     """The bytes up to some place after the root's tag, once that has been looked at.
 
@@ -109,22 +122,30 @@ def read_records(
     chunks: Iterator[bytes],
     path: PurePath,
     *,
-    roots: Collection[str],
+    roots: Sequence[str],
     tags: Collection[str],
-    check_place: Callable[[etree._Element], object],
+    are_alone: bool,
+    kind: str,
 ) -> Iterator[etree._Element]:
     """Yield the elements of ``tags``, in their order; each is freed once the next is asked for.
 
     Args:
         path: the name of the file in errors.
-        roots: what the outermost element may be.
-        check_place: called with each element, and with all that stands beside them below the root;
-            raises DataError for one that must not be where it is.
+        roots: what the outermost element may be; the elements are one, or stand below the last.
+        are_alone: nothing else may stand beside them.
+        kind: what a file is called whose elements are in their places.
 
     Raises:
-        DataError: not well-formed, cut short, another root, entities of the file's own, or a record
-            that is too large.
+        DataError: not well-formed, cut short, another root, entities of the file's own, an
+            element in another place, or a record that is too large.
     """
+
+    def check_place(element: etree._Element) -> None:
+        parent = element.getparent()
+        is_other = are_alone and element.tag not in tags
+        if parent is not None and (is_other or parent.tag != roots[-1]):
+            raise DataError(f"{path} has <{element.tag}> in <{parent.tag}>, which is not {kind}")
+
     with xml_errors(path):
         start = read_start(chunks, path, roots)
         # "internal" makes a reference to an undefined entity an error (False would keep it as a
@@ -132,14 +153,17 @@ def read_records(
         parser = etree.XMLPullParser(
             events=("end",), tag=tuple(tags), resolve_entities="internal", **PARSER_OPTIONS
         )
-        size = _RecordSize(path)
+        num_bytes = num_markup = 0
         for chunk in chain([start], chunks):
             parser.feed(chunk)
             num_records = 0
             for element in _ended(parser, check_place):
                 num_records += 1
                 yield element
-            size.add(chunk, num_records)
+            # One < a tag and one = an attribute, whatever else they stand for.
+            num_bytes = 0 if num_records else num_bytes + len(chunk)
+            num_markup = 0 if num_records else num_markup + chunk.count(b"<") + chunk.count(b"=")
+            _check_size(path, num_bytes, num_markup)
         root = parser.close()
         yield from _ended(parser, check_place)
         for element in root:
@@ -159,27 +183,58 @@ def _ended(
             element.getparent().remove(before)
 
 
-class _RecordSize:
-    """Refuses a record that grows beyond what may be held."""
+def _check_size(path: PurePath, num_bytes: int, num_markup: int) -> None:
+    """Refuse a record that grows beyond what may be held."""
+    if num_bytes > MAX_RECORD_BYTES:
+        raise DataError(f"{path} has a record of more than the {MAX_RECORD_BYTES} bytes allowed")
+    if num_markup > MAX_RECORD_MARKUP:
+        raise DataError(
+            f"{path} has a record of more than the {MAX_RECORD_MARKUP} tags and attributes allowed"
+        )
 
-    def __init__(self, path: PurePath) -> None:
-        self._path = path
-        self._num_bytes = self._num_markup = 0
 
-    def add(self, chunk: bytes, num_records: int) -> None:
-        """Note a chunk of the file, in which ``num_records`` records ended."""
-        if num_records:
-            self._num_bytes = self._num_markup = 0
-            return
-        self._num_bytes += len(chunk)
-        # One < a tag and one = an attribute, whatever else they stand for.
-        self._num_markup += chunk.count(b"<") + chunk.count(b"=")
-        if self._num_bytes > MAX_RECORD_BYTES:
-            raise DataError(
-                f"{self._path} has a record of more than the {MAX_RECORD_BYTES} bytes allowed"
-            )
-        if self._num_markup > MAX_RECORD_MARKUP:
-            raise DataError(
-                f"{self._path} has a record of more than the {MAX_RECORD_MARKUP} tags and "
-                f"attributes allowed"
-            )
+def element_text(element: etree._Element) -> str:
+    """All text below ``element``, joined without any space that is not in the source."""
+    if not len(element):
+        return element.text or ""
+    parts: list[str] = []
+    _collect(element, parts)
+    return "".join(parts)
+
+
+def _collect(element: etree._Element, parts: list[str]) -> None:
+    if element.text:
+        parts.append(element.text)
+    for child in element:
+        if child.tag == f"{_MATHML}math":
+            parts.append(math_text(child))
+        else:
+            _collect(child, parts)
+        if child.tail:
+            parts.append(child.tail)
+
+
+def math_text(element: etree._Element) -> str:
+    """A MathML element on one line: R² is ``R2``, as PubMed shows ``<sup>`` in plain text.
+
+    White space between the elements is layout, except in mtext. What an element draws itself
+    (fraction bar, root sign, fences) is written out and prescripts come first, since otherwise 1/2
+    would read 12, and ³He would read He3.
+    """
+    if element.tag in _ANNOTATIONS:
+        return ""
+    name = str(element.tag).removeprefix(_MATHML)
+    if name in ("mtext", "ms"):
+        return element_text(element)
+    children = [math_text(child) for child in element]
+    if name == "mfrac":
+        return "/".join(children)
+    if name == "msqrt":
+        return f"√({''.join(children)})"
+    if name == "mfenced":
+        return f"{element.get('open', '(')}{','.join(children)}{element.get('close', ')')}"
+    if name == "mmultiscripts":
+        names = [str(child.tag).removeprefix(_MATHML) for child in element]
+        start = names.index("mprescripts") if "mprescripts" in names else len(names)
+        children = children[start:] + children[:start]
+    return (element.text or "").strip() + "".join(children)

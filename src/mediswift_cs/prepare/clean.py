@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mediswift_cs.corpora.cleaning import clean_text
+from mediswift_cs.corpora.cleaning import Cleaning, clean_text
 from mediswift_cs.corpora.document import Document
 from mediswift_cs.corpora.documents_file import DocumentsWriter, read_documents
-from mediswift_cs.corpora.duplicates import NearDuplicates, text_hash
+from mediswift_cs.corpora.duplicates import text_hash
 from mediswift_cs.corpora.latest import KEPT
 from mediswift_cs.corpora.ngrams import word_hashes, words_of
-from mediswift_cs.prepare.config import CleanSettings, DedupSettings
+from mediswift_cs.prepare.config import DedupSettings
 from mediswift_cs.prepare.tasks import Result, save_array
 from mediswift_cs.storage.write import atomic_file
 
@@ -23,6 +23,8 @@ from mediswift_cs.storage.write import atomic_file
 TRAITS = np.dtype(
     [("id", np.uint64), ("text", np.uint64), ("pmid", np.int32), ("version", np.int32)]
 )
+# Once in a worker for all its parts.
+_near_duplicates = lru_cache(maxsize=1)(DedupSettings.near_duplicates)
 
 
 class CleanedFiles(NamedTuple):
@@ -38,22 +40,14 @@ class CleanedFiles(NamedTuple):
     bands: Path
 
 
-class CleanResult(Result):
-    """``changes``: how often each kind of change was made."""
-
-    changes: dict[str, int]
-
-
 def clean_part(
     parsed: Path,
     status: Path | None,
     outputs: CleanedFiles,
-    *,
-    settings: CleanSettings,
+    cleaning: Cleaning,
     dedup: DedupSettings,
-) -> CleanResult:
+) -> Result:
     """Clean the documents of ``parsed`` whose ``status`` is KEPT (None: all), write ``outputs``."""
-    cleaning = settings.cleaning()
     counts: Counter[str] = Counter(kept=0, empty_text=0)
     changes: Counter[str] = Counter()
     rows, signatures = [], []
@@ -78,11 +72,6 @@ def clean_part(
     no_bands = np.empty((0, 0), np.uint64)
     save_array(outputs.bands, no_bands if near is None else near.band_hashes(stacked))
     return {"counts": dict(counts), "changes": dict(changes)}
-
-
-@lru_cache(maxsize=1)
-def _near_duplicates(settings: DedupSettings) -> NearDuplicates:
-    return settings.near_duplicates()
 
 
 def _counted_documents(parsed: Path, status: Path | None) -> Iterator[Document]:

@@ -15,38 +15,45 @@ from mediswift_cs.params.document import read_yaml
 
 # What happens to retracted articles and to notices (retractions, errata, expressions of concern).
 Corrections = Literal["drop_retracted_and_notices", "drop_retracted", "keep_all"]
+# What of them is kept, as both kinds of selection say it.
+_KEPT: dict[str, dict[str, bool]] = {
+    "drop_retracted_and_notices": {},
+    "drop_retracted": {"notices": True},
+    "keep_all": {"retracted": True, "notices": True},
+}
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class PubmedSettings(_Section):
-    """PubMed records: which files, and which records of them."""
-
+class _Inputs(_Section):
     inputs: tuple[Path, ...] = ()
-    title_only: bool = False
-    other_languages: bool = False
-    corrections: Corrections = "drop_retracted_and_notices"
 
     def options(self) -> dict[str, Any]:
         """The settings that decide what is read from a file, as JSON."""
-        return self.model_dump(mode="json", exclude={"inputs"})
+        return self.model_dump(mode="json", exclude={"inputs", "files_per_part"})
+
+
+class PubmedSettings(_Inputs):
+    """PubMed records: which files, and which records of them."""
+
+    title_only: bool = False
+    other_languages: bool = False
+    corrections: Corrections = "drop_retracted_and_notices"
 
     def selection(self) -> Selection:
         """The records that :func:`mediswift_cs.corpora.pubmed.read_pubmed` gives and that count."""
         return Selection(
             title_only=self.title_only,
             other_languages=self.other_languages,
-            retracted=self.corrections == "keep_all",
-            notices=self.corrections != "drop_retracted_and_notices",
+            **_KEPT[self.corrections],
         )
 
 
-class PmcSettings(_Section):
+class PmcSettings(_Inputs):
     """PMC articles: which files, which licences, and which parts of an article are text."""
 
-    inputs: tuple[Path, ...] = ()
     licences: tuple[Literal["commercial", "non-commercial", "other"], ...] = ("commercial",)
     other_languages: bool = False
     corrections: Corrections = "drop_retracted_and_notices"
@@ -55,33 +62,17 @@ class PmcSettings(_Section):
     back: bool = False
     files_per_part: int = Field(default=2000, ge=1)
 
-    def options(self) -> dict[str, Any]:
-        """The settings that decide what is read from a file, as JSON."""
-        return self.model_dump(mode="json", exclude={"inputs", "files_per_part"})
-
     def selection(self) -> ArticleSelection:
         """The articles that :func:`mediswift_cs.corpora.pmc.read_pmc` gives and that count."""
         return ArticleSelection(
             licences=self.licences,
             other_languages=self.other_languages,
-            retracted=self.corrections == "keep_all",
-            notices=self.corrections != "drop_retracted_and_notices",
+            **_KEPT[self.corrections],
         )
 
     def text_options(self) -> TextOptions:
         """What :func:`mediswift_cs.corpora.pmc.read_pmc` makes text of."""
         return TextOptions(tables=self.tables, references=self.references, back=self.back)
-
-
-class CleanSettings(_Section):
-    """What is taken out of texts."""
-
-    boilerplate: bool = True
-    dehyphenate: bool = True
-
-    def cleaning(self) -> Cleaning:
-        """The choices for :func:`mediswift_cs.corpora.cleaning.clean_text`."""
-        return Cleaning(boilerplate=self.boilerplate, dehyphenate=self.dehyphenate)
 
 
 class DedupSettings(_Section):
@@ -157,7 +148,7 @@ class PrepareSettings(_Section):
     fetch: FetchSettings = FetchSettings()
     pubmed: PubmedSettings = PubmedSettings()
     pmc: PmcSettings = PmcSettings()
-    clean: CleanSettings = CleanSettings()
+    clean: Cleaning = Cleaning()
     dedup: DedupSettings = DedupSettings()
     guard: GuardSettings = GuardSettings()
     tokenizer: TokenizerSettings = TokenizerSettings()

@@ -1,50 +1,133 @@
-"""Stage ``guard``: a part's documents that are left, without near copies of benchmark texts."""
+"""Stage ``guard``: the documents left of a part, without near copies of benchmarks, counted."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mediswift_cs.corpora.blocklist import Overlaps
+from mediswift_cs.corpora.blocklist import (
+    SUFFIXES,
+    Overlaps,
+    benchmark_pmids,
+    benchmark_texts,
+    read_pmids,
+)
+from mediswift_cs.corpora.document import Document
 from mediswift_cs.corpora.documents_file import (
     DocumentsWriter,
     manifest_path,
     parse_document,
     read_lines,
 )
+from mediswift_cs.corpora.files import find_files
 from mediswift_cs.corpora.ngrams import word_hashes, words_of
+from mediswift_cs.errors import DataError
 from mediswift_cs.prepare.config import GuardSettings
-from mediswift_cs.prepare.given_files import benchmark_overlaps
-from mediswift_cs.prepare.parse import FileEntry
-from mediswift_cs.prepare.statistics import Statistics
 from mediswift_cs.prepare.tasks import Result
 from mediswift_cs.storage.checksums import md5_of
 from mediswift_cs.storage.write import atomic_file, write_json
 
+_NONE = "not stated"
 
-class GuardResult(Result):
-    """What is left of a part.
 
-    ``benchmark_copies`` are the ids found, whether they are dropped or only reported; ``entry`` is
-    the file of the documents.
+@dataclass
+class Statistics:
+    """Counts of documents by length, year, journal and licence.
+
+    Attributes:
+        lengths: by the power of two of characters that is not above the length.
     """
 
-    benchmark_copies: list[str]
-    statistics: dict[str, Any]
-    entry: FileEntry
+    num_documents: int = 0
+    num_characters: int = 0
+    sources: Counter[str] = field(default_factory=Counter)
+    lengths: Counter[str] = field(default_factory=Counter)
+    years: Counter[str] = field(default_factory=Counter)
+    journals: Counter[str] = field(default_factory=Counter)
+    licences: Counter[str] = field(default_factory=Counter)
+
+    def add(self, document: Document) -> None:
+        """Count one document."""
+        length = len(document.text)
+        self.num_documents += 1
+        self.num_characters += length
+        self.sources[document.id.partition(":")[0]] += 1
+        self.lengths[str(1 << (length.bit_length() - 1))] += 1
+        self.years[str(document.year) if document.year else _NONE] += 1
+        self.journals[document.journal or _NONE] += 1
+        # PubMed's abstracts state a copyright, not a licence.
+        self.licences[(document.licence_class and document.licence) or _NONE] += 1
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON, in an order that does not depend on that of the documents."""
+        return {
+            name: dict(sorted(value.items())) if isinstance(value, Counter) else value
+            for name, value in vars(self).items()
+        }
+
+    @classmethod
+    def sum_of(cls, parts: Iterable[Mapping[str, Any]]) -> "Statistics":
+        """Add up what :meth:`as_dict` gave."""
+        total = cls()
+        for part in parts:
+            for name, value in part.items():
+                if isinstance(value, int):
+                    setattr(total, name, getattr(total, name) + value)
+                else:
+                    getattr(total, name).update(value)
+        return total
+
+
+def blocked_pmids(settings: GuardSettings) -> frozenset[int]:
+    """The articles that must not be in the corpus.
+
+    Raises:
+        DataError: a file is unreadable, or a line of it is no PMID.
+    """
+    blocked = benchmark_pmids() if settings.pmids else frozenset()
+    for path in settings.pmid_files:
+        blocked |= read_pmids(path)
+    return blocked
+
+
+def benchmark_overlaps(settings: GuardSettings) -> Overlaps:
+    """The n-grams of the benchmark files, to find near copies of their texts by.
+
+    Raises:
+        DataError: a file is wrong, or none of its texts has as many words as an n-gram, so that
+            nothing could be found.
+    """
+    all_texts = []
+    for path in settings.texts:
+        texts = benchmark_texts(path)
+        if not any(len(words_of(text)) >= settings.ngram for text in texts):
+            raise DataError(
+                f"no text of benchmark {path} has the {settings.ngram} words of guard.ngram"
+            )
+        all_texts += texts
+    return Overlaps.of_texts(all_texts, ngram=settings.ngram, overlap=settings.overlap)
+
+
+def benchmark_md5s(settings: GuardSettings) -> list[str]:
+    """Of the benchmark files, in the order in which they are read."""
+    return [md5_of(file) for path in settings.texts for file, _name in find_files([path], SUFFIXES)]
+
+
+# Once in a worker for all its parts.
+_overlaps = lru_cache(maxsize=1)(benchmark_overlaps)
 
 
 def guard_part(
     cleaned: Path,
     status: Path,
     output: Path,
-    *,
     settings: GuardSettings,
-    files: Sequence[FileEntry],
-) -> GuardResult:
+    files: Sequence[dict[str, Any]],
+) -> Result:
     """Write the final documents of a part, and beside them their manifest.
 
     Args:
@@ -72,7 +155,7 @@ def guard_part(
                 counts["kept"] += 1
                 statistics.add(document)
                 writer.write_line(line)
-        entry = FileEntry(path=output.name, bytes=temporary.stat().st_size, md5=md5_of(temporary))
+        entry = {"path": output.name, "bytes": temporary.stat().st_size, "md5": md5_of(temporary)}
     manifest = {"sources": list(files), "counts": dict(counts)}
     write_json(manifest_path(output), manifest, ensure_ascii=False)
     return {
@@ -81,8 +164,3 @@ def guard_part(
         "statistics": statistics.as_dict(),
         "entry": entry,
     }
-
-
-@lru_cache(maxsize=1)
-def _overlaps(settings: GuardSettings) -> Overlaps:
-    return benchmark_overlaps(settings)

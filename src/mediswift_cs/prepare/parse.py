@@ -1,20 +1,20 @@
-"""Stage ``parse``: a part's files -> its documents, with the outcome of every record."""
+"""Stage ``parse``: a part's files -> its documents and every record's outcome; then which count."""
 
 import tempfile
-from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
-from typing import TypedDict
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from mediswift_cs.corpora.document import Document
 from mediswift_cs.corpora.documents_file import DocumentsWriter, document_line
 from mediswift_cs.corpora.files import describe_files
+from mediswift_cs.corpora.latest import KEPT, SUPERSEDED, LatestRecords
 from mediswift_cs.corpora.pmc import Article, parse_articles, read_pmc
-from mediswift_cs.corpora.pubmed import Deletion, read_pubmed
-from mediswift_cs.corpora.selection import ARTICLE_OUTCOMES, OUTCOMES
+from mediswift_cs.corpora.pubmed import Deletion, Record, read_pubmed
+from mediswift_cs.corpora.selection import OUTCOMES
 from mediswift_cs.corpora.tar_archive import TAR_SUFFIXES, read_members
 from mediswift_cs.corpora.xml_stream import CHUNK, MAX_FILE_BYTES
 from mediswift_cs.errors import DataError
@@ -26,34 +26,18 @@ from mediswift_cs.storage.write import atomic_file
 # The last column of events: an index into OUTCOMES, or this.
 DELETION = -1
 
-
-class FileEntry(TypedDict):
-    """A file and what identifies its content."""
-
-    path: str
-    bytes: int
-    md5: str
-
-
-class ParseResult(Result):
-    """What was read.
-
-    ``retracted_articles`` are (id, version): an earlier version must not stay in their place.
-    """
-
-    files: list[FileEntry]
-    quarantined: list[dict[str, str]]
-    retracted_articles: list[tuple[str, int]]
+_KEPT = OUTCOMES.index("kept")
+_RETRACTED = OUTCOMES.index("retracted")
 
 
 def parse_part(
     part: Part, settings: PubmedSettings | PmcSettings, documents: Path, events: Path | None
-) -> ParseResult:
+) -> Result:
     """Write the documents and, for PubMed, ``events`` (int32 [n, 3]: PMID, version, outcome).
 
     A file that cannot be used is quarantined with all that it holds; the others go on.
     """
-    reader = _PubmedPart(settings) if isinstance(settings, PubmedSettings) else _PmcPart(settings)
+    reader = PartReader(settings)
     with atomic_file(documents) as temporary, DocumentsWriter(temporary) as writer:
         for path, name in part.files:
             reader.read(path, name, writer)
@@ -68,134 +52,136 @@ def parse_part(
     }
 
 
-class _Pending:
-    """The documents of one file, which count when all of it has been read."""
+class PartReader:
+    """Reads a part's files and keeps what :func:`parse_part` returns of them."""
 
-    def __init__(self, writer: DocumentsWriter) -> None:
-        self._writer = writer
-        # A file beyond this size waits on disk.
-        self._spool = tempfile.SpooledTemporaryFile(max_size=16 << 20)  # noqa: SIM115
-
-    def write(self, document: Document) -> None:
-        self._spool.write(document_line(document))
-
-    def commit(self) -> None:
-        self._spool.seek(0)
-        for line in self._spool:
-            self._writer.write_line(line)
-        self._spool.close()
-
-
-class _Reader(ABC):
-    """What both kinds of part have: sums, the list of files, and the quarantine."""
-
-    def __init__(self) -> None:
+    def __init__(self, settings: PubmedSettings | PmcSettings) -> None:
         self.counts: Counter[str] = Counter()
-        self.files: list[FileEntry] = []
+        self.files: list[dict[str, Any]] = []
         self.quarantined: list[dict[str, str]] = []
         self.events: list[tuple[int, int, int]] = []
         self.retracted_articles: list[tuple[str, int]] = []
+        self._settings = settings
+        selection = settings.selection()
+        self._outcome: Callable[[Any], str] = selection.outcome
+        self._keeps_retracted = selection.retracted
 
-    def describe(self, path: Path, name: str) -> bool:
-        """Note size and md5; returns whether they are those of the ``.md5`` file beside it."""
+    def read(self, path: Path, name: str, writer: DocumentsWriter) -> None:
+        """Add one file, if its md5 is that of the ``.md5`` file beside it."""
         try:
             (file,) = describe_files([(path, name)], quiet=True)
+            self.files.append(file.entry())
+            if isinstance(self._settings, PubmedSettings):
+                self._add(read_pubmed(path), path, name, writer)
+                return
+            options = self._settings.text_options()
+            if not path.name.endswith(TAR_SUFFIXES):
+                self._add(read_pmc(path, text_options=options), path, name, writer)
+                return
+            for member, content in read_members(path, max_bytes=MAX_FILE_BYTES):
+                place = PurePosixPath(f"{name}:{PurePosixPath(member)}")
+                if isinstance(content, DataError):
+                    self._quarantine(path, str(place), content)
+                    continue
+                # As from a file: the parser's bounds are looked at between two pieces.
+                pieces = (content[i : i + CHUNK] for i in range(0, len(content), CHUNK))
+                self._add(parse_articles(pieces, place, options), path, str(place), writer)
         except DataError as error:
-            self.quarantine(path, name, error)
-            return False
-        self.files.append({"path": name, "bytes": file.num_bytes, "md5": file.md5})
-        return True
+            self._quarantine(path, name, error)
 
-    def quarantine(self, path: Path, name: str, error: DataError) -> None:
+    def _quarantine(self, path: Path, name: str, error: DataError) -> None:
         """Note a file that is not used; the reason names no folder of this machine."""
         reason = str(error).replace(str(path), path.name)
         self.quarantined.append({"file": name, "reason": reason})
 
-    @abstractmethod
-    def read(self, path: Path, name: str, writer: DocumentsWriter) -> None:
-        """Add one file."""
-
-
-class _PubmedPart(_Reader):
-    def __init__(self, settings: PubmedSettings) -> None:
-        super().__init__()
-        self._selection = settings.selection()
-
-    def read(self, path: Path, name: str, writer: DocumentsWriter) -> None:
+    def _add(
+        self,
+        items: Iterable[Record | Deletion | Article],
+        path: Path,
+        name: str,
+        writer: DocumentsWriter,
+    ) -> None:
+        """All records of a file or member, or none if it is damaged somewhere."""
         counts: Counter[str] = Counter()
         events: list[tuple[int, int, int]] = []
-        pending = _Pending(writer)
-        if not self.describe(path, name):
-            return
-        try:
-            for item in read_pubmed(path):
-                if isinstance(item, Deletion):
-                    events.append((item.pmid, item.version, DELETION))
-                    continue
-                outcome = self._selection.outcome(item)
-                counts[outcome] += 1
-                if item.pmid is not None:
-                    events.append((item.pmid, item.version, OUTCOMES.index(outcome)))
-                if outcome == "kept":
-                    pending.write(item.to_document(name))
-        except DataError as error:
-            self.quarantine(path, name, error)
-            return
-        pending.commit()
+        retracted: list[tuple[str, int]] = []
+        # A file beyond this size waits on disk.
+        with tempfile.SpooledTemporaryFile(max_size=16 << 20) as pending:
+            try:
+                for item in items:
+                    if isinstance(item, Deletion):
+                        events.append((item.pmid, item.version, DELETION))
+                        continue
+                    outcome = self._outcome(item)
+                    counts[outcome] += 1
+                    if outcome == "kept":
+                        pending.write(document_line(item.to_document(name)))
+                    if isinstance(item, Record):
+                        if item.pmid is not None:
+                            events.append((item.pmid, item.version, OUTCOMES.index(outcome)))
+                    elif item.id and item.is_retracted and not self._keeps_retracted:
+                        retracted.append((item.id, item.version))
+            except DataError as error:
+                self._quarantine(path, name, error)
+                return
+            pending.seek(0)
+            for line in pending:
+                writer.write_line(line)
         self.counts += counts
         self.events += events
-
-
-class _PmcPart(_Reader):
-    def __init__(self, settings: PmcSettings) -> None:
-        super().__init__()
-        self._selection = settings.selection()
-        self._text_options = settings.text_options()
-
-    def read(self, path: Path, name: str, writer: DocumentsWriter) -> None:
-        if not self.describe(path, name):
-            return
-        if not path.name.endswith(TAR_SUFFIXES):
-            articles = read_pmc(path, text_options=self._text_options)
-            self._add(articles, path, name, writer)
-            return
-        try:
-            for member, content in read_members(path, max_bytes=MAX_FILE_BYTES):
-                shown = f"{name}:{PurePosixPath(member)}"
-                if isinstance(content, DataError):
-                    self.quarantine(path, shown, content)
-                    continue
-                place = PurePosixPath(shown)
-                articles = parse_articles(_pieces(content), place, self._text_options)
-                self._add(articles, path, shown, writer)
-        except DataError as error:
-            self.quarantine(path, name, error)
-
-    def _add(
-        self, articles: Iterable[Article], path: Path, name: str, writer: DocumentsWriter
-    ) -> None:
-        """All articles of a file or member, or none if it is damaged somewhere."""
-        pending = _Pending(writer)
-        counts: Counter[str] = Counter()
-        retracted: list[tuple[str, int]] = []
-        try:
-            for article in articles:
-                outcome = self._selection.outcome(article)
-                assert outcome in ARTICLE_OUTCOMES
-                counts[outcome] += 1
-                if outcome == "kept":
-                    pending.write(article.to_document(name))
-                if article.id and article.is_retracted and not self._selection.retracted:
-                    retracted.append((article.id, article.version))
-        except DataError as error:
-            self.quarantine(path, name, error)
-            return
-        pending.commit()
-        self.counts += counts
         self.retracted_articles += retracted
 
 
-def _pieces(content: bytes) -> Iterator[bytes]:
-    """As from a file: the parser's bounds are looked at between two pieces."""
-    for start in range(0, len(content), CHUNK):
-        yield content[start : start + CHUNK]
+def resolve_parts(
+    events: Sequence[Path], statuses: Sequence[Path], retracted_output: Path
+) -> Result:
+    """Decide which record of each PMID counts.
+
+    Args:
+        events: the parts' events in the order in which PubMed's files apply.
+        statuses: where to write, for each part, uint8 [num_documents]: KEPT, SUPERSEDED or DELETED.
+        retracted_output: where to write the PMIDs (int32) whose record that counts is of a
+            retracted article.
+    """
+    latest, counts = LatestRecords(), Counter[str]()
+    deletions = Counter(listed=0, found=0)
+    retracted: set[int] = set()
+    # For each document of a part its line in `latest`, -1 if it was superseded beforehand.
+    lines: list[npt.NDArray[np.int64]] = []
+    for path in events:
+        of_part: list[int] = []
+        for pmid, version, outcome in np.load(path).tolist():
+            if outcome == DELETION:
+                deletions["listed"] += 1
+                if latest.delete(pmid, version):
+                    deletions["found"] += 1
+                    retracted.discard(pmid)
+                continue
+            is_superseded = latest.is_superseded(pmid, version)
+            if is_superseded:
+                counts[OUTCOMES[outcome]] -= 1
+                counts["superseded"] += 1
+            else:
+                latest.add(pmid, version, written=outcome == _KEPT)
+                (retracted.add if outcome == _RETRACTED else retracted.discard)(pmid)
+            if outcome == _KEPT:
+                of_part.append(-1 if is_superseded else len(latest.status) - 1)
+        lines.append(np.array(of_part, np.int64))
+    for path, of_part_lines in zip(statuses, lines, strict=True):
+        save_array(path, _status(latest, of_part_lines, counts))
+    save_array(retracted_output, np.array(sorted(retracted), np.int32))
+    return {"counts": dict(counts), "deletions": dict(deletions)}
+
+
+def _status(
+    latest: LatestRecords, lines: npt.NDArray[np.int64], counts: Counter[str]
+) -> npt.NDArray[np.uint8]:
+    status = np.full(len(lines), SUPERSEDED, np.uint8)
+    was_added = lines >= 0
+    status[was_added] = np.frombuffer(bytes(latest.status), np.uint8)[lines[was_added]]
+    later = np.bincount(status[was_added], minlength=3)
+    counts["kept"] -= int(later[1] + later[2])
+    counts["superseded"] += int(later[1])
+    counts["deleted"] += int(later[2])
+    assert later[KEPT] == (status == KEPT).sum()
+    return status

@@ -24,28 +24,18 @@ class Part:
     Attributes:
         name: for its files; the same for the same inputs, whatever other parts there are.
         files: (path, name to record) in reading order.
-        num_bytes: of the files, as they are: how long the part takes beside others.
+        state: name, size and time of change of each file: whether it has to be read again.
     """
 
     name: str
     kind: Literal["pubmed", "pmc"]
     files: tuple[tuple[Path, str], ...]
-    num_bytes: int
+    state: tuple[tuple[str, int, int], ...]
 
-    def state(self) -> list[list[object]]:
-        """Name, size and time of change of each file: whether it has to be read again.
-
-        Raises:
-            DataError: a file has gone.
-        """
-        try:
-            stats = [path.stat() for path, _ in self.files]
-        except OSError as error:
-            raise DataError(f"cannot read {error.filename}: {error.strerror}") from error
-        return [
-            [name, stat.st_size, stat.st_mtime_ns]
-            for (_, name), stat in zip(self.files, stats, strict=True)
-        ]
+    @property
+    def num_bytes(self) -> int:
+        """Of the files, as they are: how long the part takes beside others."""
+        return sum(size for _name, size, _time in self.state)
 
 
 def find_parts(
@@ -56,25 +46,19 @@ def find_parts(
     Raises:
         DataError: an input does not exist or has gone, or a folder has no file of its kind.
     """
-    parts = [
-        _part("pubmed", [file], _size(file[0]))
-        for file in (find_files(pubmed_inputs, pubmed.SUFFIXES) if pubmed_inputs else [])
-    ]
-    suffixes = (*pmc.SUFFIXES, *TAR_SUFFIXES)
+    files = find_files(pubmed_inputs, pubmed.SUFFIXES) if pubmed_inputs else []
+    parts = [_part("pubmed", [file]) for file in files]
     group: list[tuple[Path, str]] = []
-    group_size = 0
-    for file in find_files(pmc_inputs, suffixes) if pmc_inputs else []:
-        size = _size(file[0])
-        if file[0].name.endswith(TAR_SUFFIXES) or size > _LARGE_FILE:
-            parts.append(_part("pmc", [file], size))
+    for file in find_files(pmc_inputs, (*pmc.SUFFIXES, *TAR_SUFFIXES)) if pmc_inputs else []:
+        if file[0].name.endswith(TAR_SUFFIXES) or _state(*file)[1] > _LARGE_FILE:
+            parts.append(_part("pmc", [file]))
             continue
         group.append(file)
-        group_size += size
         if len(group) == files_per_part:
-            parts.append(_part("pmc", group, group_size))
-            group, group_size = [], 0
+            parts.append(_part("pmc", group))
+            group = []
     if group:
-        parts.append(_part("pmc", group, group_size))
+        parts.append(_part("pmc", group))
     names = [part.name for part in parts]
     if len(set(names)) != len(names):
         twice = next(part for part in parts if names.count(part.name) > 1)
@@ -82,17 +66,19 @@ def find_parts(
     return parts
 
 
-def _size(path: Path) -> int:
+def _state(path: Path, name: str) -> tuple[str, int, int]:
     try:
-        return path.stat().st_size
+        stat = path.stat()
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
+    return name, stat.st_size, stat.st_mtime_ns
 
 
-def _part(kind: Literal["pubmed", "pmc"], files: list[tuple[Path, str]], num_bytes: int) -> Part:
+def _part(kind: Literal["pubmed", "pmc"], files: Sequence[tuple[Path, str]]) -> Part:
     all_names = "\0".join(name for _, name in files)
     digest = hashlib.blake2b(all_names.encode("utf-8", "surrogateescape"), digest_size=4)
     # File names are the outside's: only harmless characters of them are used.
     stem = _ODD.sub("_", files[0][0].name.partition(".")[0])[:40]
     name = f"{kind}-{stem}-{digest.hexdigest()}"
-    return Part(name=name, kind=kind, files=tuple(files), num_bytes=num_bytes)
+    state = tuple(_state(*file) for file in files)
+    return Part(name=name, kind=kind, files=tuple(files), state=state)

@@ -1,63 +1,64 @@
 """What a user reads about a corpus: ``manifest.json``, ``corpus.html``, and the dataset card."""
 
 import html
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from mediswift_cs import __version__
 from mediswift_cs.corpora.document import Document
-from mediswift_cs.prepare.given_files import blocked_pmids
+from mediswift_cs.prepare.config import PrepareSettings
+from mediswift_cs.prepare.guard import Statistics, blocked_pmids
 from mediswift_cs.prepare.output import CARD, MANIFEST, REPORT
-from mediswift_cs.prepare.statistics import Statistics
-from mediswift_cs.prepare.tasks import total
+from mediswift_cs.prepare.tasks import Result, total
 from mediswift_cs.storage.write import write_json, write_text
-
-if TYPE_CHECKING:
-    from mediswift_cs.prepare.pipeline import Pipeline
 
 _NUM_JOURNALS = 30
 _CARD_TYPES = {int: "int64", int | None: "int64", str: "string", str | None: "string"}
 
 
-def write_report(pipeline: "Pipeline") -> None:
-    """Write both files. They hold no time and no path, so the same corpus gives the same bytes."""
-    manifest = _manifest(pipeline)
-    write_json(pipeline.output / MANIFEST, manifest, ensure_ascii=False)
-    write_text(pipeline.output / REPORT, _page(manifest))
+def write_report(
+    settings: PrepareSettings,
+    results: Mapping[str, Sequence[Result]],
+    counts: Mapping[str, Mapping[str, int]],
+) -> None:
+    """Write both files. They hold no time and no path, so the same corpus gives the same bytes.
 
-
-def _manifest(pipeline: "Pipeline") -> dict[str, Any]:
-    done = pipeline.results
-    statistics = Statistics.sum_of(result["statistics"] for result in done.guard)
+    Args:
+        results: of all tasks, as in :class:`mediswift_cs.prepare.stage_tasks.StageTasks`.
+        counts: of each stage, by what became of records and documents.
+    """
+    statistics = Statistics.sum_of(result["statistics"] for result in results["guard"])
     private = {"output": True, "engine": True, "fetch": True}
     inputs = {"pubmed": {"inputs"}, "pmc": {"inputs"}, "tokenizer": {"path"}}
     inputs["guard"] = {"texts", "pmid_files"}
-    copies = [each for result in done.guard for each in result["benchmark_copies"]]
-    return {
+    copies = [each for result in results["guard"] for each in result["benchmark_copies"]]
+    manifest = {
         "package_version": __version__,
-        "settings": pipeline.settings.model_dump(mode="json", exclude={**private, **inputs}),
-        "counts": pipeline.counts(),
-        "deletions": done.resolve[0]["deletions"],
-        "cleaning": total(result["changes"] for result in done.clean),
+        "settings": settings.model_dump(mode="json", exclude={**private, **inputs}),
+        "counts": counts,
+        "deletions": results["resolve"][0]["deletions"],
+        "cleaning": total("changes", results["clean"]),
         "guard": {
-            "num_blocked_pmids": len(blocked_pmids(pipeline.settings.guard)),
-            "num_texts_files": len(pipeline.settings.guard.texts),
+            "num_blocked_pmids": len(blocked_pmids(settings.guard)),
+            "num_texts_files": len(settings.guard.texts),
             "near_copies_found": sorted(copies),
         },
-        "quarantined": [each for result in done.parse for each in result["quarantined"]],
-        "sources": [each for result in done.parse for each in result["files"]],
+        "quarantined": [each for result in results["parse"] for each in result["quarantined"]],
+        "sources": [each for result in results["parse"] for each in result["files"]],
         "statistics": statistics.as_dict(),
-        "tokenizer": done.tokenizer[0],
+        "tokenizer": results["tokenizer"][0],
         "splits": {
             name: {key: value for key, value in split.items() if key != "shards"}
-            for name, split in done.hdf5[0]["splits"].items()
+            for name, split in results["hdf5"][0]["splits"].items()
         },
     }
+    write_json(settings.output / MANIFEST, manifest, ensure_ascii=False)
+    write_text(settings.output / REPORT, _page(manifest))
 
 
 def _page(manifest: Mapping[str, Any]) -> str:

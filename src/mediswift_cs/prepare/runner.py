@@ -1,39 +1,37 @@
-"""Runs the tasks of a stage that are not done yet, and tells how fast."""
+"""Runs the tasks of a stage that are not done yet, and tells how fast.
+
+They run in this process, in processes beside it, or on a Dask cluster: all three are executors of
+``concurrent.futures``.
+"""
 
 import sys
 import time
-from collections.abc import Sequence
-from concurrent.futures import Executor, as_completed
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack
-from typing import Self
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
 from tqdm import tqdm
 
-from mediswift_cs.errors import DataError
+from mediswift_cs.errors import ConfigError, DataError
 from mediswift_cs.prepare.config import EngineSettings
-from mediswift_cs.prepare.executors import task_executor
-from mediswift_cs.prepare.tasks import R, Task, do, num_counted
+from mediswift_cs.prepare.tasks import Result, Task, do, total
+from mediswift_cs.storage.processes import num_usable_cores, process_pool, use_one_thread
 
 
-class TaskRunner:
+class TaskRunner(ExitStack):
     """Brings tasks to where they run; starts workers for the first that has to be done.
 
     Used in a ``with`` block, at whose end the workers are gone.
     """
 
     def __init__(self, settings: EngineSettings) -> None:
+        super().__init__()
         self._settings = settings
         self._executor: Executor | None = None
-        self._stack = ExitStack()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
-
-    def results(self, name: str, tasks: Sequence[Task[R]], *, stage: str | None) -> list[R]:
+    def results(self, name: str, tasks: Sequence[Task], *, stage: str | None) -> list[Result]:
         """The results of all tasks, in their order, of which the missing ones are done now.
 
         Args:
@@ -58,7 +56,7 @@ class TaskRunner:
         started = time.monotonic()
         new = self._run(name, tasks, todo) if todo else {}
         seconds = time.monotonic() - started
-        number = sum(map(num_counted, new.values()))
+        number = sum(total("counts", new.values()).values())
         rate = f", {number:,} records or documents ({number / seconds:,.0f}/s)"
         print(
             f"{name}: {len(todo)} of {len(tasks)} parts done in {seconds:.1f} s"
@@ -69,9 +67,9 @@ class TaskRunner:
         all_results = [new.get(number, result) for number, result in enumerate(found)]
         return [result for result in all_results if result is not None]
 
-    def _run(self, name: str, tasks: Sequence[Task[R]], todo: Sequence[int]) -> dict[int, R]:
+    def _run(self, name: str, tasks: Sequence[Task], todo: Sequence[int]) -> dict[int, Result]:
         if self._executor is None:
-            self._executor = self._stack.enter_context(task_executor(self._settings))
+            self._executor = self.enter_context(_task_executor(self._settings))
         there = len(tasks) - len(todo)
         try:
             with tqdm(
@@ -84,8 +82,72 @@ class TaskRunner:
                 # The first that fails ends the run.
                 for future in as_completed(futures.values()):
                     future.result()
-        except BrokenProcessPool as error:
+        except _deaths() as error:
             raise DataError(
                 "a worker died (killed, or out of memory): start again, finished parts are kept"
             ) from error
         return {number: future.result() for number, future in futures.items()}
+
+
+def _deaths() -> tuple[type[Exception], ...]:
+    """What is raised for a task whose worker died."""
+    dask = sys.modules.get("distributed.scheduler")
+    return (BrokenProcessPool, dask.KilledWorker) if dask else (BrokenProcessPool,)
+
+
+@contextmanager
+def _task_executor(settings: EngineSettings) -> Iterator[Executor]:
+    """The executor of the settings; by default with a worker for each core that may be used.
+
+    Raises:
+        ConfigError: the Dask cluster cannot be had.
+    """
+    num_workers = settings.workers or num_usable_cores()
+    if settings.name == "dask":
+        with _dask_executor(num_workers, settings.scheduler) as executor:
+            yield executor
+        return
+    executor = process_pool(num_workers) if num_workers > 1 else _InThisProcess()
+    try:
+        yield executor
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+class _InThisProcess(Executor):
+    """Does at once what it is given; an error ends the run before the next task begins."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future
+
+
+@contextmanager
+def _dask_executor(num_workers: int, scheduler: str | None) -> Iterator[Executor]:
+    try:
+        import distributed
+    except ImportError as error:
+        raise ConfigError("engine dask needs `pip install mediswift_cs[dask]`") from error
+    library: Any = distributed
+    cluster = None
+    if scheduler is None:
+        cluster = library.LocalCluster(
+            n_workers=num_workers,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address=None,
+        )
+    try:
+        try:
+            client = library.Client(cluster or scheduler, timeout="30s", set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"no Dask scheduler at {scheduler}: {error}") from error
+        with client:
+            client.run(use_one_thread)
+            # What a task makes is on disk; what it returns is small.
+            yield client.get_executor(pure=False)
+    finally:
+        if cluster is not None:
+            cluster.close()

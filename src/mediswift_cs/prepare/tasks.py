@@ -7,10 +7,10 @@ whatever a killed task left behind is made again.
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, NotRequired, TypedDict, TypeVar, cast
+from typing import Any, Literal, TypedDict, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -21,19 +21,43 @@ from mediswift_cs.storage.write import atomic_file, write_json
 FORMAT_VERSION = 1
 
 
-class Result(TypedDict):
-    """What a task returns and its marker keeps, as JSON; each kind of task adds its own entries.
+class Result(TypedDict, total=False):
+    """What a task returns and its marker keeps, as JSON; each stage has its own entries.
 
-    ``counts`` are records or documents by what became of them. ``content`` identifies what the task
-    made: the tasks that read it depend on this alone. A task that does not set it has made what its
-    key says.
+    Attributes:
+        content: identifies what the task made: the tasks that read it depend on this alone. A task
+            that does not set it has made what its key says.
+        counts: records or documents by what became of them.
+        files: of ``parse``, the input files: path, bytes and md5.
+        quarantined: of ``parse``, file and reason.
+        retracted_articles: of ``parse``, (id, version): an earlier version must not stay in their
+            place.
+        deletions: of ``resolve``, PMIDs listed in DeleteCitation, and how many of them had been
+            read before.
+        changes: of ``clean``, how often each kind of change was made.
+        benchmark_copies: of ``guard``, the ids found, whether they are dropped or only reported.
+        statistics: of ``guard``, :class:`mediswift_cs.prepare.guard.Statistics` as JSON.
+        entry: of ``guard``, the file of the documents, as in ``files``.
+        sha256, vocab_size, eos_id: of ``tokenizer``, as in
+            :class:`mediswift_cs.tokens.manifest.TokenizerEntry`.
+        splits: of ``tokens`` and ``hdf5``, a :class:`mediswift_cs.tokens.manifest.SplitEntry` each,
+            as JSON.
     """
 
-    counts: NotRequired[dict[str, int]]
-    content: NotRequired[str]
-
-
-R = TypeVar("R", bound=Result)
+    content: str
+    counts: dict[str, int]
+    files: list[dict[str, Any]]
+    quarantined: list[dict[str, str]]
+    retracted_articles: list[tuple[str, int]]
+    deletions: dict[str, int]
+    changes: dict[str, int]
+    benchmark_copies: list[str]
+    statistics: dict[str, Any]
+    entry: dict[str, Any]
+    sha256: str
+    vocab_size: int
+    eos_id: int
+    splits: dict[str, dict[str, Any]]
 
 
 def digest_of(*content: object) -> str:
@@ -43,7 +67,7 @@ def digest_of(*content: object) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task(Generic[R]):
+class Task:
     """One unit of work that can be sent to another process.
 
     Attributes:
@@ -55,13 +79,13 @@ class Task(Generic[R]):
         outputs: paths that have to be there if the marker is.
     """
 
-    run: Callable[[], R]
+    run: Callable[[], Result]
     key: str
     marker: Path
     num_bytes: int = 0
     outputs: tuple[Path, ...] = ()
 
-    def result_if_done(self) -> R | None:
+    def result_if_done(self) -> Result | None:
         """What the task returned when it was done with the same key, None if it has to be done."""
         try:
             found = json.loads(self.marker.read_text(encoding="utf-8"))
@@ -72,24 +96,17 @@ class Task(Generic[R]):
             return None
         if not all(path.exists() for path in self.outputs):
             return None
-        return cast(R, found["result"])
+        return cast(Result, found["result"])
 
 
-def do(task: Task[R]) -> R:
+def do(task: Task) -> Result:
     """Run a task and leave its marker."""
     task.marker.unlink(missing_ok=True)
     task.marker.parent.mkdir(parents=True, exist_ok=True)
     result = task.run()
-    as_any_result: Result = result
-    as_any_result.setdefault("content", digest_of(task.key))
-    content = {"key": task.key, "result": result}
-    write_json(task.marker, content, indent=None, ensure_ascii=False)
+    result.setdefault("content", digest_of(task.key))
+    write_json(task.marker, {"key": task.key, "result": result}, indent=None, ensure_ascii=False)
     return result
-
-
-def num_counted(result: Result) -> int:
-    """How many records or documents a task worked on."""
-    return sum(result.get("counts", {}).values())
 
 
 def save_array(path: Path, array: npt.NDArray[Any]) -> None:
@@ -98,9 +115,9 @@ def save_array(path: Path, array: npt.NDArray[Any]) -> None:
         np.save(file, array)
 
 
-def total(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    """The sums of numbers by name; names stand in the order in which they first occur."""
-    result: Counter[str] = Counter()
-    for each in counts:
-        result.update(each)
-    return dict(result)
+def total(name: Literal["counts", "changes"], results: Iterable[Result]) -> dict[str, int]:
+    """The sums of a kind of number; its names stand in the order in which they first occur."""
+    numbers: Counter[str] = Counter()
+    for result in results:
+        numbers.update(result.get(name, {}))
+    return dict(numbers)

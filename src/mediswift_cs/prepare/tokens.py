@@ -2,26 +2,23 @@
 
 import os
 import shutil
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from functools import lru_cache
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import lru_cache, partial
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tokenizers import Tokenizer
 
 from mediswift_cs import __version__
-from mediswift_cs.corpora.documents_file import read_documents
 from mediswift_cs.errors import DataError
 from mediswift_cs.prepare.config import Hdf5Settings, TokenizerSettings
-from mediswift_cs.prepare.guard import GuardResult
-from mediswift_cs.prepare.tasks import Result, digest_of, save_array
+from mediswift_cs.prepare.tasks import Result, digest_of, save_array, total
+from mediswift_cs.storage.checksums import md5_of
 from mediswift_cs.storage.write import atomic_folder
-from mediswift_cs.tokens.build_shards import write_splits
+from mediswift_cs.tokens.build_shards import write_manifest, write_splits
 from mediswift_cs.tokens.manifest import (
-    MANIFEST_NAME,
     SPLITS,
     TOKENIZER_NAME,
     Manifest,
@@ -30,34 +27,32 @@ from mediswift_cs.tokens.manifest import (
     SplitEntry,
     TokenizerEntry,
 )
-from mediswift_cs.tokens.splits import SPLIT_FUNCTION, unigram_loss
-from mediswift_cs.tokens.texts import Text, TextSource
+from mediswift_cs.tokens.splits import SPLIT_FUNCTION
+from mediswift_cs.tokens.texts import TextSource, texts_of_documents
 from mediswift_cs.tokens.tokenizer import load_tokenizer, save_tokenizer, tokenizer_entry
 from mediswift_cs.tokens.tokenizer_file import train_tokenizer_file
 
 _COUNTS_FILE = "token_counts_{}.npy"
 
 
-class TokenizerResult(Result):
-    """What identifies the tokenizer, as in :class:`mediswift_cs.tokens.manifest.TokenizerEntry`."""
+def tokenizer_md5s(path: Path) -> list[str]:
+    """Of a tokenizer's file, or of the files in its folder.
 
-    sha256: str
-    vocab_size: int
-    eos_id: int
-
-
-class TokensResult(Result):
-    """``splits``: a :class:`mediswift_cs.tokens.manifest.SplitEntry` each, as JSON."""
-
-    splits: dict[str, dict[str, Any]]
+    Raises:
+        DataError: there is none.
+    """
+    files = [path] if path.is_file() else sorted(p for p in path.glob("*") if p.is_file())
+    if not files:
+        raise DataError(f"tokenizer {path} does not exist: give a tokenizer.json or its folder")
+    return [md5_of(file) for file in files]
 
 
 def make_tokenizer(
     settings: TokenizerSettings,
     documents: Sequence[Path],
-    guarded: Sequence[GuardResult],
+    guarded: Sequence[Result],
     output: Path,
-) -> TokenizerResult:
+) -> Result:
     """Write the tokenizer that is given, or train one on documents from all over the corpus."""
     if settings.path is not None:
         tokenizer = load_tokenizer(settings.path)
@@ -81,44 +76,35 @@ def make_tokenizer(
 
 
 def _spread(
-    paths: Sequence[Path], guarded: Sequence[GuardResult], settings: TokenizerSettings
+    paths: Sequence[Path], guarded: Sequence[Result], settings: TokenizerSettings
 ) -> TextSource:
     """Every n-th document, so that old and new, abstracts and full texts are all in."""
     num_documents = sum(result["counts"]["kept"] for result in guarded)
     step = max(1, -(-num_documents // settings.max_documents))
-
-    def read() -> Iterator[Text]:
-        number = 0
-        for path in paths:
-            for document in read_documents(path):
-                if number % step == 0:
-                    yield Text(document.id, document.text)
-                number += 1
-
-    return TextSource(entries=_sources(guarded), read=read, options={"every": step})
+    return TextSource(
+        entries=_sources(guarded),
+        read=lambda: islice(texts_of_documents(paths), 0, None, step),
+        options={"every": step},
+    )
 
 
-def _sources(guarded: Sequence[GuardResult]) -> tuple[SourceEntry, ...]:
+def _sources(guarded: Sequence[Result]) -> tuple[SourceEntry, ...]:
     return tuple(SourceEntry(**result["entry"]) for result in guarded)
 
 
 def tokenize_part(
     documents: Path,
     tokenizer_path: Path,
-    made: TokenizerResult,
+    made: Result,
     settings: Hdf5Settings,
     output: Path,
-) -> TokensResult:
+) -> Result:
     """Write the shards of one part, and how often each token occurs in them."""
     entry = _entry(made)
     tokenizer = _tokenizer_of_process(tokenizer_path, entry.sha256)
-
-    def read() -> Iterator[Text]:
-        return (Text(document.id, document.text) for document in read_documents(documents))
-
     with atomic_folder(output) as folder:
         splits, token_counts, counts = write_splits(
-            TextSource(entries=(), read=read),
+            TextSource(entries=(), read=partial(texts_of_documents, [documents])),
             tokenizer,
             entry,
             folder,
@@ -131,7 +117,7 @@ def tokenize_part(
             save_array(folder / _COUNTS_FILE.format(name), of_split)
     return {
         "counts": {name: n for name, n in counts.items() if name != "documents_read"},
-        "splits": {name: _split_as_dict(split) for name, split in splits.items()},
+        "splits": {name: asdict(split) for name, split in splits.items()},
     }
 
 
@@ -141,7 +127,7 @@ def _tokenizer_of_process(path: Path, sha256: str) -> Tokenizer:
     return load_tokenizer(path)
 
 
-def _entry(made: TokenizerResult) -> TokenizerEntry:
+def _entry(made: Result) -> TokenizerEntry:
     return TokenizerEntry(
         file=TOKENIZER_NAME,
         sha256=made["sha256"],
@@ -150,18 +136,14 @@ def _entry(made: TokenizerResult) -> TokenizerEntry:
     )
 
 
-def _split_as_dict(split: SplitEntry) -> dict[str, Any]:
-    return {**vars(split), "shards": [vars(shard) for shard in split.shards]}
-
-
 def assemble(
-    parts: Sequence[tuple[Path, TokensResult]],
+    parts: Sequence[tuple[Path, Result]],
     tokenizer: Path,
-    made: TokenizerResult,
-    guarded: Sequence[GuardResult],
+    made: Result,
+    guarded: Sequence[Result],
     settings: Hdf5Settings,
     output: Path,
-) -> TokensResult:
+) -> Result:
     """Put the shards of all parts in one folder, as ``mediswift shards`` makes it.
 
     Files are linked where the file system can, so this takes no disk.
@@ -179,19 +161,13 @@ def assemble(
             splits[name] = _join(parts, name, folder)
             of_parts = [np.load(path / _COUNTS_FILE.format(name)) for path, _ in parts]
             token_counts[name] = np.sum(of_parts, axis=0)
-        if "val" in splits:
-            loss = unigram_loss(token_counts["train"], token_counts["val"])
-            splits["val"] = replace(splits["val"], unigram_loss=loss)
-        save_tokenizer(load_tokenizer(tokenizer), folder / TOKENIZER_NAME)
-        counts: Counter[str] = Counter()
-        for _, result in parts:
-            counts.update(result["counts"])
+        counts = total("counts", (result for _, result in parts))
         manifest = Manifest(
             package_version=__version__,
             max_sequence_length=settings.max_sequence_length,
             tokenizer=_entry(made),
             sources=_sources(guarded),
-            counts={"documents_read": counts.total(), **counts},
+            counts={"documents_read": sum(counts.values()), **counts},
             splits=splits,
             options={
                 "val_fraction": settings.val_fraction,
@@ -200,11 +176,11 @@ def assemble(
                 "packing": "each part by itself",
             },
         )
-        (folder / MANIFEST_NAME).write_text(manifest.to_json(), encoding="utf-8")
-    return {"splits": {name: _split_as_dict(split) for name, split in splits.items()}}
+        written = write_manifest(manifest, token_counts, load_tokenizer(tokenizer), folder)
+    return {"splits": {name: asdict(split) for name, split in written.splits.items()}}
 
 
-def _join(parts: Sequence[tuple[Path, TokensResult]], name: str, folder: Path) -> SplitEntry:
+def _join(parts: Sequence[tuple[Path, Result]], name: str, folder: Path) -> SplitEntry:
     shards = []
     for number, (path, result) in enumerate(parts):
         for shard in result["splits"][name]["shards"]:

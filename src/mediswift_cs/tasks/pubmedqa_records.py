@@ -9,7 +9,7 @@ from typing import Any
 from mediswift_cs.errors import DataError
 from mediswift_cs.tasks.json_input import check_keys, read_json_object
 from mediswift_cs.tasks.pubmedqa import LABELS
-from mediswift_cs.tokens.dataset_texts import read_rows
+from mediswift_cs.tokens.texts import read_rows
 
 RECORDS_FILE = "ori_pqal.json"
 DATASET_NAME, DATASET_CONFIG = "qiaojin/PubMedQA", "pqa_labeled"

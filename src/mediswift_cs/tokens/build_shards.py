@@ -133,11 +133,23 @@ def _write(source: TextSource, tokenizer: Tokenizer, planned: Manifest, folder: 
         val_fraction=val_fraction,
     )
     _check_splits(splits, counts, val_fraction)
+    manifest = replace(planned, counts=dict(counts), splits=splits)
+    return write_manifest(manifest, token_counts, tokenizer, folder)
+
+
+def write_manifest(
+    manifest: Manifest,
+    token_counts: Mapping[str, npt.NDArray[np.int64]],
+    tokenizer: Tokenizer,
+    folder: Path,
+) -> Manifest:
+    """Write tokenizer and manifest beside the shards; returns it with the loss of ``val``."""
+    splits = dict(manifest.splits)
     if "val" in splits:
         loss = unigram_loss(token_counts["train"], token_counts["val"])
         splits["val"] = replace(splits["val"], unigram_loss=loss)
     save_tokenizer(tokenizer, folder / TOKENIZER_NAME)
-    manifest = replace(planned, counts=dict(counts), splits=splits)
+    manifest = replace(manifest, splits=splits)
     # Last, so that a folder with a manifest is complete even if it is looked at half-way.
     (folder / MANIFEST_NAME).write_text(manifest.to_json(), encoding="utf-8")
     return manifest
@@ -173,19 +185,17 @@ def write_splits(
             )
             for name in (SPLITS if val_fraction else SPLITS[:1])
         }
-        for batch in _batches(_progress(source) if show_progress else source):
+        disable = None if show_progress else True
+        texts = tqdm(
+            source, desc="tokenize", unit=" docs", total=source.num_expected, disable=disable
+        )
+        for batch in _batches(texts):
             _add_batch(batch, tokenizer, writers, counts, val_fraction)
         splits = {
             name: replace(writer.finish(), num_bytes=text_bytes(writer.token_counts, tokenizer))
             for name, writer in writers.items()
         }
     return splits, {name: writer.token_counts for name, writer in writers.items()}, counts
-
-
-def _progress(source: TextSource) -> Iterator[Text]:
-    return iter(
-        tqdm(source, desc="tokenize", unit=" docs", total=source.num_expected, disable=None)
-    )
 
 
 def _batches(texts: Iterable[Text]) -> Iterator[list[Text]]:

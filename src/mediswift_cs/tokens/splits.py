@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import numpy as np
@@ -11,9 +10,10 @@ import numpy.typing as npt
 
 from mediswift_cs.errors import ConfigError
 from mediswift_cs.storage.checksums import md5_of
-from mediswift_cs.tokens.hdf5 import ShardWriter
+from mediswift_cs.tokens.hdf5 import Samples, ShardWriter
 from mediswift_cs.tokens.manifest import ShardEntry, SplitEntry, TokenizerEntry
-from mediswift_cs.tokens.pack import Packer
+
+Ids = npt.NDArray[np.int32]
 
 # Recorded in the manifest; another function would need another name.
 SPLIT_FUNCTION = "blake2b-64(id) < val_fraction * 2**64"
@@ -33,6 +33,53 @@ def split_of(document_id: str, val_fraction: float) -> str:
     """
     digest = hashlib.blake2b(document_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return "val" if int.from_bytes(digest, "big") < val_fraction * 2**64 else "train"
+
+
+class Packer:
+    """Cuts the stream ``document <eos> document <eos> ...`` into samples.
+
+    Windows of max_sequence_length + 1 tokens overlap by one, as in the "corpus" format of
+    ModelZoo's H5Reader, so that every token but the very first is a label exactly once. A document
+    that the end of a window cuts goes on in the next sample. Samples are int32
+    [n, 3, max_sequence_length] with the rows input_ids, loss_mask (1 = counts) and labels.
+    """
+
+    def __init__(self, *, max_sequence_length: int, eos_id: int) -> None:
+        assert max_sequence_length > 0
+        self._length = max_sequence_length
+        self._eos_id = eos_id
+        self._rest: Ids = np.empty(0, np.int32)
+
+    def add(self, documents: Sequence[Sequence[int] | Ids]) -> Samples:
+        """Append documents; returns the samples that they complete (n may be 0)."""
+        ends = np.cumsum([len(ids) + 1 for ids in documents], dtype=np.int64) + len(self._rest)
+        stream = np.empty(ends[-1] if len(documents) else len(self._rest), np.int32)
+        stream[: len(self._rest)] = self._rest
+        for ids, end in zip(documents, ends, strict=True):
+            stream[end - 1 - len(ids) : end - 1] = ids
+            stream[end - 1] = self._eos_id
+        num_samples = max(len(stream) - 1, 0) // self._length
+        self._rest = stream[num_samples * self._length :].copy()
+        return _samples(stream, num_samples, self._length)
+
+    def finish(self) -> Samples:
+        """The last, partial window, filled up with eos whose loss_mask is 0 (n is 0 or 1)."""
+        rest, self._rest = self._rest, np.empty(0, np.int32)
+        if len(rest) < 2:
+            return _samples(rest, 0, self._length)
+        padded = np.full(self._length + 1, self._eos_id, np.int32)
+        padded[: len(rest)] = rest
+        sample = _samples(padded, 1, self._length)
+        sample[0, 1, len(rest) - 1 :] = 0
+        return sample
+
+
+def _samples(stream: Ids, num_samples: int, length: int) -> Samples:
+    num_labels = num_samples * length
+    samples = np.ones((num_samples, 3, length), np.int32)
+    samples[:, 0] = stream[:num_labels].reshape(num_samples, length)
+    samples[:, 2] = stream[1 : num_labels + 1].reshape(num_samples, length)
+    return samples
 
 
 class SplitWriter:
@@ -70,12 +117,7 @@ class SplitWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._writer.close()
 
     def add(self, documents: Sequence[Sequence[int]]) -> None:

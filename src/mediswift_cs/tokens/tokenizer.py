@@ -119,25 +119,19 @@ def train_tokenizer(
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=show_progress,
     )
-    counted = _Counted(texts)
-    tokenizer.train_from_iterator(counted, trainer)
-    if not counted.num_texts:
+    num_texts = 0
+
+    def counted() -> Iterator[str]:
+        nonlocal num_texts
+        for text in texts:
+            num_texts += bool(text.strip())
+            yield text
+
+    tokenizer.train_from_iterator(counted(), trainer)
+    if not num_texts:
         raise DataError("no text to train a tokenizer on: the documents are empty")
     tokenizer.encode_special_tokens = True
     return tokenizer
-
-
-class _Counted:
-    """Passes texts on and counts those that are not empty."""
-
-    def __init__(self, texts: Iterable[str]) -> None:
-        self._texts = texts
-        self.num_texts = 0
-
-    def __iter__(self) -> Iterator[str]:
-        for text in self._texts:
-            self.num_texts += bool(text.strip())
-            yield text
 
 
 def _eos_token() -> AddedToken:
