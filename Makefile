@@ -14,7 +14,7 @@ NEEDED_GB := 7
 # The layers that need neither torch nor cerebras-pytorch; a test there that compares with a library
 # of the whole installation skips.
 LIGHT_TESTS := $(addprefix tests/,storage params corpora tokens tasks prepare without_torch \
-  test_flops.py test_sizes.py test_layers.py)
+  test_sizes.py test_layers.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-light check format install clean

@@ -16,13 +16,15 @@ from mediswift_cs.errors import (
     MediSwiftError,
 )
 
+_OURS = "mediswift_cs"
+
 
 def exit_code_of(job: Callable[[], int]) -> int:
     """The exit code of a command; whatever a user meets is one line on standard error.
 
-    That is 2 for a MediSwiftError (where it says no other) and for a file that cannot be read or
-    written, and 130 for Ctrl-C. A reader of the output that has left, such as ``head``, is no
-    error.
+    That is 2 for a MediSwiftError (where it says no other), for a package that is not installed and
+    for a file that cannot be read or written, and 130 for Ctrl-C. A reader of the output that has
+    left, such as ``head``, is no error.
 
     Raises:
         SystemExit: a termination signal came; temporary files are removed on the way out.
@@ -44,6 +46,10 @@ def exit_code_of(job: Callable[[], int]) -> int:
             return _tell(f"error: {error}", JOB_FAILED_EXIT_CODE)
         _discard_output()
         return code
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith(_OURS):
+            raise
+        return _tell(f"error: this command needs the package {error.name}, which is not installed")
     except OSError as error:
         place = error.filename
         if not _can_flush_output():

@@ -1,7 +1,6 @@
 import json
 from pathlib import Path
 
-import datasets
 import pytest
 
 from mediswift_cs.corpora.document import Document
@@ -51,6 +50,7 @@ def test_the_same_documents_give_the_same_bytes(path, tmp_path):
 
 
 def test_datasets_reads_the_file(path, tmp_path):
+    datasets = pytest.importorskip("datasets", reason="comparing with datasets needs it")
     read = datasets.load_dataset(
         "json", data_files=str(path), split="train", cache_dir=str(tmp_path / "cache")
     )
@@ -59,6 +59,7 @@ def test_datasets_reads_the_file(path, tmp_path):
 
 
 def test_datasets_reads_a_file_whose_first_licence_comes_late(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets", reason="comparing with datasets needs it")
     """It takes the types from the first 10 MB, in which null would have no type."""
     path, other = tmp_path / "late.jsonl.zst", tmp_path / "with_null.jsonl"
     documents = [Document(id=f"pubmed:{n}", text="x" * 1000, source="a.xml") for n in range(12000)]

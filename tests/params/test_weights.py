@@ -41,6 +41,7 @@ def test_totals(name: str) -> None:
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_names_and_shapes_are_those_of_the_decoder(variant: str) -> None:
     """The oracle is the torch model itself."""
+    pytest.importorskip("torch", reason="the oracle is the torch model itself")
     from mediswift_cs.model.pretraining import MediSwiftModel
 
     model = ModelParams.model_validate({**SMALL, **VARIANTS[variant]})

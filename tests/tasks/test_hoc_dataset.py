@@ -11,6 +11,7 @@ from mediswift_cs.tokens.manifest import read_manifest
 
 
 def test_hallmarks_by_command(shared_data: Path, tmp_path: Path) -> None:
+    pytest.importorskip("datasets", reason="--dataset reads with datasets")
     folder = shared_data / "hoc"
     path = folder / "hoc_docs.jsonl"
     assert hoc_documents.read_dataset(str(path)) == hoc_documents.read_documents(folder)

@@ -354,6 +354,7 @@ def test_half_of_the_contrasts_are_asked_whatever_the_order() -> None:
 
 
 def test_pubmedqa_in_the_form_of_the_hub(tmp_path: Path, shared_data: Path) -> None:
+    pytest.importorskip("datasets", reason="--dataset reads with datasets")
     import json
 
     records = pubmedqa_records.read_records(shared_data / "pubmedqa")

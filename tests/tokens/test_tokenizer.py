@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 from tokenizers import Tokenizer, normalizers
-from transformers import GPT2TokenizerFast, PreTrainedTokenizerFast
 
 from mediswift_cs.errors import ConfigError, DataError
 from mediswift_cs.tokens.tokenizer import (
@@ -47,13 +46,14 @@ def test_gpt2(gpt2_folder):
 
 
 def test_gpt2_gives_the_ids_of_transformers(gpt2_folder):
+    transformers = pytest.importorskip("transformers", reason="comparing with it needs it")
     ours = load_tokenizer(gpt2_folder)
-    theirs = GPT2TokenizerFast.from_pretrained(str(gpt2_folder))
+    theirs = transformers.GPT2TokenizerFast.from_pretrained(str(gpt2_folder))
     for sentence in SENTENCES:
         assert ours.encode(sentence).ids == theirs(sentence).input_ids
         assert ours.decode(ours.encode(sentence).ids) == sentence
     # Control: a prefix space, GPT-2's one option, gives other ids.
-    spaced = GPT2TokenizerFast.from_pretrained(str(gpt2_folder), add_prefix_space=True)
+    spaced = transformers.GPT2TokenizerFast.from_pretrained(str(gpt2_folder), add_prefix_space=True)
     assert spaced("Hello world").input_ids != ours.encode("Hello world").ids
 
 
@@ -65,10 +65,13 @@ def test_gpt2_in_openais_names(gpt2_folder, tmp_path):
 
 
 def test_fingerprint_of_gpt2_in_every_form(gpt2_folder, tmp_path):
+    transformers = pytest.importorskip("transformers", reason="comparing with it needs it")
     assert fingerprint(gpt2_folder) == GPT2_TOKENIZER_SHA256
     save_tokenizer(load_tokenizer(gpt2_folder), tmp_path / "ours.json")
     assert fingerprint(tmp_path / "ours.json") == GPT2_TOKENIZER_SHA256
-    GPT2TokenizerFast.from_pretrained(str(gpt2_folder)).save_pretrained(tmp_path / "theirs")
+    transformers.GPT2TokenizerFast.from_pretrained(str(gpt2_folder)).save_pretrained(
+        tmp_path / "theirs"
+    )
     assert fingerprint(tmp_path / "theirs") == GPT2_TOKENIZER_SHA256
     content = json.loads((tmp_path / "ours.json").read_text())
     (tmp_path / "compact.json").write_text(json.dumps(content, sort_keys=True))
@@ -109,8 +112,9 @@ def test_fingerprint_sees_everything_that_decides_ids(trained, tmp_path):
 
 
 def test_a_trained_tokenizer_is_one_that_transformers_loads(trained):
+    transformers = pytest.importorskip("transformers", reason="comparing with it needs it")
     ours = load_tokenizer(trained)
-    theirs = PreTrainedTokenizerFast(tokenizer_file=str(trained), eos_token=EOS)
+    theirs = transformers.PreTrainedTokenizerFast(tokenizer_file=str(trained), eos_token=EOS)
     assert vocab_size(ours) == 280
     assert ours.token_to_id(EOS) == theirs.eos_token_id == 0
     for sentence in SENTENCES:

@@ -77,7 +77,7 @@ def test_there_and_back_without_torch_is_bit_for_bit(round_trip: tuple[Path, Pat
     first, second = (load_file(folder / "model.safetensors") for folder in (source, back))
     assert first.keys() == second.keys()
     assert all(np.array_equal(first[name], second[name]) for name in first)
-    assert "logits were not compared" in said
+    assert said.count("logits were not compared without torch") == 2
     # Control: the same check sees one changed bit.
     name = next(iter(second))
     second[name].reshape(-1).view(np.uint32)[0] ^= 1
@@ -88,11 +88,19 @@ def test_inspect_without_torch(round_trip: tuple[Path, Path, str]) -> None:
     _, back, _ = round_trip
     shown = mediswift("inspect", back.with_name("model.mdl"))
     assert shown.returncode == 0, shown.stderr
-    assert "24" in shown.stdout
+    assert "9,152 bytes" in shown.stdout
 
 
 def test_a_command_that_needs_torch_says_so(tmp_path: Path) -> None:
-    ended = mediswift("run", "CPU", "--params", "mediswift_tiny_75.yaml", "--model_dir", tmp_path)
+    ended = mediswift("evaluate", "--data", tmp_path, "--checkpoint", tmp_path / "a.mdl")
     assert ended.returncode == 2
-    assert ended.stderr.startswith("error: ")
-    assert "Traceback" not in ended.stderr
+    assert ended.stderr.startswith("error: this command needs the package ")
+    assert ended.stderr.count("\n") == 1
+
+
+def test_logits_that_are_asked_for_need_torch(tmp_path: Path) -> None:
+    source = gpt2_folder(tmp_path / "source")
+    ended = mediswift("convert", source, tmp_path / "m.mdl", "--no-tokenizer", "--verify")
+    assert ended.returncode == 2
+    assert "--verify compares logits, which needs torch and transformers" in ended.stderr
+    assert not (tmp_path / "m.mdl").exists()

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 from mediswift_cs.checkpoints import mdl_writer
@@ -256,6 +257,11 @@ def _verify(
     """The outcome and a line that says it; VerificationError where the two are not the same."""
     if not options.verifies(num_parameters):
         return None, "not verified (--verify compares logits on text)"
+    missing = [name for name in ("torch", "transformers") if find_spec(name) is None]
+    if missing:
+        if options.verify:
+            raise ConfigError(f"--verify compares logits, which needs {' and '.join(missing)}")
+        return None, f"not verified: logits were not compared without {' and '.join(missing)}"
     from mediswift_cs.checkpoints import verify
 
     passed, line = verify.verify_files(mdl, folder, dtype, options.params, options.verify_text)
