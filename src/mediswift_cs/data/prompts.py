@@ -6,7 +6,7 @@ import h5py
 
 from mediswift_cs.data.pretraining import MediSwiftPretrainingDataProcessor
 from mediswift_cs.errors import DataError
-from mediswift_cs.params.prompt_rules import prompt_disagreements
+from mediswift_cs.params.data_rules import prompt_disagreements
 from mediswift_cs.params.schema import DataLoaderParams, ModelParams
 
 # HDF5 attributes of prompt shards, as mediswift_cs.tasks.prompt_data writes them.

@@ -12,7 +12,7 @@ from mediswift_cs.evaluation.generate import generate
 from mediswift_cs.evaluation.loading import LoadedModel
 from mediswift_cs.evaluation.score import common_prefix, score_choices
 from mediswift_cs.model.decoder import DecoderLanguageModel
-from mediswift_cs.params.prompt_rules import prompt_disagreements
+from mediswift_cs.params.data_rules import prompt_disagreements
 from mediswift_cs.tasks.example import Example
 from mediswift_cs.tasks.label_sets import LabelSets
 from mediswift_cs.tasks.prompt_folder import PromptData

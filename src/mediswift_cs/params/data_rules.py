@@ -1,12 +1,13 @@
 """Data folders against the model, from their manifests alone: no shard is opened."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from mediswift_cs.errors import DataError
+from mediswift_cs.params.dataloader import PROMPT_PROCESSOR
 from mediswift_cs.params.problem import Problem, misfit
-from mediswift_cs.params.prompt_rules import MODEL, check_prompt_data
-from mediswift_cs.params.rules import dataloaders
+from mediswift_cs.params.rules import MODEL, PROMPT, dataloaders
 from mediswift_cs.params.run_options import CheckData
 from mediswift_cs.params.schema import DataLoaderParams, ModelParams, Params
 from mediswift_cs.tokens.fingerprint_check import is_other_tokenizer
@@ -25,6 +26,30 @@ SECTIONS: dict[CheckData, tuple[str, ...]] = {
     "both": ("trainer.",),
     "none": (),
 }
+
+
+def prompt_disagreements(
+    layout: Mapping[str, Any], model: ModelParams
+) -> list[tuple[str, Any, int | str]]:
+    """What a model and the layout of its data do not agree in, the most important first.
+
+    Args:
+        layout: num_virtual_tokens, position and vocab_size, from a manifest or from shards. The
+            last two matter only where the model has a soft prompt.
+
+    Returns:
+        Key, the data's value and the model's of each setting that they have differently.
+    """
+    prompt = model.soft_prompt
+    expected: dict[str, int | str] = {"num_virtual_tokens": 0}
+    if prompt is not None:
+        expected = {
+            "num_virtual_tokens": prompt.num_virtual_tokens,
+            "position": prompt.position,
+            "vocab_size": model.vocab_size,
+        }
+    found = [(key, layout.get(key), value) for key, value in expected.items()]
+    return [(key, data, value) for key, data, value in found if data != value]
 
 
 def check_data_rules(params: Params, check_data: CheckData) -> Iterator[Problem]:
@@ -53,7 +78,7 @@ def check_data_rules(params: Params, check_data: CheckData) -> Iterator[Problem]
             manifest, split = found
             counts.append(split.num_samples)
             yield from _folder(params.trainer.init.model, path, loader, folder, manifest, split)
-            yield from check_prompt_data(params, path, loader, folder, manifest)
+            yield from _prompt(params.trainer.init.model, path, loader, folder, manifest)
         if len(counts) == len(loader.data_dirs):
             yield from _batch(path, loader, sum(counts))
 
@@ -111,3 +136,37 @@ def _batch(path: str, loader: DataLoaderParams, num_samples: int) -> Iterator[Pr
         allowed = f"at most the {num_samples} samples of {loader.data_dir}"
         reads = (f"{path}.data_dir", f"{path}.drop_last")
         yield misfit(f"{path}.batch_size", loader, allowed, *reads)
+
+
+def _prompt(
+    model: ModelParams, path: str, loader: DataLoaderParams, folder: str, manifest: Manifest
+) -> Iterator[Problem]:
+    """The layout of the examples in a folder against the model."""
+    layout, data_dir = manifest.options.get("prompt"), f"{path}.data_dir"
+    if loader.data_processor != PROMPT_PROCESSOR:
+        if layout is not None:
+            allowed = f"{PROMPT_PROCESSOR}, as {folder} holds task examples"
+            yield misfit(f"{path}.data_processor", loader, allowed, data_dir)
+        return
+    if not isinstance(layout, dict):
+        yield Problem(
+            path=data_dir,
+            got=f"{folder!r}, which holds no task examples",
+            allowed="a folder that `mediswift pubmedqa` or `mediswift hoc` prepared",
+        )
+        return
+    different = {key: data for key, data, _ in prompt_disagreements(layout, model)}
+    reads = (data_dir, PROMPT)
+    if "num_virtual_tokens" in different:
+        allowed = f"{different['num_virtual_tokens']} virtual tokens, as in {folder}"
+        if model.soft_prompt is None:
+            yield Problem(path=PROMPT, got="null", allowed=allowed, reads=reads)
+        else:
+            yield misfit(f"{PROMPT}.num_virtual_tokens", model.soft_prompt, allowed, *reads)
+    elif "position" in different and model.soft_prompt is not None:
+        allowed = f"{different['position']}, as in {folder}"
+        yield misfit(f"{PROMPT}.position", model.soft_prompt, allowed, *reads)
+    if "vocab_size" in different:
+        allowed = f"{different['vocab_size']}, the first virtual token's id in {folder}"
+        hint = f"or prepare the examples with --vocab-size {model.vocab_size}"
+        yield misfit(f"{MODEL}.vocab_size", model, allowed, *reads, hint=hint)

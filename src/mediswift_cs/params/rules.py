@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from mediswift_cs.params.dataloader import OUR_PROCESSOR, PROMPT_PROCESSOR
 from mediswift_cs.params.optimizer import SchedulerParams
 from mediswift_cs.params.problem import Problem, misfit, spell
-from mediswift_cs.params.prompt_rules import MODEL, check_prompt_loader, check_soft_prompt
 from mediswift_cs.params.schema import DataLoaderParams, Params
 from mediswift_cs.params.weights import matching, weights
 
 INIT = "trainer.init"
+MODEL = f"{INIT}.model"
+PROMPT = f"{MODEL}.soft_prompt"
 MAX_STEPS = f"{INIT}.loop.max_steps"
 
 
@@ -20,10 +21,9 @@ def check_rules(params: Params) -> Iterator[Problem]:
     yield from _run_length(params)
     yield from _schedules(params)
     yield from _precision(params)
-    yield from check_soft_prompt(params)
+    yield from _soft_prompt(params)
     for path, loader in dataloaders(params):
         yield from _dataloader(params, path, loader)
-        yield from check_prompt_loader(params, path, loader)
 
 
 def dataloaders(
@@ -200,6 +200,43 @@ def _precision(params: Params) -> Iterator[Problem]:
         )
 
 
+def _soft_prompt(params: Params) -> Iterator[Problem]:
+    """The rules within ``trainer.init.model``."""
+    model = params.trainer.init.model
+    prompt = model.soft_prompt
+    if model.name == "mediswift" and prompt is not None:
+        yield _name_problem("mediswift with a soft_prompt", PROMPT)
+    elif model.name == "mediswift" and model.trainable != "all":
+        yield _name_problem(f"mediswift with trainable: {model.trainable}", f"{MODEL}.trainable")
+    if model.trainable == "soft_prompt" and prompt is None:
+        yield Problem(
+            path=f"{MODEL}.trainable",
+            got="soft_prompt without one",
+            allowed="all, or a section trainer.init.model.soft_prompt",
+            reads=(PROMPT,),
+        )
+    if prompt is None:
+        return
+    for key, what in (("init_text", "a text"), ("tokenizer_file", "the path of a tokenizer.json")):
+        value = getattr(prompt, key)
+        if (value is None) == (prompt.init == "text"):
+            yield Problem(
+                path=f"{PROMPT}.{key}",
+                got=spell(value),
+                allowed=f"{what} with init text" if value is None else "null without init text",
+                reads=(f"{PROMPT}.init",),
+            )
+    if prompt.num_virtual_tokens >= model.max_position_embeddings:
+        allowed = f"fewer than max_position_embeddings {model.max_position_embeddings}"
+        reads = f"{MODEL}.max_position_embeddings"
+        yield misfit(f"{PROMPT}.num_virtual_tokens", prompt, allowed, reads)
+
+
+def _name_problem(got: str, reads: str) -> Problem:
+    allowed = "mediswift_finetuning for that"
+    return Problem(path=f"{MODEL}.name", got=got, allowed=allowed, reads=(reads,))
+
+
 def _dataloader(params: Params, path: str, loader: DataLoaderParams) -> Iterator[Problem]:
     init = params.trainer.init
     length, positions = loader.max_sequence_length, init.model.max_position_embeddings
@@ -220,3 +257,6 @@ def _dataloader(params: Params, path: str, loader: DataLoaderParams) -> Iterator
             allowed=f"nothing, as {loader.data_processor} does not check it",
             reads=(f"{path}.data_processor",),
         )
+    if init.model.soft_prompt is not None and loader.data_processor != PROMPT_PROCESSOR:
+        allowed = f"{PROMPT_PROCESSOR}, whose batches hold the soft prompt"
+        yield misfit(f"{path}.data_processor", loader, allowed, PROMPT)

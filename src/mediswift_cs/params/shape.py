@@ -160,10 +160,7 @@ def unknown_key(path: Path, value: Any, section: type[Any]) -> Problem:
         hint = f"{key} is a key of ModelZoo that MediSwift does not cover"
         return Problem(path=dotted(path), got=spell(value), allowed=neutral, hint=hint)
     known = sorted(keys_of(section))
-    guess = nearest(key, known)
-    allowed = guess or ", ".join(known) or "no key at all"
-    hint = f"the nearest of the {len(known)} known keys" if guess else ""
-    return Problem(path=dotted(path), got="an unknown key", allowed=allowed, hint=hint)
+    return _unknown(path, "an unknown key", nearest(key, known), known, "keys")
 
 
 def _name_problem(document: Any, path: Path) -> Problem:
@@ -171,11 +168,13 @@ def _name_problem(document: Any, path: Path) -> Problem:
     section = section_at(Params, path)
     assert section is not None
     names = list(keys_of(section))
-    given = _node(document, path)
-    got = ", ".join(map(str, given)) if given else "{}"
-    guess = nearest(got, names)
-    allowed = guess or ", ".join(names)
-    hint = f"the nearest of the {len(names)} known names" if guess and len(names) > 1 else ""
+    got = ", ".join(map(str, _node(document, path))) or "{}"
+    return _unknown(path, got, nearest(got, names), names, "names")
+
+
+def _unknown(path: Path, got: str, guess: str | None, known: list[str], noun: str) -> Problem:
+    allowed = guess or ", ".join(known) or "no key at all"
+    hint = f"the nearest of the {len(known)} known {noun}" if guess and len(known) > 1 else ""
     return Problem(path=dotted(path), got=got, allowed=allowed, hint=hint)
 
 
