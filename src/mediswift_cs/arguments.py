@@ -57,9 +57,9 @@ def add_val_fraction(parser: argparse.ArgumentParser, what: str = "share of val"
     )
 
 
-def add_limit(parser: argparse.ArgumentParser, what: str, metavar: str | None = "N") -> None:
+def add_limit(parser: argparse.ArgumentParser, what: str) -> None:
     """``--limit``: stop early, for a first try."""
-    parser.add_argument("--limit", type=int, metavar=metavar, help=what)
+    parser.add_argument("--limit", type=int, metavar="N", help=what)
 
 
 def add_overrides(parser: argparse.ArgumentParser, metavar: str, text: str) -> None:

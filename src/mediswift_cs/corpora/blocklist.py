@@ -6,7 +6,6 @@ Articles of a benchmark are known by their PMID. Copies under other names are fo
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -110,64 +109,45 @@ def _record_text(record: Any) -> str:
     return text
 
 
-@dataclass(frozen=True, kw_only=True)
 class Overlaps:
     """The n-grams of benchmark texts, sorted, to look up those of a document.
 
-    Attributes:
-        hashes: uint64 [num_grams], ascending.
-        text_numbers: int64 [num_grams], which text each is from.
-        num_grams: int64 [num_texts], how many different ones each text has.
+    Args:
+        texts: those of fewer words than one n-gram are left out.
         ngram: words of an n-gram.
         overlap: share of a benchmark text's n-grams that makes a document a near copy of it.
     """
 
-    hashes: Hashes
-    text_numbers: "np.typing.NDArray[np.int64]"
-    num_grams: "np.typing.NDArray[np.int64]"
-    ngram: int
-    overlap: float
-
-    @classmethod
-    def of_texts(
-        cls, texts: Iterable[str], *, ngram: int = NGRAM, overlap: float = OVERLAP
-    ) -> "Overlaps":
-        """Take the n-grams of ``texts``; texts of fewer words than one n-gram are left out."""
+    def __init__(
+        self, texts: Iterable[str], *, ngram: int = NGRAM, overlap: float = OVERLAP
+    ) -> None:
         if ngram < 1:
             raise ConfigError(f"guard ngram must be at least 1 word, got {ngram}")
         if not 0 < overlap <= 1:
             raise ConfigError(f"guard overlap must be above 0 and at most 1, got {overlap}")
-        grams = []
-        for text in texts:
-            words = words_of(text)
-            if len(words) >= ngram:
-                grams.append(np.unique(ngram_hashes(word_hashes(words), ngram)))
-        counts = np.array([len(each) for each in grams], np.int64)
+        self._ngram, self._overlap = ngram, overlap
+        all_words = [words for text in texts if len(words := words_of(text)) >= ngram]
+        grams = [np.unique(ngram_hashes(word_hashes(words), ngram)) for words in all_words]
+        # int64 [num_texts], how many different ones each text has.
+        self.num_grams = np.array([len(each) for each in grams], np.int64)
         hashes = np.concatenate([np.empty(0, np.uint64), *grams])
-        numbers = np.repeat(np.arange(len(grams)), counts)
         order = np.argsort(hashes, kind="stable")
-        return cls(
-            hashes=hashes[order],
-            text_numbers=numbers[order],
-            num_grams=counts,
-            ngram=ngram,
-            overlap=overlap,
-        )
+        # uint64 [num_grams], ascending, and int64 [num_grams], which text each is from.
+        self.hashes = hashes[order]
+        self.text_numbers = np.repeat(np.arange(len(grams)), self.num_grams)[order]
 
     def is_near_copy(self, words: Hashes) -> bool:
         """Whether a document (uint64 [num_words] word hashes) holds ``overlap`` of some text."""
-        if len(words) < self.ngram or not len(self.hashes):
+        if len(words) < self._ngram:
             return False
-        grams = np.unique(ngram_hashes(words, self.ngram))
+        grams = np.unique(ngram_hashes(words, self._ngram))
         start = np.searchsorted(self.hashes, grams, side="left")
-        is_found = (start < len(self.hashes)) & (
-            self.hashes[np.minimum(start, len(self.hashes) - 1)] == grams
-        )
+        end = np.searchsorted(self.hashes, grams, side="right")
+        is_found = end > start
         if not is_found.any():
             return False
-        end = np.searchsorted(self.hashes, grams[is_found], side="right")
-        places = [np.arange(a, b) for a, b in zip(start[is_found], end, strict=True)]
+        places = [np.arange(a, b) for a, b in zip(start[is_found], end[is_found], strict=True)]
         found = np.bincount(
             self.text_numbers[np.concatenate(places)], minlength=len(self.num_grams)
         )
-        return bool((found >= self.overlap * self.num_grams).any())
+        return bool((found >= self._overlap * self.num_grams).any())

@@ -27,7 +27,6 @@ from mediswift_cs.storage.made import check_same, no_output_of_ours
 from mediswift_cs.storage.write import atomic_file, write_json
 
 FORMAT_VERSION = 1
-_RECIPE = ("format_version", "package_version", "sources", "options")
 
 
 def write_documents(
@@ -85,7 +84,7 @@ def _existing(output: Path, planned: dict[str, Any]) -> dict[str, Any]:
     found = read_documents_manifest(output)
     if found is None:
         raise no_output_of_ours(output, manifest_path(output).name)
-    different = [name for name in _RECIPE if found.get(name) != planned[name]]
+    different = [name for name in planned if found.get(name) != planned[name]]
     if found.get("output", {}).get("bytes") != output.stat().st_size:
         different.append("size")
     check_same(output, different)

@@ -8,6 +8,7 @@ expanded and nothing is fetched.
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path, PurePath
 
 from lxml import etree
@@ -17,7 +18,7 @@ from mediswift_cs.corpora.document import Document
 from mediswift_cs.corpora.jats_text import TextCollector
 from mediswift_cs.corpora.licence import OTHER, Licence, article_licence
 from mediswift_cs.corpora.pubmed import MAX_PMID
-from mediswift_cs.corpora.xml_stream import MAX_FILE_BYTES, file_chunks, read_records
+from mediswift_cs.corpora.xml_stream import MAX_FILE_BYTES, read_chunks, read_records
 
 SUFFIXES = (".nxml", ".xml", ".nxml.gz", ".xml.gz")
 
@@ -112,7 +113,7 @@ def read_pmc(
         DataError: unreadable, too large, cut short, not well-formed, not UTF-8 where it says so,
             another kind of XML, or with entities of its own.
     """
-    return parse_articles(file_chunks(path, on_bytes, max_bytes), path, text_options)
+    return parse_articles(read_chunks(path, on_bytes, max_bytes), path, text_options)
 
 
 def parse_articles(
@@ -169,9 +170,9 @@ def _ids(meta: etree._Element) -> tuple[str | None, int | None, int]:
     pmid = int(pmid_text) if is_pmid else None
     version = 1
     article_id = None
-    for kind in ("pmcid", "pmc", "pmcaid", "pmcid-ver"):
+    for kind in ("pmcid", "pmc", "pmcid-ver"):
         match = _PMC_ID.fullmatch(ids.get(kind, ""))
-        if match and kind != "pmcaid":
+        if match:
             article_id = article_id or f"pmc:PMC{int(match[1])}"
             version = int(match[2]) if match[2] else version
     if article_id is None and ids.get("doi"):
@@ -214,16 +215,13 @@ def _body(article: etree._Element, options: TextOptions) -> list[str]:
     for floats in ("floats-group", "floats-wrap"):
         for group in article.iterfind(floats):
             collector.add(group)
-    if back is not None:
-        if options.back:
-            collector.add(back)
-        else:
-            # Where older articles have the captions of their figures.
-            for element in back.iter(*_FLOATS):
-                collector.add(element)
-        if options.references and not options.back:
-            for element in back.iterfind("ref-list"):
-                collector.add(element)
+    if back is not None and options.back:
+        collector.add(back)
+    elif back is not None:
+        # Where older articles have the captions of their figures.
+        references = back.iterfind("ref-list") if options.references else ()
+        for element in chain(back.iter(*_FLOATS), references):
+            collector.add(element)
     return collector.lines
 
 

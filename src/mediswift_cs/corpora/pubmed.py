@@ -14,7 +14,7 @@ from lxml import etree
 
 from mediswift_cs.corpora.cleaning import clean_line
 from mediswift_cs.corpora.document import Document
-from mediswift_cs.corpora.xml_stream import MAX_FILE_BYTES, element_text, file_chunks, read_records
+from mediswift_cs.corpora.xml_stream import MAX_FILE_BYTES, element_text, read_chunks, read_records
 from mediswift_cs.errors import DataError
 
 SUFFIXES = (".xml", ".xml.gz")
@@ -108,7 +108,7 @@ def read_pubmed(
             another kind of XML, or with entities of its own.
     """
     for element in read_records(
-        file_chunks(path, on_bytes, max_bytes),
+        read_chunks(path, on_bytes, max_bytes),
         path,
         roots=("PubmedArticleSet",),
         tags=("PubmedArticle", "PubmedBookArticle", "DeleteCitation"),

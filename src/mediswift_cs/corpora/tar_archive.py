@@ -3,8 +3,8 @@
 import tarfile
 import zlib
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path, PurePosixPath
-from typing import IO
 
 from mediswift_cs.corpora.xml_stream import MAX_RECORD_BYTES, read_chunks
 from mediswift_cs.errors import DataError
@@ -35,14 +35,14 @@ def read_members(
         DataError: unreadable, cut short, or too large.
     """
     try:
-        with path.open("rb") as raw:
-            limited = _Limited(raw, path, max_bytes)
-            with tarfile.open(  # type: ignore[call-overload]
-                fileobj=limited, mode="r|", tarinfo=_Member
-            ) as archive:
-                for member in archive:
-                    if member.isdir() or not _is_xml(member):
-                        continue
+        with (
+            closing(read_chunks(path, None, max_bytes)) as chunks,
+            tarfile.open(  # type: ignore[call-overload]
+                fileobj=_Unpacked(chunks), mode="r|", tarinfo=_Member
+            ) as archive,
+        ):
+            for member in archive:
+                if not member.isdir() and _is_xml(member):
                     yield member.name, _content(archive, member, path, max_member_bytes)
     except (tarfile.TarError, EOFError, zlib.error, ValueError) as error:
         # ValueError: numbers of GNU's sparse files that are none.
@@ -90,11 +90,11 @@ class _Member(tarfile.TarInfo):
         return member
 
 
-class _Limited:
-    """A plain or gzip file as tarfile reads it, up to a number of decompressed bytes."""
+class _Unpacked:
+    """The chunks of a file as tarfile reads them."""
 
-    def __init__(self, raw: IO[bytes], path: Path, max_bytes: int) -> None:
-        self._chunks = read_chunks(raw, path, None, max_bytes)
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
         self._rest = b""
 
     def read(self, size: int) -> bytes:

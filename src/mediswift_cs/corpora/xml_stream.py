@@ -2,7 +2,7 @@
 
 import gzip
 import zlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path, PurePath
@@ -54,9 +54,9 @@ def xml_errors(path: PurePath) -> Iterator[None]:
 
 
 def read_chunks(
-    raw: IO[bytes], path: Path, on_bytes: Callable[[int], object] | None, max_bytes: int
-) -> Iterator[bytes]:
-    """The content of ``raw``, decompressed where it is gzip, up to ``max_bytes``.
+    path: Path, on_bytes: Callable[[int], object] | None, max_bytes: int
+) -> Generator[bytes, None, None]:
+    """The content of a file, decompressed where it is gzip, up to ``max_bytes``.
 
     Args:
         on_bytes: called with the number of bytes of the file each time that some were read.
@@ -64,26 +64,19 @@ def read_chunks(
     Raises:
         DataError: there is more.
     """
-    magic = raw.read(len(_GZIP_MAGIC))
-    raw.seek(0)
-    stream: IO[bytes] = gzip.GzipFile(fileobj=raw) if magic == _GZIP_MAGIC else raw  # type: ignore[assignment]
-    position = num_bytes = 0
-    while chunk := stream.read(CHUNK):
-        num_bytes += len(chunk)
-        if num_bytes > max_bytes:
-            raise DataError(f"{path} has more than the {max_bytes} bytes allowed, decompressed")
-        yield chunk
-        if on_bytes is not None:
-            on_bytes(raw.tell() - position)
-            position = raw.tell()
-
-
-def file_chunks(
-    path: Path, on_bytes: Callable[[int], object] | None, max_bytes: int
-) -> Iterator[bytes]:
-    """:func:`read_chunks` of the file ``path``."""
     with path.open("rb") as raw:
-        yield from read_chunks(raw, path, on_bytes, max_bytes)
+        magic = raw.read(len(_GZIP_MAGIC))
+        raw.seek(0)
+        stream: IO[bytes] = gzip.GzipFile(fileobj=raw) if magic == _GZIP_MAGIC else raw  # type: ignore[assignment]
+        position = num_bytes = 0
+        while chunk := stream.read(CHUNK):
+            num_bytes += len(chunk)
+            if num_bytes > max_bytes:
+                raise DataError(f"{path} has more than the {max_bytes} bytes allowed, decompressed")
+            yield chunk
+            if on_bytes is not None:
+                on_bytes(raw.tell() - position)
+                position = raw.tell()
 
 
 def read_start(chunks: Iterator[bytes], path: PurePath, roots: Collection[str]) -> bytes:
@@ -101,21 +94,17 @@ def read_start(chunks: Iterator[bytes], path: PurePath, roots: Collection[str]) 
         start += chunk
         parser.feed(chunk)
         for _, root in parser.read_events():
-            _check_root(root, path, roots, expected)
+            if root.tag not in roots:
+                raise DataError(
+                    f"{path} is other XML: its root is <{root.tag}>, expected {expected}"
+                )
+            dtd = root.getroottree().docinfo.internalDTD
+            if dtd is not None and any(True for _ in dtd.iterentities()):
+                raise DataError(f"{path} defines entities of its own, which NLM's files never do")
             return start
         if len(start) > _LONGEST_START:
             raise DataError(f"{path} has no {expected} in its first {len(start)} bytes")
     raise DataError(f"{path} holds no XML element, expected {expected}")
-
-
-def _check_root(
-    root: etree._Element, path: PurePath, roots: Collection[str], expected: str
-) -> None:
-    if root.tag not in roots:
-        raise DataError(f"{path} is other XML: its root is <{root.tag}>, expected {expected}")
-    dtd = root.getroottree().docinfo.internalDTD
-    if dtd is not None and any(True for _ in dtd.iterentities()):
-        raise DataError(f"{path} defines entities of its own, which NLM's files never do")
 
 
 def read_records(

@@ -109,7 +109,7 @@ def benchmark_overlaps(settings: GuardSettings) -> Overlaps:
                 f"no text of benchmark {path} has the {settings.ngram} words of guard.ngram"
             )
         all_texts += texts
-    return Overlaps.of_texts(all_texts, ngram=settings.ngram, overlap=settings.overlap)
+    return Overlaps(all_texts, ngram=settings.ngram, overlap=settings.overlap)
 
 
 def benchmark_md5s(settings: GuardSettings) -> list[str]:

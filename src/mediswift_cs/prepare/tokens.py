@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
@@ -11,23 +11,20 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
-from mediswift_cs import __version__
 from mediswift_cs.errors import DataError
 from mediswift_cs.prepare.config import Hdf5Settings, TokenizerSettings
 from mediswift_cs.prepare.tasks import Result, digest_of, save_array, total
 from mediswift_cs.storage.checksums import md5_of
 from mediswift_cs.storage.write import atomic_folder
-from mediswift_cs.tokens.build_shards import write_manifest, write_splits
+from mediswift_cs.tokens.build_shards import planned_manifest, write_manifest, write_splits
 from mediswift_cs.tokens.manifest import (
     SPLITS,
     TOKENIZER_NAME,
-    Manifest,
     ShardEntry,
     SourceEntry,
     SplitEntry,
     TokenizerEntry,
 )
-from mediswift_cs.tokens.splits import SPLIT_FUNCTION
 from mediswift_cs.tokens.texts import TextSource, texts_of_documents
 from mediswift_cs.tokens.tokenizer import load_tokenizer, save_tokenizer, tokenizer_entry
 from mediswift_cs.tokens.tokenizer_file import train_tokenizer_file
@@ -100,18 +97,12 @@ def tokenize_part(
     output: Path,
 ) -> Result:
     """Write the shards of one part, and how often each token occurs in them."""
-    entry = _entry(made)
-    tokenizer = _tokenizer_of_process(tokenizer_path, entry.sha256)
+    tokenizer = _tokenizer_of_process(tokenizer_path, made["sha256"])
+    source = TextSource(entries=(), read=partial(texts_of_documents, [documents]))
+    planned = planned_manifest(source, _entry(made), **settings.model_dump())
     with atomic_folder(output) as folder:
         splits, token_counts, counts = write_splits(
-            TextSource(entries=(), read=partial(texts_of_documents, [documents])),
-            tokenizer,
-            entry,
-            folder,
-            max_sequence_length=settings.max_sequence_length,
-            samples_per_shard=settings.samples_per_shard,
-            val_fraction=settings.val_fraction,
-            show_progress=False,
+            source, tokenizer, planned, folder, show_progress=False
         )
         for name, of_split in token_counts.items():
             save_array(folder / _COUNTS_FILE.format(name), of_split)
@@ -162,20 +153,14 @@ def assemble(
             of_parts = [np.load(path / _COUNTS_FILE.format(name)) for path, _ in parts]
             token_counts[name] = np.sum(of_parts, axis=0)
         counts = total("counts", (result for _, result in parts))
-        manifest = Manifest(
-            package_version=__version__,
-            max_sequence_length=settings.max_sequence_length,
-            tokenizer=_entry(made),
-            sources=_sources(guarded),
-            counts={"documents_read": sum(counts.values()), **counts},
-            splits=splits,
-            options={
-                "val_fraction": settings.val_fraction,
-                "samples_per_shard": settings.samples_per_shard,
-                "split_function": SPLIT_FUNCTION,
-                "packing": "each part by itself",
-            },
+        source = TextSource(
+            entries=_sources(guarded),
+            read=partial(texts_of_documents, []),
+            options={"packing": "each part by itself"},
         )
+        planned = planned_manifest(source, _entry(made), **settings.model_dump())
+        counts = {"documents_read": sum(counts.values()), **counts}
+        manifest = replace(planned, counts=counts, splits=splits)
         written = write_manifest(manifest, token_counts, load_tokenizer(tokenizer), folder)
     return {"splits": {name: asdict(split) for name, split in written.splits.items()}}
 

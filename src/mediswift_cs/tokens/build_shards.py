@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -91,8 +90,13 @@ def build_shards(
     if samples_per_shard < 1:
         raise ConfigError(f"samples_per_shard must be at least 1, got {samples_per_shard}")
     tokenizer = load_tokenizer(tokenizer_path)
-    settings = {"val_fraction": val_fraction, "samples_per_shard": samples_per_shard}
-    planned = _planned(source, tokenizer_entry(tokenizer), max_sequence_length, settings)
+    planned = planned_manifest(
+        source,
+        tokenizer_entry(tokenizer),
+        max_sequence_length=max_sequence_length,
+        val_fraction=val_fraction,
+        samples_per_shard=samples_per_shard,
+    )
     found = existing_manifest(output, "data folder of `mediswift shards`", overwrite=overwrite)
     if found is not None:
         check_same(output, different_fields(found, planned, _RECIPE))
@@ -103,12 +107,10 @@ def build_shards(
     return replace(manifest, folder=output), True
 
 
-def _planned(
-    source: TextSource,
-    tokenizer: TokenizerEntry,
-    max_sequence_length: int,
-    settings: Mapping[str, Any],
+def planned_manifest(
+    source: TextSource, tokenizer: TokenizerEntry, *, max_sequence_length: int, **options: float
 ) -> Manifest:
+    """What is known before anything is written; ``options``: val_fraction, samples_per_shard."""
     return Manifest(
         package_version=__version__,
         max_sequence_length=max_sequence_length,
@@ -116,23 +118,14 @@ def _planned(
         sources=source.entries,
         counts={},
         splits={},
-        options={**source.options, **settings, "split_function": SPLIT_FUNCTION},
+        options={**source.options, **options, "split_function": SPLIT_FUNCTION},
         documents=source.manifests,
     )
 
 
 def _write(source: TextSource, tokenizer: Tokenizer, planned: Manifest, folder: Path) -> Manifest:
-    val_fraction = float(planned.options["val_fraction"])
-    splits, token_counts, counts = write_splits(
-        source,
-        tokenizer,
-        planned.tokenizer,
-        folder,
-        max_sequence_length=planned.max_sequence_length,
-        samples_per_shard=int(planned.options["samples_per_shard"]),
-        val_fraction=val_fraction,
-    )
-    _check_splits(splits, counts, val_fraction)
+    splits, token_counts, counts = write_splits(source, tokenizer, planned, folder)
+    _check_splits(splits, counts, planned.options["val_fraction"])
     manifest = replace(planned, counts=dict(counts), splits=splits)
     return write_manifest(manifest, token_counts, tokenizer, folder)
 
@@ -158,12 +151,9 @@ def write_manifest(
 def write_splits(
     source: TextSource,
     tokenizer: Tokenizer,
-    entry: TokenizerEntry,
+    planned: Manifest,
     folder: Path,
     *,
-    max_sequence_length: int,
-    samples_per_shard: int,
-    val_fraction: float,
     show_progress: bool = True,
 ) -> tuple[dict[str, SplitEntry], dict[str, npt.NDArray[np.int64]], Counter[str]]:
     """Tokenize texts into the shards of new folders, one a split, below ``folder``.
@@ -172,17 +162,11 @@ def write_splits(
         For each split its totals (maybe of no document), and how often each id occurs, int64
         [vocab_size]; the texts by what became of them.
     """
+    val_fraction = planned.options["val_fraction"]
     counts = Counter(documents_read=0, kept=0, empty_text=0)
     with ExitStack() as stack:
         writers = {
-            name: stack.enter_context(
-                SplitWriter(
-                    folder / name,
-                    entry,
-                    max_sequence_length=max_sequence_length,
-                    samples_per_shard=samples_per_shard,
-                )
-            )
+            name: stack.enter_context(SplitWriter(folder / name, planned))
             for name in (SPLITS if val_fraction else SPLITS[:1])
         }
         disable = None if show_progress else True

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from mediswift_cs.errors import ConfigError
 from mediswift_cs.storage.checksums import md5_of
 from mediswift_cs.tokens.hdf5 import Samples, ShardWriter
-from mediswift_cs.tokens.manifest import ShardEntry, SplitEntry, TokenizerEntry
+from mediswift_cs.tokens.manifest import Manifest, ShardEntry, SplitEntry
 
 Ids = npt.NDArray[np.int32]
 
@@ -89,26 +89,20 @@ class SplitWriter:
         token_counts: int64 [vocab_size], how often each id occurs in the stream.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        tokenizer: TokenizerEntry,
-        *,
-        max_sequence_length: int,
-        samples_per_shard: int,
-    ) -> None:
+    def __init__(self, folder: Path, planned: Manifest) -> None:
         folder.mkdir()
+        tokenizer, length = planned.tokenizer, planned.max_sequence_length
         self.num_documents = 0
         self.token_counts: npt.NDArray[np.int64] = np.zeros(tokenizer.vocab_size, np.int64)
         self._folder = folder
         self._eos_id = tokenizer.eos_id
-        self._packer = Packer(max_sequence_length=max_sequence_length, eos_id=tokenizer.eos_id)
+        self._packer = Packer(max_sequence_length=length, eos_id=tokenizer.eos_id)
         self._writer = ShardWriter(
             folder,
-            max_sequence_length=max_sequence_length,
-            samples_per_shard=samples_per_shard,
+            max_sequence_length=length,
+            samples_per_shard=planned.options["samples_per_shard"],
             attributes={
-                "max_sequence_length": max_sequence_length,
+                "max_sequence_length": length,
                 "tokenizer_sha256": tokenizer.sha256,
                 "vocab_size": tokenizer.vocab_size,
             },
