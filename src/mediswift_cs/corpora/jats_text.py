@@ -10,77 +10,25 @@ from mediswift_cs.corpora.xml_stream import math_text
 _MATH = "{http://www.w3.org/1998/Math/MathML}math"
 
 # Start and end a line of their own.
-_BLOCKS = frozenset(
-    [
-        "abstract",
-        "ack",
-        "app",
-        "app-group",
-        "back",
-        "body",
-        "boxed-text",
-        "caption",
-        "chem-struct-wrap",
-        "def",
-        "def-item",
-        "def-list",
-        "disp-formula",
-        "disp-formula-group",
-        "disp-quote",
-        "fig",
-        "fig-group",
-        "fn",
-        "fn-group",
-        "floats-group",
-        "floats-wrap",
-        "glossary",
-        "list",
-        "list-item",
-        "media",
-        "notes",
-        "p",
-        "preformat",
-        "sec",
-        "speech",
-        "statement",
-        "subtitle",
-        "supplementary-material",
-        "table-wrap",
-        "table-wrap-foot",
-        "table-wrap-group",
-        "term",
-        "title",
-        "verse-group",
-        "verse-line",
-        "tr",
-        "ref",
-        "ref-list",
-    ]
-)
+_BLOCK_NAMES = """
+    abstract ack app app-group back body boxed-text caption chem-struct-wrap def def-item
+    def-list disp-formula disp-formula-group disp-quote fig fig-group fn fn-group floats-group
+    floats-wrap glossary list list-item media notes p preformat sec speech statement subtitle
+    supplementary-material table-wrap table-wrap-foot table-wrap-group term title verse-group
+    verse-line tr ref ref-list
+"""
+_BLOCKS = frozenset(_BLOCK_NAMES.split())
 # Stand where their paragraph has a reference to them; moved behind it, so that no sentence is cut.
 _FLOATS = frozenset(
     ("fig", "fig-group", "table-wrap", "supplementary-material", "fn", "boxed-text")
 )
 # Never text of the article.
-_DROPPED = frozenset(
-    [
-        "alt-text",
-        "attrib",
-        "copyright-statement",
-        "graphic",
-        "inline-graphic",
-        "inline-supplementary-material",
-        "long-desc",
-        "object-id",
-        "permissions",
-        "processing-meta",
-        "related-article",
-        "related-object",
-        "sec-meta",
-        "index-term",
-        "private-char",
-    ]
-)
+_DROPPED_NAMES = """
+    alt-text attrib copyright-statement graphic inline-graphic inline-supplementary-material
+    long-desc object-id permissions processing-meta related-article related-object sec-meta
+    index-term private-char
+"""
+_DROPPED = frozenset(_DROPPED_NAMES.split())
 _TABLE = frozenset(("table", "tbody", "thead", "array"))
 # What PMC itself puts under each supplementary file.
 _CLICK_HERE = "Click here for additional data file."
