@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,13 +22,13 @@ XML = "<PubmedArticleSet>" + "".join(RECORD.format(n=n) for n in range(1, 200)) 
 
 
 @pytest.fixture
-def pubmed(tmp_path):
+def pubmed(tmp_path: Path) -> Any:
     path = tmp_path / "pubmed20n0001.xml.gz"
     path.write_bytes(gzip.compress(XML.format("</PubmedArticleSet>").encode()))
     return path
 
 
-def mediswift(*arguments, **options):
+def mediswift(*arguments: Any, **options: Any) -> Any:
     return subprocess.run(
         [sys.executable, "-m", "mediswift_cs.cli", *map(str, arguments)],
         capture_output=True,
@@ -38,7 +39,9 @@ def mediswift(*arguments, **options):
     )
 
 
-def test_from_xml_to_shards(pubmed, tmp_path, capsys):
+def test_from_xml_to_shards(
+    pubmed: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     docs, tokenizer, out = tmp_path / "docs.jsonl.zst", tmp_path / "tok.json", tmp_path / "out"
     assert main(["documents", str(pubmed), "--output", str(docs)]) == 0
     assert "199 documents of 199 records" in capsys.readouterr().out
@@ -55,7 +58,9 @@ def test_from_xml_to_shards(pubmed, tmp_path, capsys):
     assert "already there" in capsys.readouterr().out
 
 
-def test_counts_by_reason_are_printed(pubmed, tmp_path, capsys):
+def test_counts_by_reason_are_printed(
+    pubmed: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     text = XML.format("</PubmedArticleSet>").replace("<Language>eng", "<Language>ger", 5)
     pubmed.write_bytes(gzip.compress(text.encode()))
     main(["documents", str(pubmed), "--output", str(tmp_path / "docs.jsonl.zst")])
@@ -66,7 +71,9 @@ def test_counts_by_reason_are_printed(pubmed, tmp_path, capsys):
     ]
 
 
-def test_a_dataset_instead_of_documents(tmp_path, shared_data, capsys):
+def test_a_dataset_instead_of_documents(
+    tmp_path: Path, shared_data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "corpus.jsonl"
     rows = [{"pmid": n, "abstract": f"Cells and mice {n}."} for n in range(50)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -82,7 +89,9 @@ def test_a_dataset_instead_of_documents(tmp_path, shared_data, capsys):
     assert read_manifest(tmp_path / "out").tokenizer.vocab_size == 50257
 
 
-def test_gpt2_as_one_file(tmp_path, shared_data, capsys):
+def test_gpt2_as_one_file(
+    tmp_path: Path, shared_data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     gpt2, output = shared_data / "tokenizers" / "gpt2", tmp_path / "tokenizer.json"
     assert main(["tokenizer", "--gpt2", str(gpt2), "--output", str(output)]) == 0
     assert "50,257 tokens" in capsys.readouterr().out
@@ -90,7 +99,7 @@ def test_gpt2_as_one_file(tmp_path, shared_data, capsys):
     assert "already there" in capsys.readouterr().out
 
 
-def one_sentence(done):
+def one_sentence(done: Any) -> Any:
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.startswith("error: ")
@@ -109,7 +118,7 @@ BAD_INPUTS = {
 
 
 @pytest.mark.parametrize("name", BAD_INPUTS)
-def test_bad_input_is_one_sentence_and_code_2(tmp_path, name):
+def test_bad_input_is_one_sentence_and_code_2(tmp_path: Path, name: str) -> None:
     content, message = BAD_INPUTS[name]
     path = tmp_path / "pubmed20n0001.xml.gz"
     path.write_bytes(content)
@@ -118,13 +127,13 @@ def test_bad_input_is_one_sentence_and_code_2(tmp_path, name):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_an_empty_folder(tmp_path):
+def test_an_empty_folder(tmp_path: Path) -> None:
     done = mediswift("documents", tmp_path, "--output", tmp_path / "docs.jsonl.zst")
     assert "no .xml or .xml.gz file in folder" in one_sentence(done)
 
 
 @pytest.fixture
-def locked_folder(tmp_path):
+def locked_folder(tmp_path: Path) -> Any:
     """A folder in which this test's subprocess may not write, whoever runs the test."""
     folder = tmp_path / "locked"
     folder.mkdir()
@@ -133,7 +142,7 @@ def locked_folder(tmp_path):
     folder.chmod(0o755)
 
 
-def as_ordinary_user():
+def as_ordinary_user() -> None:
     """Drop root's right to write anywhere (CAP_DAC_OVERRIDE), keeping its right to read."""
     if os.geteuid() == 0:
         import ctypes
@@ -143,7 +152,7 @@ def as_ordinary_user():
 
 
 @pytest.mark.parametrize("command", ["documents", "tokenizer", "shards"])
-def test_no_write_permission(pubmed, locked_folder, tmp_path, command):
+def test_no_write_permission(pubmed: Any, locked_folder: Any, tmp_path: Path, command: Any) -> None:
     docs = tmp_path / "docs.jsonl.zst"
     assert main(["documents", str(pubmed), "--output", str(docs)]) == 0
     tokenizer = tmp_path / "tok.json"
@@ -174,7 +183,13 @@ def test_no_write_permission(pubmed, locked_folder, tmp_path, command):
         ),
     ],
 )
-def test_wrong_arguments(arguments, message, capsys, monkeypatch, tmp_path):
+def test_wrong_arguments(
+    arguments: Any,
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(arguments) == 2
     assert message in capsys.readouterr().err
@@ -189,7 +204,7 @@ def test_wrong_arguments(arguments, message, capsys, monkeypatch, tmp_path):
         ("documents_to_hdf5.py", "shards"),
     ],
 )
-def test_the_scripts_are_the_commands(script, command):
+def test_the_scripts_are_the_commands(script: Any, command: Any) -> None:
     path = REPOSITORY / "data_preprocessing" / script
     done = subprocess.run(
         [sys.executable, path, "--help"], capture_output=True, text=True, check=True
@@ -198,7 +213,7 @@ def test_the_scripts_are_the_commands(script, command):
     assert "example:" in done.stdout
 
 
-def test_help_loads_nothing_heavy():
+def test_help_loads_nothing_heavy() -> None:
     code = (
         "import sys\nfrom mediswift_cs.cli import main\n"
         "try:\n    main(['shards', '--help'])\nexcept SystemExit:\n    pass\n"

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,14 +17,14 @@ RECORD = """<PubmedArticle><MedlineCitation><PMID Version="{version}">{pmid}</PM
 
 
 def record(
-    pmid,
+    pmid: Any,
     *,
-    version=1,
-    title="A title.",
-    abstract="Some text.",
-    language="eng",
-    kind="Journal Article",
-):
+    version: Any = 1,
+    title: Any = "A title.",
+    abstract: Any = "Some text.",
+    language: Any = "eng",
+    kind: Any = "Journal Article",
+) -> Any:
     if abstract and not abstract.startswith("<"):
         abstract = f"<AbstractText>{abstract}</AbstractText>"
     abstract = f"<Abstract>{abstract}</Abstract>" if abstract else ""
@@ -32,20 +33,20 @@ def record(
     )
 
 
-def deletion(*pmids):
+def deletion(*pmids: Any) -> Any:
     inner = "".join(f'<PMID Version="1">{pmid}</PMID>' for pmid in pmids)
     return f"<DeleteCitation>{inner}</DeleteCitation>"
 
 
-def article_set(*items, prolog='<?xml version="1.0" encoding="utf-8"?>'):
+def article_set(*items: Any, prolog: Any = '<?xml version="1.0" encoding="utf-8"?>') -> Any:
     return f"{prolog}\n<PubmedArticleSet>{''.join(items)}</PubmedArticleSet>"
 
 
 @pytest.fixture
-def pubmed_file(tmp_path):
+def pubmed_file(tmp_path: Path) -> Any:
     """Writes a PubMed file of the given records and returns its path."""
 
-    def write(*items, name="pubmed20n0001.xml"):
+    def write(*items: Any, name: str = "pubmed20n0001.xml") -> Any:
         path = tmp_path / name
         path.write_text(article_set(*items), encoding="utf-8")
         return path

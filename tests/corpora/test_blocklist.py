@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from mediswift_cs.corpora.ngrams import word_hashes, words_of
 from mediswift_cs.errors import ConfigError, DataError
 
 
-def is_near_copy(overlaps, text):
+def is_near_copy(overlaps: Any, text: str) -> Any:
     return overlaps.is_near_copy(word_hashes(words_of(text)))
 
 
@@ -78,6 +79,6 @@ def test_own_texts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("option", [{"ngram": 0}, {"overlap": 0.0}, {"overlap": 1.5}])
-def test_settings_out_of_range(option):
+def test_settings_out_of_range(option: Any) -> None:
     with pytest.raises(ConfigError, match=f"guard {next(iter(option))} must be"):
         Overlaps([], **option)

@@ -3,6 +3,7 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ from .conftest import deletion, record
 BOOK = "<PubmedBookArticle><BookDocument/></PubmedBookArticle>"
 
 
-def build(inputs, output, **options):
+def build(inputs: Path, output: Path, **options: Any) -> Any:
     manifest, is_new = write_documents(inputs, output, **options)
     assert is_new
     counts = manifest["counts"]
@@ -27,12 +28,12 @@ def build(inputs, output, **options):
     return manifest, documents
 
 
-def nonzero(manifest):
+def nonzero(manifest: Any) -> Any:
     return {k: v for k, v in manifest["counts"].items() if v and k != "records_read"}
 
 
 @pytest.fixture
-def mixed(pubmed_file):
+def mixed(pubmed_file: Any) -> Any:
     """Two files with every reason in them."""
     first = pubmed_file(
         record(1),
@@ -58,7 +59,7 @@ def mixed(pubmed_file):
     return [second, first]
 
 
-def test_every_record_has_one_outcome(mixed, tmp_path):
+def test_every_record_has_one_outcome(mixed: Any, tmp_path: Path) -> None:
     manifest, documents = build(mixed, tmp_path / "docs.jsonl.zst")
     assert nonzero(manifest) == {
         "kept": 3,
@@ -79,7 +80,7 @@ def test_every_record_has_one_outcome(mixed, tmp_path):
     ]
 
 
-def test_what_is_left_out_can_be_kept(mixed, tmp_path):
+def test_what_is_left_out_can_be_kept(mixed: Any, tmp_path: Path) -> None:
     selection = Selection(title_only=True, other_languages=True, retracted=True)
     manifest, documents = build(mixed, tmp_path / "docs.jsonl.zst", selection=selection)
     assert nonzero(manifest) == {
@@ -94,7 +95,7 @@ def test_what_is_left_out_can_be_kept(mixed, tmp_path):
 
 
 @pytest.mark.parametrize("option", ["title_only", "other_languages", "retracted"])
-def test_each_option_changes_its_own_reason_only(mixed, tmp_path, option):
+def test_each_option_changes_its_own_reason_only(mixed: Any, tmp_path: Path, option: Any) -> None:
     default, _ = build(mixed, tmp_path / "a.jsonl.zst")
     changed, _ = build(mixed, tmp_path / "b.jsonl.zst", selection=Selection(**{option: True}))
     reason = {
@@ -107,13 +108,13 @@ def test_each_option_changes_its_own_reason_only(mixed, tmp_path, option):
     assert differing <= {reason, "kept", "deleted", "empty_text"}
 
 
-def test_the_limit_counts_records(mixed, tmp_path):
+def test_the_limit_counts_records(mixed: Any, tmp_path: Path) -> None:
     manifest, _ = build(mixed, tmp_path / "docs.jsonl.zst", limit=3)
     assert manifest["counts"]["records_read"] == 3
     assert [d.id for d in read_documents(tmp_path / "docs.jsonl.zst")] == ["pubmed:1"]
 
 
-def test_same_input_same_bytes(mixed, tmp_path):
+def test_same_input_same_bytes(mixed: Any, tmp_path: Path) -> None:
     build(mixed, tmp_path / "a.jsonl.zst")
     build(mixed[::-1], tmp_path / "b.jsonl.zst")
     build(mixed, tmp_path / "c.jsonl.zst", selection=Selection(retracted=True))
@@ -122,7 +123,7 @@ def test_same_input_same_bytes(mixed, tmp_path):
     assert a != c
 
 
-def test_an_output_of_the_same_inputs_is_left_alone(mixed, tmp_path):
+def test_an_output_of_the_same_inputs_is_left_alone(mixed: Any, tmp_path: Path) -> None:
     output = tmp_path / "docs.jsonl.zst"
     first, _ = build(mixed, output)
     written = output.stat().st_mtime_ns
@@ -131,7 +132,7 @@ def test_an_output_of_the_same_inputs_is_left_alone(mixed, tmp_path):
     assert output.stat().st_mtime_ns == written
 
 
-def test_an_output_of_other_inputs_is_refused(mixed, tmp_path, pubmed_file):
+def test_an_output_of_other_inputs_is_refused(mixed: Any, tmp_path: Path, pubmed_file: Any) -> None:
     output = tmp_path / "docs.jsonl.zst"
     build(mixed, output)
     with pytest.raises(DataError, match="made with other options"):
@@ -150,7 +151,7 @@ def test_an_output_of_other_inputs_is_refused(mixed, tmp_path, pubmed_file):
         write_documents(mixed, output)
 
 
-def test_the_manifest_names_the_sources(mixed, tmp_path):
+def test_the_manifest_names_the_sources(mixed: Any, tmp_path: Path) -> None:
     manifest, _ = build(mixed, tmp_path / "docs.jsonl.zst")
     assert [source["path"] for source in manifest["sources"]] == [
         "pubmed20n0001.xml",
@@ -169,14 +170,16 @@ def test_the_manifest_names_the_sources(mixed, tmp_path):
         ([record(1), deletion(1)], "no usable document in 1 records of 1 files: deleted 1"),
     ],
 )
-def test_nothing_usable_is_an_error_and_leaves_nothing(pubmed_file, tmp_path, records, message):
+def test_nothing_usable_is_an_error_and_leaves_nothing(
+    pubmed_file: Any, tmp_path: Path, records: Any, message: str
+) -> None:
     path = pubmed_file(*records)
     with pytest.raises(DataError, match=message):
         write_documents([path], tmp_path / "docs.jsonl.zst")
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_bad_file_leaves_nothing_half_written(mixed, tmp_path):
+def test_a_bad_file_leaves_nothing_half_written(mixed: Any, tmp_path: Path) -> None:
     bad = tmp_path / "pubmed20n0003.xml"
     bad.write_text("<PubmedArticleSet>" + record(11))
     before = sorted(tmp_path.iterdir())
@@ -185,7 +188,7 @@ def test_a_bad_file_leaves_nothing_half_written(mixed, tmp_path):
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_options_out_of_range(mixed, tmp_path):
+def test_options_out_of_range(mixed: Any, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"must end in \.jsonl\.zst"):
         write_documents(mixed, tmp_path / "docs.json")
     with pytest.raises(ConfigError, match="limit must be at least 1 record, got 0"):
@@ -203,7 +206,7 @@ def test_real_versions_and_deletions(shared_data: Path, tmp_path: Path) -> None:
     assert len({d.id for d in documents}) == len(documents)
 
 
-def test_a_real_file_adds_up(sample_files, tmp_path):
+def test_a_real_file_adds_up(sample_files: Any, tmp_path: Path) -> None:
     manifest, documents = build([sample_files[UPDATE]], tmp_path / "docs.jsonl.zst", limit=6_000)
     assert manifest["counts"]["records_read"] == 6_000
     assert {"no_abstract", "not_english"} <= nonzero(manifest).keys()
@@ -223,7 +226,7 @@ print(int(line.split()[1]) / 1024)
 """
 
 
-def test_memory_does_not_grow_with_the_input(sample_files, tmp_path):
+def test_memory_does_not_grow_with_the_input(sample_files: Any, tmp_path: Path) -> None:
     peak = {}
     for limit in (2_000, 12_000):
         done = subprocess.run(
@@ -241,7 +244,7 @@ def test_memory_does_not_grow_with_the_input(sample_files, tmp_path):
     assert peak[12_000] < 400
 
 
-def test_notices_and_retracted_articles_by_name(pubmed_file, tmp_path):
+def test_notices_and_retracted_articles_by_name(pubmed_file: Any, tmp_path: Path) -> None:
     kinds = {
         "Retraction of Publication": "retraction_notice",
         "Retraction Notice": "retraction_notice",
@@ -257,7 +260,7 @@ def test_notices_and_retracted_articles_by_name(pubmed_file, tmp_path):
     assert nonzero(counts) == {"kept": 5, "retracted": 1}
 
 
-def test_a_name_that_is_no_utf8_is_recorded_with_a_mark(pubmed_file, tmp_path):
+def test_a_name_that_is_no_utf8_is_recorded_with_a_mark(pubmed_file: Any, tmp_path: Path) -> None:
     path = pubmed_file(record(1), name="bad\udcff.xml")
     output = tmp_path / "docs.jsonl.zst"
     manifest, (document,) = build([path], output)

@@ -1,4 +1,5 @@
 import unicodedata
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ from mediswift_cs.corpora.cleaning import clean_line
         ("", ""),
     ],
 )
-def test_clean_line(text, expected):
+def test_clean_line(text: str, expected: Any) -> None:
     assert clean_line(text) == expected
 
 

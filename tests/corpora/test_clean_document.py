@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from mediswift_cs.corpora.cleaning import CHANGES, Cleaning, clean_text
@@ -6,7 +8,7 @@ from mediswift_cs.corpora.pubmed import read_pubmed
 from .conftest import record
 
 
-def cleaned(text, **options):
+def cleaned(text: str, **options: Any) -> Any:
     result, counts = clean_text(text, Cleaning(**options))
     assert tuple(counts) == CHANGES
     return result, {name: number for name, number in counts.items() if number}
@@ -22,7 +24,7 @@ def cleaned(text, **options):
         "© The Author(s) 2020. All rights reserved.".replace("(s)", "s"),
     ],
 )
-def test_copyright_at_the_end_goes(sentence):
+def test_copyright_at_the_end_goes(sentence: Any) -> None:
     assert cleaned(f"Mice grew. {sentence}") == ("Mice grew.", {"copyright_sentences": 1})
     assert cleaned(f"Mice grew. {sentence}", boilerplate=False)[1] == {}
 
@@ -35,7 +37,7 @@ def test_copyright_at_the_end_goes(sentence):
         "Copyright is a right.",
     ],
 )
-def test_text_about_copyright_stays(text):
+def test_text_about_copyright_stays(text: str) -> None:
     assert cleaned(text) == (text, {})
 
 
@@ -55,14 +57,14 @@ def test_lines_that_say_nothing_go() -> None:
         ("low- dose, low-dose, lowdose", "low- dose, low-dose, lowdose"),
     ],
 )
-def test_words_are_joined_only_where_sure(text, expected):
+def test_words_are_joined_only_where_sure(text: str, expected: Any) -> None:
     result, counts = cleaned(text)
     assert result == expected
     assert counts == ({} if text == expected else {"joined_words": 1})
     assert cleaned(text, dehyphenate=False)[0] == text
 
 
-def test_the_mark_of_a_truncated_abstract_goes(pubmed_file):
+def test_the_mark_of_a_truncated_abstract_goes(pubmed_file: Any) -> None:
     marks = ("(ABSTRACT TRUNCATED AT 250 WORDS)", "(ABSTRACT TRUNCATED)", "[Abstract truncated]")
     path = pubmed_file(*(record(n, abstract=f"It is. {m}") for n, m in enumerate(marks, 1)))
     assert [r.abstract for r in read_pubmed(path)] == ["It is."] * 3

@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,7 @@ DOCUMENTS = [
 
 
 @pytest.fixture
-def path(tmp_path):
+def path(tmp_path: Path) -> Any:
     path = tmp_path / "docs.jsonl.zst"
     with DocumentsWriter(path) as writer:
         for document in DOCUMENTS:
@@ -37,11 +38,11 @@ def path(tmp_path):
     return path
 
 
-def test_documents_come_back(path):
+def test_documents_come_back(path: Path) -> None:
     assert list(read_documents(path)) == DOCUMENTS
 
 
-def test_the_same_documents_give_the_same_bytes(path, tmp_path):
+def test_the_same_documents_give_the_same_bytes(path: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.jsonl.zst"
     with DocumentsWriter(other) as writer:
         for line in read_lines(path):
@@ -49,7 +50,7 @@ def test_the_same_documents_give_the_same_bytes(path, tmp_path):
     assert other.read_bytes() == path.read_bytes()
 
 
-def test_datasets_reads_the_file(path, tmp_path):
+def test_datasets_reads_the_file(path: Path, tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets", reason="comparing with datasets needs it")
     read = datasets.load_dataset(
         "json", data_files=str(path), split="train", cache_dir=str(tmp_path / "cache")
@@ -68,7 +69,7 @@ def test_datasets_reads_a_file_whose_first_licence_comes_late(tmp_path: Path) ->
         for document in documents:
             writer.write(document)
 
-    def load(file):
+    def load(file: Any) -> Any:
         return datasets.load_dataset(
             "json", data_files=str(file), split="train", cache_dir=str(tmp_path / "cache")
         )
@@ -81,7 +82,7 @@ def test_datasets_reads_a_file_whose_first_licence_comes_late(tmp_path: Path) ->
     assert list(read_documents(other)) == documents
 
 
-def test_plain_lines_and_several_frames_are_read(path, tmp_path):
+def test_plain_lines_and_several_frames_are_read(path: Path, tmp_path: Path) -> None:
     plain = tmp_path / "docs.jsonl"
     plain.write_bytes(b"".join(read_lines(path)))
     assert list(read_documents(plain)) == DOCUMENTS
@@ -93,14 +94,14 @@ def test_plain_lines_and_several_frames_are_read(path, tmp_path):
 
 
 @pytest.mark.parametrize("keep", [0.999, 0.5])
-def test_a_cut_file_is_refused(path, keep):
+def test_a_cut_file_is_refused(path: Path, keep: Any) -> None:
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * keep)])
     with pytest.raises(DataError, match="is cut short: its zstd stream has no end"):
         list(read_documents(path))
 
 
-def test_a_damaged_file_is_refused(path):
+def test_a_damaged_file_is_refused(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2 : len(content) // 2 + 50] = b"\0" * 50
     path.write_bytes(content)
@@ -118,7 +119,7 @@ def test_a_damaged_file_is_refused(path):
         ('{"id": "a", "text": null}', "has no string 'text': .*--dataset"),
     ],
 )
-def test_other_lines_are_refused(tmp_path, line, message):
+def test_other_lines_are_refused(tmp_path: Path, line: Any, message: str) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text('{"id": "a", "text": "b"}\n' + line + "\n")
     with pytest.raises(DataError, match=message):
@@ -131,7 +132,7 @@ def test_unknown_fields_are_left_alone(tmp_path: Path) -> None:
     assert list(read_documents(path)) == [Document(id="a", text="b", source="a.jsonl")]
 
 
-def test_the_manifest_beside_it(path):
+def test_the_manifest_beside_it(path: Path) -> None:
     beside = manifest_path(path)
     assert beside.name == "docs.manifest.json"
     assert read_documents_manifest(path) is None

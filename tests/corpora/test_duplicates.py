@@ -1,4 +1,5 @@
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,11 +17,11 @@ from mediswift_cs.corpora.ngrams import ngram_hashes, word_hashes, words_of
 from mediswift_cs.errors import ConfigError
 
 
-def random_words(num_words, seed):
+def random_words(num_words: Any, seed: int) -> Any:
     return [f"w{n}" for n in np.random.default_rng(seed).integers(0, 5000, num_words)]
 
 
-def with_changes(words, share, seed):
+def with_changes(words: Any, share: Any, seed: int) -> Any:
     """The text with a block of its words, ``share`` of it, replaced."""
     start = np.random.default_rng(seed).integers(0, int(len(words) * (1 - share)))
     changed = list(words)
@@ -29,7 +30,7 @@ def with_changes(words, share, seed):
     return changed
 
 
-def jaccard(first, second, n=5):
+def jaccard(first: Any, second: Any, n: Any = 5) -> Any:
     first, second = (
         {tuple(words[i : i + n]) for i in range(len(words) - n + 1)} for words in (first, second)
     )
@@ -72,7 +73,7 @@ def test_signatures_of_long_texts_do_not_depend_on_blocks() -> None:
     assert np.array_equal(options.signature(words), whole.hashvalues)
 
 
-def near_pairs(options, texts):
+def near_pairs(options: Any, texts: Any) -> Any:
     signatures = np.stack([options.signature(word_hashes(words)) for words in texts])
     places = np.arange(len(texts))
     found = set()
@@ -149,6 +150,6 @@ def test_the_bands_suit_the_threshold() -> None:
 
 
 @pytest.mark.parametrize("option", [{"threshold": 0.0}, {"num_perm": 2}, {"ngram": 0}])
-def test_settings_out_of_range(option):
+def test_settings_out_of_range(option: Any) -> None:
     with pytest.raises(ConfigError, match=f"dedup {next(iter(option))} must be"):
         NearDuplicates(**option)

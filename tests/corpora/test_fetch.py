@@ -9,6 +9,7 @@ import threading
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ class Server(ThreadingHTTPServer):
     ``versions`` are headers of a path that name its version; ``knows_if_range``: they are compared.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.files, self.faults, self.requests = {}, {}, []
         self.versions, self.knows_if_range = {}, True
@@ -35,7 +36,7 @@ class Server(ThreadingHTTPServer):
         self.lock = threading.Lock()
         self.address = f"http://127.0.0.1:{self.server_port}/"
 
-    def handle_error(self, request, client_address):
+    def handle_error(self, request: pytest.FixtureRequest, client_address: Any) -> None:
         # A client that hangs up is what some tests are about.
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
@@ -44,10 +45,10 @@ class Server(ThreadingHTTPServer):
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
-    def log_message(self, *_):
+    def log_message(self, *_: Any) -> None:
         pass
 
-    def do_GET(self):
+    def do_GET(self) -> None:
         with self.server.lock:
             self.server.num_active += 1
             self.server.most_active = max(self.server.most_active, self.server.num_active)
@@ -57,7 +58,7 @@ class Handler(BaseHTTPRequestHandler):
             with self.server.lock:
                 self.server.num_active -= 1
 
-    def answer(self):
+    def answer(self) -> None:
         server = self.server
         start = int((self.headers["Range"] or "bytes=0-").removeprefix("bytes=").rstrip("-"))
         server.requests.append((self.path, start))
@@ -85,7 +86,7 @@ class Handler(BaseHTTPRequestHandler):
             headers["Content-Length"] = str(len(part) + 1000)
         self.reply(status, part, headers, cut)
 
-    def reply(self, status, data, headers=None, cut=None):
+    def reply(self, status: Any, data: Any, headers: Any = None, cut: Any = None) -> None:
         self.send_response(status)
         headers = {"Content-Length": str(len(data)), **(headers or {})}
         for name, value in headers.items():
@@ -98,7 +99,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def server():
+def server() -> Any:
     with Server() as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
@@ -108,7 +109,7 @@ def server():
 
 
 @pytest.fixture
-def pubmed(server):
+def pubmed(server: Any) -> Any:
     for folder, names in (("baseline", NAMES[:3]), ("updatefiles", NAMES[3:])):
         links = "".join(f'<a href="{name}">x</a><a href="{name}.md5">y</a>' for name in names)
         links += '<a href="../../etc/passwd">z</a><a href="../pubmed26n9999.xml.gz">z</a>'
@@ -123,11 +124,11 @@ def pubmed(server):
 QUICK = {"pause": 0.01, "num_attempts": 4, "timeout": 5.0}
 
 
-def fetched(output):
+def fetched(output: Path) -> Any:
     return {p.relative_to(output).as_posix() for p in output.rglob("*") if p.is_file()}
 
 
-def test_pubmed(pubmed, tmp_path):
+def test_pubmed(pubmed: Any, tmp_path: Path) -> None:
     counts = fetch_pubmed(tmp_path, address=pubmed.address, downloader=Downloader(**QUICK))
     assert counts == Counter(fetched=5, already_there=0)
     expected = {f"baseline/{n}" for n in NAMES[:3]} | {f"updatefiles/{n}" for n in NAMES[3:]}
@@ -140,7 +141,7 @@ def test_pubmed(pubmed, tmp_path):
 @pytest.mark.parametrize(
     "fault", [503, 429, "cut", "wrong length", "other bytes", "no ranges", "cut twice"]
 )
-def test_faults_that_pass(pubmed, tmp_path, fault):
+def test_faults_that_pass(pubmed: Any, tmp_path: Path, fault: Any) -> None:
     path = f"/baseline/{NAMES[1]}"
     pubmed.faults[path] = ["cut", "cut"] if fault == "cut twice" else [fault]
     if fault == "no ranges":
@@ -167,7 +168,9 @@ def test_faults_that_pass(pubmed, tmp_path, fault):
         (["other bytes"] * 9, "md5 is .*, expected"),
     ],
 )
-def test_faults_that_stay_stop_that_file_only(pubmed, tmp_path, faults, message):
+def test_faults_that_stay_stop_that_file_only(
+    pubmed: Any, tmp_path: Path, faults: Any, message: str
+) -> None:
     path = f"/baseline/{NAMES[1]}"
     pubmed.faults[path] = list(faults)
     with pytest.raises(DataError, match=rf"1 of 5 files could not be fetched.*{message}"):
@@ -178,7 +181,7 @@ def test_faults_that_stay_stop_that_file_only(pubmed, tmp_path, faults, message)
     assert [p for p, _ in pubmed.requests].count(path) == (1 if faults == [404] else 4)
 
 
-def test_a_partial_file_of_an_earlier_run_is_resumed(pubmed, tmp_path):
+def test_a_partial_file_of_an_earlier_run_is_resumed(pubmed: Any, tmp_path: Path) -> None:
     part = tmp_path / "baseline" / f"{NAMES[0]}.part"
     part.parent.mkdir()
     part.write_bytes(CONTENT[NAMES[0]][:1000])
@@ -189,7 +192,7 @@ def test_a_partial_file_of_an_earlier_run_is_resumed(pubmed, tmp_path):
     assert part.with_suffix("").read_bytes() == CONTENT[NAMES[0]]
 
 
-def test_a_partial_file_that_does_not_fit_is_dropped(pubmed, tmp_path):
+def test_a_partial_file_that_does_not_fit_is_dropped(pubmed: Any, tmp_path: Path) -> None:
     part = tmp_path / "baseline" / f"{NAMES[0]}.part"
     part.parent.mkdir()
     for wrong in (b"x" * 1000, b"x" * 10_000_000):
@@ -206,7 +209,7 @@ DATES = [{"Last-Modified": f"Sun, 0{day} Nov 2026 10:00:00 GMT"} for day in (1, 
 WEAK = [{"ETag": 'W/"1"'}] * 2
 
 
-def interrupted(server, folder, versions):
+def interrupted(server: Any, folder: Path, versions: Any) -> Any:
     """A file of which half came before it broke off, and that is another one by now."""
     old, new = (name.encode() * 50_000 for name in ("old", "new"))
     server.files["/a.gz"], server.versions["/a.gz"] = old, versions[0]
@@ -221,7 +224,9 @@ def interrupted(server, folder, versions):
 
 @pytest.mark.parametrize("knows_if_range", [True, False])
 @pytest.mark.parametrize("versions", [ETAGS, DATES, [ETAGS[0], {}], WEAK, [{}, {}]])
-def test_pieces_of_two_versions_are_never_joined(server, tmp_path, versions, knows_if_range):
+def test_pieces_of_two_versions_are_never_joined(
+    server: Any, tmp_path: Path, versions: Any, knows_if_range: Any
+) -> None:
     server.knows_if_range = knows_if_range
     remote, _, new = interrupted(server, tmp_path, versions)
     Downloader(**QUICK).fetch([remote])
@@ -229,7 +234,7 @@ def test_pieces_of_two_versions_are_never_joined(server, tmp_path, versions, kno
     assert fetched(tmp_path) == {"a.gz"}
 
 
-def test_a_partial_file_of_unknown_version_is_fetched_anew(server, tmp_path):
+def test_a_partial_file_of_unknown_version_is_fetched_anew(server: Any, tmp_path: Path) -> None:
     remote, _, new = interrupted(server, tmp_path, ETAGS)
     (tmp_path / "a.gz.part.etag").unlink()
     Downloader(**QUICK).fetch([remote])
@@ -239,7 +244,9 @@ def test_a_partial_file_of_unknown_version_is_fetched_anew(server, tmp_path):
 
 @pytest.mark.parametrize("versions", [ETAGS, DATES])
 @pytest.mark.parametrize("knows_if_range", [True, False])
-def test_the_same_version_is_resumed(server, tmp_path, versions, knows_if_range):
+def test_the_same_version_is_resumed(
+    server: Any, tmp_path: Path, versions: Any, knows_if_range: Any
+) -> None:
     server.knows_if_range = knows_if_range
     remote, old, _ = interrupted(server, tmp_path, versions)
     server.files["/a.gz"], server.versions["/a.gz"] = old, versions[0]
@@ -250,12 +257,12 @@ def test_the_same_version_is_resumed(server, tmp_path, versions, knows_if_range)
     assert fetched(tmp_path) == {"a.gz"}
 
 
-def fail_once(monkeypatch, name, error):
+def fail_once(monkeypatch: pytest.MonkeyPatch, name: str, error: Any) -> Any:
     """One call of a method of the standard library's connections raises ``error``."""
     owner = http.client.HTTPResponse if name == "read" else http.client.HTTPConnection
     real, errors = getattr(owner, name), [error]
 
-    def method(*args, **options):
+    def method(*args: Any, **options: Any) -> Any:
         if errors:
             raise errors.pop()
         return real(*args, **options)
@@ -275,7 +282,9 @@ def fail_once(monkeypatch, name, error):
     ],
 )
 @pytest.mark.parametrize("name", ["request", "getresponse", "read"])
-def test_errors_of_the_connection_pass(server, tmp_path, monkeypatch, name, error):
+def test_errors_of_the_connection_pass(
+    server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, error: Any
+) -> None:
     server.files["/a"] = b"content"
     remote = Remote(address=server.address + "a", path=tmp_path / "a")
     for action in (lambda: Downloader(**QUICK).fetch([remote]), lambda: text_of(server)):
@@ -291,11 +300,11 @@ def test_errors_of_the_connection_pass(server, tmp_path, monkeypatch, name, erro
     assert "cannot write" not in str(caught.value)
 
 
-def text_of(server):
+def text_of(server: Any) -> None:
     assert Downloader(**QUICK).text(server.address + "a") == "content"
 
 
-def test_errors_of_the_local_files_do_not_pass(server, tmp_path):
+def test_errors_of_the_local_files_do_not_pass(server: Any, tmp_path: Path) -> None:
     server.files["/a"] = b"content"
     remote = Remote(address=server.address + "a", path=tmp_path / "a")
     (tmp_path / "a.part").mkdir()
@@ -304,7 +313,7 @@ def test_errors_of_the_local_files_do_not_pass(server, tmp_path):
     assert len(server.requests) == 1
 
 
-def test_pmc_by_a_list(server, tmp_path, capsys):
+def test_pmc_by_a_list(server: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for n in range(1, 4):
         server.files[f"/PMC{n}.1/PMC{n}.1.xml"] = f"<article>{n}</article>".encode()
     server.faults["/PMC2.1/PMC2.1.xml"] = ["other bytes"]
@@ -323,7 +332,7 @@ def test_pmc_by_a_list(server, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("key", ["../x.xml", "/etc/x.xml", "a/../../x.xml", "a//b.xml", "a\\b.xml"])
-def test_no_key_leaves_the_folder(server, tmp_path, key):
+def test_no_key_leaves_the_folder(server: Any, tmp_path: Path, key: Any) -> None:
     listing = tmp_path / "list.txt"
     listing.write_text(f"PMC1.xml\n{key}\n")
     with pytest.raises(DataError, match=r"line 2 of .*list\.txt has .* no key of a bucket"):
@@ -331,7 +340,7 @@ def test_no_key_leaves_the_folder(server, tmp_path, key):
     assert not (tmp_path / "out").exists()
 
 
-def test_no_more_connections_than_allowed(server, tmp_path):
+def test_no_more_connections_than_allowed(server: Any, tmp_path: Path) -> None:
     keys = [f"PMC{n}.xml" for n in range(40)]
     server.files.update({f"/{key}": b"<article/>" * 20_000 for key in keys})
     listing = tmp_path / "list.txt"

@@ -1,5 +1,6 @@
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,7 @@ def test_missing_and_empty_inputs_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["MD5({name})= {md5}", "{md5}  {name}\n", "{MD5}"])
-def test_md5_beside_a_file_is_checked(tmp_path, form):
+def test_md5_beside_a_file_is_checked(tmp_path: Path, form: Any) -> None:
     path = tmp_path / "a.xml"
     path.write_bytes(b"content")
     md5 = hashlib.md5(b"content").hexdigest()

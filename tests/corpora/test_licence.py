@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lxml import etree
@@ -16,12 +17,12 @@ DATA_WAIVER = (
 )
 
 
-def licence(inner):
+def licence(inner: Any) -> Any:
     meta = etree.fromstring(f"<article-meta {XLINK} {ALI}>{inner}</article-meta>")
     return article_licence(meta)
 
 
-def prose(text, attributes=""):
+def prose(text: str, attributes: Any = "") -> Any:
     return licence(f"<permissions><license {attributes}><p>{text}</p></license></permissions>")
 
 
@@ -60,7 +61,7 @@ COMMERCIAL = {
 
 
 @pytest.mark.parametrize("name", COMMERCIAL)
-def test_commercial(name):
+def test_commercial(name: str) -> None:
     inner, expected = COMMERCIAL[name]
     assert licence(inner) == Licence("commercial", expected)
 
@@ -79,7 +80,7 @@ def test_commercial(name):
         ("terms of the Creative Commons Public Domain declaration which stipulates", "CC0"),
     ],
 )
-def test_commercial_in_prose_only(text, name):
+def test_commercial_in_prose_only(text: str, name: str) -> None:
     assert prose(text) == Licence("commercial", name)
 
 
@@ -96,7 +97,7 @@ def test_commercial_in_prose_only(text, name):
         "does not permit commercial exploitation or the creation of derivative works",
     ],
 )
-def test_non_commercial(text):
+def test_non_commercial(text: str) -> None:
     assert prose(text).licence_class == "non-commercial"
     # The most restrictive counts: an address that says more does not help.
     assert prose(text, f'xlink:href="{BY}"').licence_class == "non-commercial"
@@ -116,7 +117,7 @@ def test_non_commercial(text):
         DATA_WAIVER,
     ],
 )
-def test_what_is_not_understood_is_other(text):
+def test_what_is_not_understood_is_other(text: str) -> None:
     assert prose(text).licence_class == "other"
 
 

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lxml import etree
@@ -9,7 +10,7 @@ from mediswift_cs.corpora.xml_stream import element_text
 MML = 'xmlns:mml="http://www.w3.org/1998/Math/MathML"'
 
 
-def text(inner):
+def text(inner: Any) -> Any:
     return clean_line(element_text(etree.fromstring(f"<t {MML}>{inner}</t>")))
 
 
@@ -24,7 +25,7 @@ def text(inner):
         ("", ""),
     ],
 )
-def test_inline_markup_adds_and_loses_no_space(inner, expected):
+def test_inline_markup_adds_and_loses_no_space(inner: Any, expected: Any) -> None:
     assert text(inner) == expected
 
 
@@ -51,7 +52,7 @@ def test_inline_markup_adds_and_loses_no_space(inner, expected):
         ),
     ],
 )
-def test_mathml_is_kept_as_text(math, expected):
+def test_mathml_is_kept_as_text(math: Any, expected: Any) -> None:
     assert text(f"see <mml:math {MML}> {math} </mml:math> here") == f"see {expected} here"
 
 

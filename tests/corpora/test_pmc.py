@@ -1,4 +1,6 @@
 import gzip
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +20,9 @@ ATTRIBUTES = (
 )
 
 
-def article(body="<p>Text.</p>", *, meta=META, attributes="", rest=""):
+def article(
+    body: Any = "<p>Text.</p>", *, meta: Any = META, attributes: Any = "", rest: Any = ""
+) -> Any:
     journal = "<journal-meta><journal-title>J Mice</journal-title></journal-meta>"
     return (
         f"<article {ATTRIBUTES} {attributes}><front>{journal}<article-meta>{meta}</article-meta>"
@@ -27,8 +31,8 @@ def article(body="<p>Text.</p>", *, meta=META, attributes="", rest=""):
 
 
 @pytest.fixture
-def read(tmp_path):
-    def read_text(content, **options):
+def read(tmp_path: Path) -> Any:
+    def read_text(content: Any, **options: Any) -> Any:
         path = tmp_path / "PMC77.nxml"
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         return list(read_pmc(path, **options))
@@ -36,12 +40,12 @@ def read(tmp_path):
     return read_text
 
 
-def body_of(read, body, **options):
+def body_of(read: Any, body: Any, **options: Any) -> Any:
     (found,) = read(article(body), text_options=TextOptions(**options))
     return found.body.split("\n")
 
 
-def test_the_parts_of_an_article(read):
+def test_the_parts_of_an_article(read: Any) -> None:
     (found,) = read(article(attributes='article-type="research-article" xml:lang="EN"'))
     assert (found.id, found.pmid, found.version) == ("pmc:PMC77", 123, 1)
     assert found.title == "On mon mice: A study"
@@ -103,7 +107,7 @@ VERSIONS = {
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_versions_of_the_dtd(read, version):
+def test_versions_of_the_dtd(read: Any, version: Any) -> None:
     journal, meta, floats = VERSIONS[version]
     title = "<title-group><article-title>On mice</article-title></title-group>"
     before = "<processing-meta><p>x</p></processing-meta>" if version == "JATS 1.3" else ""
@@ -128,13 +132,13 @@ def test_versions_of_the_dtd(read, version):
         ([("pmc", "../../x"), ("pmid", "0")], (None, None, 1)),
     ],
 )
-def test_ids(read, ids, expected):
+def test_ids(read: Any, ids: Any, expected: Any) -> None:
     meta = "".join(f'<article-id pub-id-type="{k}">{v}</article-id>' for k, v in ids)
     (found,) = read(article(meta=meta))
     assert (found.id, found.pmid, found.version) == expected
 
 
-def test_sections_lists_and_labels(read):
+def test_sections_lists_and_labels(read: Any) -> None:
     body = """<sec><label>1.1</label><title>Aims</title><p>First we
       ask:</p><list><list-item><label>1.</label><p>One,</p></list-item>
       <list-item><p>two.</p></list-item></list></sec><sec><title>End</title>
@@ -143,13 +147,13 @@ def test_sections_lists_and_labels(read):
     assert body_of(read, body) == expected
 
 
-def test_inline_markup_neither_adds_nor_loses_spaces(read):
+def test_inline_markup_neither_adds_nor_loses_spaces(read: Any) -> None:
     body = """<p>H<sub>2</sub>O and <italic>in</italic> <bold>vivo</bold><sup><xref>1</xref>,
     </sup>a<break/>b <named-content>NC</named-content>; <ext-link>link</ext-link>.</p>"""
     assert body_of(read, body) == ["H2O and in vivo1, a b NC; link."]
 
 
-def test_floats_do_not_cut_a_sentence(read):
+def test_floats_do_not_cut_a_sentence(read: Any) -> None:
     body = """<p>We saw <fig><label>Figure 1</label><caption><title>A cell.</title><p>Blue.</p>
     </caption><graphic/></fig>that it grew<fn><p>Slowly.</p></fn>.</p><p>Next.</p>"""
     expected = ["We saw that it grew.", "Figure 1 A cell.", "Blue.", "Slowly.", "Next."]
@@ -161,20 +165,20 @@ TABLE = """<p>See.</p><table-wrap><label>Table 1</label><caption><p>Doses.</p></
 <table-wrap-foot><p>Means.</p></table-wrap-foot></table-wrap>"""
 
 
-def test_tables_are_captions_unless_asked_for(read):
+def test_tables_are_captions_unless_asked_for(read: Any) -> None:
     assert body_of(read, TABLE) == ["See.", "Table 1 Doses.", "Means."]
     expected = ["See.", "Table 1 Doses.", "mg n", "5 10", "Means."]
     assert body_of(read, TABLE, tables=True) == expected
 
 
-def test_references_and_back_matter_on_request(read):
+def test_references_and_back_matter_on_request(read: Any) -> None:
     back = """<back><ack><p>Thanks.</p></ack><ref-list><ref><label>1</label>
     <mixed-citation>A, B.</mixed-citation></ref></ref-list>
     <sec><fig><label>Figure 2</label><caption><p>Old.</p></caption></fig></sec></back>
     <floats-group><fig><caption><p>New.</p></caption></fig></floats-group>"""
     content = article(rest=back)
 
-    def lines(**options):
+    def lines(**options: Any) -> Any:
         return read(content, text_options=TextOptions(**options))[0].body.split("\n")
 
     assert lines() == ["Text.", "New.", "Figure 2 Old."]
@@ -182,7 +186,7 @@ def test_references_and_back_matter_on_request(read):
     assert lines(back=True) == ["Text.", "New.", "Thanks.", "Figure 2 Old."]
 
 
-def test_formulas(read):
+def test_formulas(read: Any) -> None:
     mathml = "<m:math><m:mfrac><m:mi>a</m:mi><m:mn>2</m:mn></m:mfrac></m:math>"
     tex = r"<tex-math>\documentclass{minimal}\begin{document}$$\alpha$$\end{document}</tex-math>"
     body = f"""<p>If <inline-formula><alternatives>{tex}{mathml}<inline-graphic/></alternatives>
@@ -191,7 +195,7 @@ def test_formulas(read):
     assert body_of(read, body) == [r"If a/2 or \alpha:", "a/2 (1)", "then."]
 
 
-def test_notices_and_retracted_articles(read):
+def test_notices_and_retracted_articles(read: Any) -> None:
     for kind, notice in (("retraction", "retraction_notice"), ("correction", "erratum")):
         (found,) = read(article(attributes=f'article-type="{kind}"'))
         assert found.notice == notice
@@ -201,13 +205,13 @@ def test_notices_and_retracted_articles(read):
     assert not read(article())[0].is_retracted
 
 
-def test_article_sets_and_gzip(read, tmp_path):
+def test_article_sets_and_gzip(read: Any, tmp_path: Path) -> None:
     content = f"<pmc-articleset>{article()}{article('<p>Two.</p>')}</pmc-articleset>"
     assert [a.body for a in read(content)] == ["Text.", "Two."]
     assert [a.body for a in read(gzip.compress(content.encode()))] == ["Text.", "Two."]
 
 
-def test_an_article_without_text_is_still_an_article(read):
+def test_an_article_without_text_is_still_an_article(read: Any) -> None:
     (found,) = read("<article/>")
     assert (found.id, found.title, found.abstract, found.body) == (None, "", "", "")
     # Captions without a body are no full text.
@@ -229,13 +233,13 @@ def test_an_article_without_text_is_still_an_article(read):
         (article("<sec><article/></sec>").encode(), "has <article> in <sec>"),
     ],
 )
-def test_bad_input_is_refused_in_one_sentence(read, content, message):
+def test_bad_input_is_refused_in_one_sentence(read: Any, content: Any, message: str) -> None:
     with pytest.raises(DataError, match=message) as caught:
         read(content)
     assert "\n" not in str(caught.value)
 
 
-def test_sizes_are_bounded(read, monkeypatch):
+def test_sizes_are_bounded(read: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     content = article("<p>x</p>" * 40_000)
     with pytest.raises(DataError, match="more than the 100000 bytes allowed, decompressed"):
         read(gzip.compress(content.encode()), max_bytes=100_000)

@@ -9,6 +9,8 @@ the whole gold, since older articles have the captions of their figures behind t
 import re
 import unicodedata
 from collections import Counter
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,11 +21,11 @@ BACK = ("Acknowledgements", "Abbreviations", "Authors' contributions", "Footnote
 NOT_THE_ARTICLES = ("Abstract", "Click here for additional data file.")
 
 
-def tokens(text):
+def tokens(text: str) -> Any:
     return Counter(TOKEN.findall(unicodedata.normalize("NFKC", text)))
 
 
-def gold_of(path):
+def gold_of(path: Path) -> Any:
     lines = path.with_suffix(".txt").read_text(encoding="utf-8").splitlines()
     lines = [line.strip() for line in lines]
     end = next(number for number, line in enumerate(lines) if line in BACK)
@@ -31,7 +33,7 @@ def gold_of(path):
     return tokens("\n".join(lines)), tokens("\n".join(main))
 
 
-def score(text, path):
+def score(text: str, path: Path) -> Any:
     whole, main = gold_of(path)
     ours = tokens(text)
     precision = (ours & whole).total() / ours.total()
@@ -40,13 +42,13 @@ def score(text, path):
 
 
 @pytest.fixture(scope="module")
-def craft(shared_data):
+def craft(shared_data: Path) -> Any:
     paths = sorted((shared_data / "pmc_nxml" / "craft").glob("*.nxml"))
     assert len(paths) == 24
     return paths
 
 
-def test_precision_and_recall_of_every_article(craft):
+def test_precision_and_recall_of_every_article(craft: Any) -> None:
     for path in craft:
         (article,) = read_pmc(path)
         precision, recall = score(article.to_document(path.name).text, path)
@@ -54,7 +56,7 @@ def test_precision_and_recall_of_every_article(craft):
         assert recall >= 0.995, path.name
 
 
-def test_control_worse_texts_score_worse(craft):
+def test_control_worse_texts_score_worse(craft: Any) -> None:
     """References lower precision; a lost body, or words joined, lower recall."""
     for path in craft[:5]:
         (more,) = read_pmc(path, text_options=TextOptions(references=True))
@@ -65,7 +67,7 @@ def test_control_worse_texts_score_worse(craft):
         assert score(glued, path)[1] < 0.97
 
 
-def test_the_order_is_the_golds(craft):
+def test_the_order_is_the_golds(craft: Any) -> None:
     """Every paragraph that the gold has too comes in the same order."""
     for path in craft:
         gold = [" ".join(line.split()) for line in path.with_suffix(".txt").read_text().split("\n")]

@@ -2,6 +2,7 @@ import gzip
 import itertools
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,12 +13,12 @@ from mediswift_cs.corpora.sample import BASELINE, UPDATE
 from .conftest import article_set, deletion, record
 
 
-def read_one(path):
+def read_one(path: Path) -> Any:
     (item,) = read_pubmed(path)
     return item
 
 
-def test_fields_of_a_record(pubmed_file):
+def test_fields_of_a_record(pubmed_file: Any) -> None:
     abstract = (
         '<AbstractText Label="AIM" NlmCategory="OBJECTIVE">To <i>see</i>\n it.</AbstractText>'
         '<AbstractText Label="UNLABELLED">Plain.</AbstractText>'
@@ -37,7 +38,7 @@ def test_fields_of_a_record(pubmed_file):
     )
 
 
-def test_a_document_is_title_then_abstract(pubmed_file):
+def test_a_document_is_title_then_abstract(pubmed_file: Any) -> None:
     document = read_one(pubmed_file(record(7, version=3))).to_document("a.xml")
     assert (document.id, document.text) == ("pubmed:7", "A title.\nSome text.")
     assert (document.source, document.version, document.licence) == ("a.xml", 3, None)
@@ -51,7 +52,7 @@ def test_the_vernacular_title_stands_in_where_there_is_no_english_one(shared_dat
     assert norwegian.languages == ("nor",)
 
 
-def test_deletions_and_books_are_told_apart(pubmed_file):
+def test_deletions_and_books_are_told_apart(pubmed_file: Any) -> None:
     book = "<PubmedBookArticle><BookDocument><PMID>9</PMID></BookDocument></PubmedBookArticle>"
     items = list(read_pubmed(pubmed_file(record(1), book, deletion(2, 3))))
     assert items[1] == Record(pmid=None, is_book=True)
@@ -59,11 +60,11 @@ def test_deletions_and_books_are_told_apart(pubmed_file):
 
 
 @pytest.mark.parametrize("pmid", ["", "0", "-1", "12a", "\uff11\uff12", "123456789"])
-def test_a_record_without_a_number_is_read_as_one_without(pubmed_file, pmid):
+def test_a_record_without_a_number_is_read_as_one_without(pubmed_file: Any, pmid: Any) -> None:
     assert read_one(pubmed_file(record(pmid))).pmid is None
 
 
-def test_the_largest_number_is_one(pubmed_file):
+def test_the_largest_number_is_one(pubmed_file: Any) -> None:
     assert read_one(pubmed_file(record(99_999_999))).pmid == 99_999_999
 
 
@@ -75,7 +76,7 @@ def test_retractions_real(shared_data: Path) -> None:
     assert retracted == [31541003]
 
 
-def test_a_retraction_named_only_in_the_corrections(pubmed_file):
+def test_a_retraction_named_only_in_the_corrections(pubmed_file: Any) -> None:
     note = '<CommentsCorrectionsList><CommentsCorrections RefType="{}"/></CommentsCorrectionsList>'
     plain = record(1)
     for kind, expected in (("RetractionIn", True), ("ErratumIn", False), ("RetractionOf", False)):
@@ -108,7 +109,7 @@ def test_known_awkward_records(shared_data: Path) -> None:
     assert [(r.pmid, r.title, r.abstract) for r in empty] == [(1, "", ""), (2, "", "")]
 
 
-def extracted_by_elementtree(path, limit):
+def extracted_by_elementtree(path: Path, limit: Any) -> Any:
     """Title and abstract by another parser, with none of this package's code but clean_line."""
     mml = "{http://www.w3.org/1998/Math/MathML}math"
     with gzip.open(path) as file:
@@ -132,7 +133,7 @@ def extracted_by_elementtree(path, limit):
                 return
 
 
-def test_real_records_have_the_text_that_elementtree_finds(sample_files):
+def test_real_records_have_the_text_that_elementtree_finds(sample_files: Any) -> None:
     limit = 6000
     records = (r for r in read_pubmed(sample_files[UPDATE]) if isinstance(r, Record))
     num_compared = num_with_label = num_bracketed = 0
@@ -165,7 +166,9 @@ def test_real_records_have_the_text_that_elementtree_finds(sample_files):
     ("name", "num_records", "num_abstracts", "num_deletions"),
     [(BASELINE, 30_000, 14_832, 0), (UPDATE, 20_788, 18_445, 20)],
 )
-def test_whole_real_files(sample_files, name, num_records, num_abstracts, num_deletions):
+def test_whole_real_files(
+    sample_files: Any, name: str, num_records: Any, num_abstracts: Any, num_deletions: Any
+) -> None:
     records = abstracts = deletions = 0
     for item in read_pubmed(sample_files[name]):
         if isinstance(item, Deletion):
@@ -176,7 +179,7 @@ def test_whole_real_files(sample_files, name, num_records, num_abstracts, num_de
     assert (records, abstracts, deletions) == (num_records, num_abstracts, num_deletions)
 
 
-def test_bytes_read_add_up_to_the_file(sample_files, shared_data):
+def test_bytes_read_add_up_to_the_file(sample_files: Any, shared_data: Path) -> None:
     path = shared_data / "pubmed_xml" / "pmparser" / "pubmed26n1334.xml.gz"
     read = []
     assert sum(1 for _ in read_pubmed(path, read.append)) == 30

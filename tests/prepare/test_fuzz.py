@@ -2,6 +2,8 @@
 
 import random
 from collections import Counter
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -21,7 +23,7 @@ PMC = f"<pmc-articleset>{article(1, 1)}{article(2, 2)}</pmc-articleset>".encode(
 
 
 @st.composite
-def mutated(draw, original):
+def mutated(draw: Any, original: Any) -> Any:
     """A file with one to five places of it replaced, cut out or doubled."""
     data = bytearray(original)
     for _ in range(draw(st.integers(1, 5))):
@@ -37,7 +39,7 @@ def mutated(draw, original):
     return bytes(data)
 
 
-def parsed(reader, data, folder):
+def parsed(reader: Any, data: Any, folder: Path) -> Any:
     """Read a part of one file; its outcomes, after checking that they add up."""
     path = folder / "mutated.xml"
     path.write_bytes(data)
@@ -61,21 +63,21 @@ ONE_THOUSAND = settings(
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return tmp_path_factory.mktemp("fuzz")
 
 
-def both_happen(was_quarantined):
+def both_happen(was_quarantined: Any) -> Any:
     """Control, that the mutations matter: some files are refused and some are read."""
     return min(was_quarantined[True], was_quarantined[False]) > 50
 
 
-def test_mutated_pubmed_files(folder):
+def test_mutated_pubmed_files(folder: Path) -> None:
     was_quarantined = Counter()
 
     @ONE_THOUSAND
     @given(data=mutated(PUBMED))
-    def read(data):
+    def read(data: Any) -> None:
         reader = PartReader(PubmedSettings())
         counts = parsed(reader, data, folder)
         # Records without a PMID and books have no event; all others have one.
@@ -87,12 +89,12 @@ def test_mutated_pubmed_files(folder):
     assert both_happen(was_quarantined), was_quarantined
 
 
-def test_mutated_pmc_files(folder):
+def test_mutated_pmc_files(folder: Path) -> None:
     was_quarantined = Counter()
 
     @ONE_THOUSAND
     @given(data=mutated(PMC))
-    def read(data):
+    def read(data: Any) -> None:
         reader = PartReader(PmcSettings())
         parsed(reader, data, folder)
         was_quarantined[bool(reader.quarantined)] += 1
@@ -101,7 +103,7 @@ def test_mutated_pmc_files(folder):
     assert both_happen(was_quarantined), was_quarantined
 
 
-def test_cuts_everywhere(folder):
+def test_cuts_everywhere(folder: Path) -> None:
     random_ = random.Random(0)
     for _ in range(200):
         end = random_.randrange(len(PUBMED) - 1)

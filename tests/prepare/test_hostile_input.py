@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,7 @@ BOMB = (
 )
 
 
-def add(archive, name, data=b"", **changes):
+def add(archive: Any, name: str, data: Any = b"", **changes: Any) -> None:
     member = tarfile.TarInfo(name)
     member.size = len(data)
     for key, value in changes.items():
@@ -38,7 +39,7 @@ def add(archive, name, data=b"", **changes):
 
 
 @pytest.fixture
-def hostile(tmp_path):
+def hostile(tmp_path: Path) -> Any:
     """Good inputs with hostile ones among them."""
     pubmed, pmc = tmp_path / "in" / "pubmed", tmp_path / "in" / "pmc"
     pubmed.mkdir(parents=True)
@@ -69,7 +70,7 @@ def hostile(tmp_path):
     return tmp_path
 
 
-def test_all_of_it_is_quarantined_by_name(hostile):
+def test_all_of_it_is_quarantined_by_name(hostile: Any) -> None:
     settings = {
         "output": str(hostile / "out"),
         "pubmed": {"inputs": [str(hostile / "in" / "pubmed")]},
@@ -133,7 +134,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 """
 
 
-def measured(path, module, function):
+def measured(path: Path, module: Any, function: Any) -> Any:
     """What reading says, and by how many MB the memory grew, in a process of its own."""
     code = MEASURE.format(module=module, function=function)
     done = subprocess.run(
@@ -154,7 +155,9 @@ def measured(path, module, function):
         ('<article><body><p a="', "x" * 64, "a record of more than"),
     ],
 )
-def test_a_gigabyte_of_xml_in_a_small_gzip(tmp_path, start, unit, message):
+def test_a_gigabyte_of_xml_in_a_small_gzip(
+    tmp_path: Path, start: Any, unit: Any, message: str
+) -> None:
     path = tmp_path / "a.nxml"
     with gzip.open(path, "wb", compresslevel=1) as file:
         file.write(start.encode())
@@ -209,14 +212,14 @@ def test_a_member_of_an_archive_is_bounded_as_a_file_is(tmp_path: Path) -> None:
         assert "tags and attributes allowed" in result["quarantined"][0]["reason"]
 
 
-def parse_file(path):
+def parse_file(path: Path) -> Any:
     """The result of stage parse for one file of PMC."""
     (part,) = find_parts([], [path], 10)
     return parse_part(part, PmcSettings(), path.with_suffix(".jsonl.zst"), None)
 
 
 @pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])
-def test_headers_of_an_archive_are_bounded(tmp_path, kind):
+def test_headers_of_an_archive_are_bounded(tmp_path: Path, kind: Any) -> None:
     path = tmp_path / "a.tar"
     with tarfile.open(path, "w") as archive:
         add(archive, "header", b"x" * (2 << 20), type=kind)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,7 +63,9 @@ def test_a_new_file_adds_its_part_only(
 
 
 @pytest.mark.parametrize("engine", ["process", "dask"])
-def test_workers_and_engines_give_the_same_bytes(settings_file, expected, engine):
+def test_workers_and_engines_give_the_same_bytes(
+    settings_file: Callable[..., Path], expected: Any, engine: Any
+) -> None:
     if engine == "dask":
         pytest.importorskip("distributed")
     path = settings_file()
@@ -106,7 +109,9 @@ def test_a_scheduler_that_runs_already(settings_file: Callable[..., Path], expec
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_killed_anywhere_and_started_again(settings_file, expected, seed):
+def test_killed_anywhere_and_started_again(
+    settings_file: Callable[..., Path], expected: Any, seed: int
+) -> None:
     path = settings_file()
     command = [sys.executable, "-m", "mediswift_cs.cli", "prepare", "--config", str(path)]
     output, random_ = load_settings(path).output, random.Random(seed)

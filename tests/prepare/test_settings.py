@@ -1,7 +1,9 @@
 """Settings and the files that they name."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,7 +30,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
         ({"hdf5": {"val_fraction": 1}}, "hdf5.val_fraction: Input should be less than 1, got 1"),
     ],
 )
-def test_wrong_settings(settings_file, changes, message):
+def test_wrong_settings(settings_file: Callable[..., Path], changes: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         load_settings(settings_file(**changes))
 
@@ -51,8 +53,14 @@ def test_wrong_settings(settings_file, changes, message):
     ],
 )
 def test_files_of_late_stages_are_read_first(
-    settings_file, tmp_path, capsys, section, name, content, message
-):
+    settings_file: Callable[..., Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    section: Any,
+    name: str,
+    content: Any,
+    message: str,
+) -> None:
     bad = tmp_path / "bad.json"
     if content is not None:
         bad.write_text(content)

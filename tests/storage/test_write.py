@@ -1,5 +1,6 @@
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -7,19 +8,19 @@ from mediswift_cs.errors import DataError
 from mediswift_cs.storage.write import atomic_file, atomic_folder, check_writable
 
 
-def half_write(path):
+def half_write(path: Path) -> None:
     with atomic_file(path) as temporary:
         temporary.write_text("half")
         raise KeyError
 
 
-def half_make(path):
+def half_make(path: Path) -> None:
     with atomic_folder(path) as temporary:
         (temporary / "half").touch()
         raise KeyError
 
 
-def test_an_output_appears_only_when_it_is_complete(tmp_path):
+def test_an_output_appears_only_when_it_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "new" / "out.txt"
     with pytest.raises(KeyError):
         half_write(path)
@@ -31,7 +32,7 @@ def test_an_output_appears_only_when_it_is_complete(tmp_path):
     assert path.read_text() == "whole"
 
 
-def test_a_folder_is_replaced_only_when_the_new_one_is_complete(tmp_path):
+def test_a_folder_is_replaced_only_when_the_new_one_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "out"
     path.mkdir()
     (path / "old").touch()
@@ -44,13 +45,15 @@ def test_a_folder_is_replaced_only_when_the_new_one_is_complete(tmp_path):
     assert [p.name for p in tmp_path.rglob("*")] == ["out", "new"]
 
 
-def test_the_old_folder_comes_back_when_the_swap_fails(tmp_path, monkeypatch):
+def test_the_old_folder_comes_back_when_the_swap_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "out"
     path.mkdir()
     (path / "old").touch()
     rename = type(path).rename
 
-    def failing(self, target):
+    def failing(self: Path, target: Any) -> Any:
         if "partial" in self.name:
             raise OSError(28, "No space left on device")
         return rename(self, target)
@@ -65,14 +68,14 @@ def test_the_old_folder_comes_back_when_the_swap_fails(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("output", [atomic_file, atomic_folder])
-def test_a_place_that_cannot_be_written(tmp_path, output):
+def test_a_place_that_cannot_be_written(tmp_path: Path, output: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match=r"cannot write .*: "), output(tmp_path / "file" / "out"):
         pytest.fail("the block must not start")
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
-def test_what_a_killed_run_of_the_same_number_left_is_in_nobodys_way(tmp_path):
+def test_what_a_killed_run_of_the_same_number_left_is_in_nobodys_way(tmp_path: Path) -> None:
     # In containers each run may be process 1.
     for name in ("file", "folder"):
         (tmp_path / f"{name}.partial-{os.getpid()}").touch()
@@ -89,7 +92,9 @@ def test_what_a_killed_run_of_the_same_number_left_is_in_nobodys_way(tmp_path):
 @pytest.mark.parametrize(
     ("name", "reason"), [(".", "Is a directory"), ("file/out", "Not a directory")]
 )
-def test_a_name_that_no_file_can_have_is_said_before_the_work(tmp_path, monkeypatch, name, reason):
+def test_a_name_that_no_file_can_have_is_said_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, reason: Any
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match=f"cannot write {name}: {reason}"), atomic_file(Path(name)):

@@ -1,4 +1,6 @@
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ WORDS = ("cell", "line", "protein", "gene", "of", "the", "in", "was", "and", "mi
 WORDS += ("effect", "dose", "acid", "\u03b2-blocker", "5", "mg")
 
 
-def texts(num_documents, seed=0):
+def texts(num_documents: Any, seed: int = 0) -> Any:
     """Random sentences of real-looking words, a different one for each document."""
     random = np.random.default_rng(seed)
     return [
@@ -19,17 +21,17 @@ def texts(num_documents, seed=0):
 
 
 @pytest.fixture(scope="session")
-def tokenizer_path(tmp_path_factory):
+def tokenizer_path(tmp_path_factory: pytest.TempPathFactory) -> Any:
     path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
     save_tokenizer(train_tokenizer(texts(200, seed=1), vocab_size=320), path)
     return path
 
 
 @pytest.fixture
-def documents_file(tmp_path):
+def documents_file(tmp_path: Path) -> Any:
     """Writes documents as plain JSON lines and returns the path."""
 
-    def write(documents, name="docs.jsonl"):
+    def write(documents: Any, name: str = "docs.jsonl") -> Any:
         path = tmp_path / name
         lines = [json.dumps({"id": id_, "text": text}) for id_, text in documents]
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -2,6 +2,8 @@ import json
 import math
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -21,12 +23,12 @@ LENGTH = 32
 DOCUMENTS = [(f"pubmed:{n}", text) for n, text in enumerate(texts(400))]
 
 
-def build(path, tokenizer_path, output, **options):
+def build(path: Path, tokenizer_path: Path, output: Path, **options: Any) -> Any:
     options = {"max_sequence_length": LENGTH, "val_fraction": 0.2, **options}
     return build_shards(documents_source([path]), tokenizer_path, output, **options)
 
 
-def read(output, split):
+def read(output: Path, split: Any) -> Any:
     arrays = []
     for path in shard_paths(output / split):
         with h5py.File(path) as file:
@@ -35,12 +37,12 @@ def read(output, split):
 
 
 @pytest.fixture
-def output(documents_file, tokenizer_path, tmp_path):
+def output(documents_file: Any, tokenizer_path: Path, tmp_path: Path) -> Any:
     build(documents_file(DOCUMENTS), tokenizer_path, tmp_path / "out", samples_per_shard=100)
     return tmp_path / "out"
 
 
-def test_the_shards_hold_every_document_whole_on_its_side(output):
+def test_the_shards_hold_every_document_whole_on_its_side(output: Path) -> None:
     tokenizer = load_tokenizer(output)
     eos_id = tokenizer.token_to_id(EOS)
     for split in ("train", "val"):
@@ -58,7 +60,9 @@ def test_the_shards_hold_every_document_whole_on_its_side(output):
         assert not set(found) & {text for id_, text in DOCUMENTS if split_of(id_, 0.2) != split}
 
 
-def test_bits_per_byte_count_the_bytes_of_the_texts(documents_file, tokenizer_path, tmp_path):
+def test_bits_per_byte_count_the_bytes_of_the_texts(
+    documents_file: Any, tokenizer_path: Path, tmp_path: Path
+) -> None:
     documents = [
         (f"pubmed:{n}", f"{text} \u03b2\u2082-\u00e9") for n, text in enumerate(texts(200))
     ]
@@ -75,7 +79,7 @@ def test_bits_per_byte_count_the_bytes_of_the_texts(documents_file, tokenizer_pa
         assert replace(split, num_bytes=None).bits_per_byte(loss) is None
 
 
-def test_the_manifest_adds_up(output, tokenizer_path):
+def test_the_manifest_adds_up(output: Path, tokenizer_path: Path) -> None:
     manifest = read_manifest(output)
     assert manifest.counts == {"documents_read": 400, "kept": 400, "empty_text": 0}
     assert sum(split.num_documents for split in manifest.splits.values()) == 400
@@ -98,7 +102,7 @@ def test_the_manifest_adds_up(output, tokenizer_path):
     assert {shard.num_samples for shard in manifest.splits["train"].shards[:-1]} == {100}
 
 
-def test_unigram_loss_by_its_definition(output):
+def test_unigram_loss_by_its_definition(output: Path) -> None:
     manifest = read_manifest(output)
     counts = {}
     for split in ("train", "val"):
@@ -121,7 +125,9 @@ def test_unigram_loss_by_its_definition(output):
     )
 
 
-def test_same_input_same_bytes(output, documents_file, tokenizer_path, tmp_path):
+def test_same_input_same_bytes(
+    output: Path, documents_file: Any, tokenizer_path: Path, tmp_path: Path
+) -> None:
     again = tmp_path / "again"
     build(documents_file(DOCUMENTS), tokenizer_path, again, samples_per_shard=100)
     files = sorted(path.relative_to(output) for path in output.rglob("*") if path.is_file())
@@ -130,7 +136,9 @@ def test_same_input_same_bytes(output, documents_file, tokenizer_path, tmp_path)
         assert (output / file).read_bytes() == (again / file).read_bytes()
 
 
-def test_documents_keep_their_side_when_others_are_added(documents_file, tokenizer_path, tmp_path):
+def test_documents_keep_their_side_when_others_are_added(
+    documents_file: Any, tokenizer_path: Path, tmp_path: Path
+) -> None:
     sides = {}
     for name, documents in (("few", DOCUMENTS[:200]), ("many", DOCUMENTS)):
         build(documents_file(documents), tokenizer_path, tmp_path / name)
@@ -142,7 +150,9 @@ def test_documents_keep_their_side_when_others_are_added(documents_file, tokeniz
     assert all(text in sides["few"] and text in sides["many"] for text in val_of_few)
 
 
-def test_an_output_of_the_same_recipe_is_left_alone(output, documents_file, tokenizer_path):
+def test_an_output_of_the_same_recipe_is_left_alone(
+    output: Path, documents_file: Any, tokenizer_path: Path
+) -> None:
     written = (output / "manifest.json").stat().st_mtime_ns
     path = documents_file(DOCUMENTS)
     manifest, is_new = build(path, tokenizer_path, output, samples_per_shard=100)
@@ -160,8 +170,8 @@ def test_an_output_of_the_same_recipe_is_left_alone(output, documents_file, toke
     ],
 )
 def test_an_output_of_another_recipe_is_refused(
-    output, documents_file, tokenizer_path, options, message
-):
+    output: Path, documents_file: Any, tokenizer_path: Path, options: Any, message: str
+) -> None:
     path = documents_file(DOCUMENTS)
     options = {"samples_per_shard": 100, **options}
     with pytest.raises(DataError, match=message):
@@ -171,13 +181,17 @@ def test_an_output_of_another_recipe_is_refused(
     assert read_manifest(output).to_json() == manifest.to_json()
 
 
-def test_other_documents_are_another_recipe(output, documents_file, tokenizer_path):
+def test_other_documents_are_another_recipe(
+    output: Path, documents_file: Any, tokenizer_path: Path
+) -> None:
     path = documents_file(DOCUMENTS[:-1])
     with pytest.raises(DataError, match="made with other sources"):
         build(path, tokenizer_path, output, samples_per_shard=100)
 
 
-def test_a_missing_shard_is_noticed(output, documents_file, tokenizer_path):
+def test_a_missing_shard_is_noticed(
+    output: Path, documents_file: Any, tokenizer_path: Path
+) -> None:
     (output / "train" / "shard_00001.h5").unlink()
     with pytest.raises(DataError, match=r"shard_00001\.h5 is missing"):
         build(documents_file(DOCUMENTS), tokenizer_path, output, samples_per_shard=100)
@@ -185,8 +199,8 @@ def test_a_missing_shard_is_noticed(output, documents_file, tokenizer_path):
 
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_folder_of_something_else_is_never_replaced(
-    documents_file, tokenizer_path, tmp_path, overwrite
-):
+    documents_file: Any, tokenizer_path: Path, tmp_path: Path, overwrite: Any
+) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.txt").touch()
     with pytest.raises(DataError, match="is no data folder of `mediswift shards`"):
@@ -195,14 +209,16 @@ def test_a_folder_of_something_else_is_never_replaced(
 
 
 def test_empty_texts_are_counted_and_nothing_else_is_left_out(
-    documents_file, tokenizer_path, tmp_path
-):
+    documents_file: Any, tokenizer_path: Path, tmp_path: Path
+) -> None:
     documents = [*DOCUMENTS, ("a", ""), ("b", " \n\t")]
     manifest, _ = build(documents_file(documents), tokenizer_path, tmp_path / "out")
     assert manifest.counts == {"documents_read": 402, "kept": 400, "empty_text": 2}
 
 
-def test_without_validation_split(documents_file, tokenizer_path, tmp_path):
+def test_without_validation_split(
+    documents_file: Any, tokenizer_path: Path, tmp_path: Path
+) -> None:
     path = documents_file(DOCUMENTS)
     manifest, _ = build(path, tokenizer_path, tmp_path / "out", val_fraction=0)
     assert list(manifest.splits) == ["train"]
@@ -214,8 +230,8 @@ def test_without_validation_split(documents_file, tokenizer_path, tmp_path):
 
 
 def test_a_split_without_documents_is_an_error_that_leaves_nothing(
-    documents_file, tokenizer_path, tmp_path
-):
+    documents_file: Any, tokenizer_path: Path, tmp_path: Path
+) -> None:
     path = documents_file(DOCUMENTS[:3])
     with pytest.raises(DataError, match=r"no document fell into split 'val': got 3 .* 0\.001"):
         build(path, tokenizer_path, tmp_path / "out", val_fraction=0.001)
@@ -234,20 +250,24 @@ def test_a_split_without_documents_is_an_error_that_leaves_nothing(
         ({"val_fraction": 1.0}, "val_fraction must be at least 0 and below 1"),
     ],
 )
-def test_settings_out_of_range(documents_file, tokenizer_path, tmp_path, options, message):
+def test_settings_out_of_range(
+    documents_file: Any, tokenizer_path: Path, tmp_path: Path, options: Any, message: str
+) -> None:
     with pytest.raises(ConfigError, match=message):
         build(documents_file(DOCUMENTS), tokenizer_path, tmp_path / "out", **options)
 
 
 def test_half_a_surrogate_pair_is_refused_with_its_document(
-    documents_file, tokenizer_path, tmp_path
-):
+    documents_file: Any, tokenizer_path: Path, tmp_path: Path
+) -> None:
     path = documents_file([*DOCUMENTS, ("bad", "\ud800 text")])
     with pytest.raises(DataError, match="text of document bad is not valid Unicode"):
         build(path, tokenizer_path, tmp_path / "out")
 
 
-def test_provenance_of_the_documents_is_kept(documents_file, tokenizer_path, tmp_path):
+def test_provenance_of_the_documents_is_kept(
+    documents_file: Any, tokenizer_path: Path, tmp_path: Path
+) -> None:
     path = documents_file(DOCUMENTS)
     beside = {"counts": {"kept": 400, "no_abstract": 7}, "sources": [{"path": "a.xml"}]}
     (tmp_path / "docs.manifest.json").write_text(json.dumps(beside))
@@ -257,7 +277,9 @@ def test_provenance_of_the_documents_is_kept(documents_file, tokenizer_path, tmp
     assert str(tmp_path) not in text
 
 
-def test_a_name_that_is_no_utf8_is_recorded_with_a_mark(tmp_path, documents_file, tokenizer_path):
+def test_a_name_that_is_no_utf8_is_recorded_with_a_mark(
+    tmp_path: Path, documents_file: Any, tokenizer_path: Path
+) -> None:
     path = documents_file(DOCUMENTS)
     path = path.rename(path.with_name("bad\udcff.jsonl"))
     build(path, tokenizer_path, tmp_path / "out")

@@ -1,6 +1,7 @@
 import gzip
 import json
 from pathlib import Path
+from typing import Any
 
 import pyarrow
 import pyarrow.parquet
@@ -17,12 +18,12 @@ ROWS = [{"key": f"k{n}", "abstract": text} for n, text in enumerate(texts(50))]
 
 
 @pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
     monkeypatch.setattr("datasets.config.HF_MODULES_CACHE", tmp_path / "modules")
 
 
-def write(path):
+def write(path: Path) -> Any:
     lines = "".join(json.dumps(row) + "\n" for row in ROWS).encode()
     if path.suffix == ".parquet":
         pyarrow.parquet.write_table(pyarrow.Table.from_pylist(ROWS), path)
@@ -36,7 +37,7 @@ def write(path):
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz", "a.jsonl.zst", "a.json", "a.parquet"])
-def test_local_files(tmp_path, name):
+def test_local_files(tmp_path: Path, name: str) -> None:
     path = write(tmp_path / name)
     source = dataset_source(str(path), text_column="abstract", id_column="key")
     assert [(t.id, t.text) for t in source] == [(row["key"], row["abstract"]) for row in ROWS]
@@ -71,7 +72,7 @@ def test_without_ids_equal_texts_are_on_one_side(tmp_path: Path) -> None:
     assert len(set(ids)) == 50
 
 
-def test_shards_of_a_dataset(tmp_path, tokenizer_path):
+def test_shards_of_a_dataset(tmp_path: Path, tokenizer_path: Path) -> None:
     source = dataset_source(str(write(tmp_path / "a.parquet")), text_column="abstract")
     manifest, _ = build_shards(
         source, tokenizer_path, tmp_path / "out", max_sequence_length=32, val_fraction=0.3
@@ -91,7 +92,7 @@ def test_shards_of_a_dataset(tmp_path, tokenizer_path):
         ({"text_column": "abstract", "id_column": "pmid"}, "has no column 'pmid'"),
     ],
 )
-def test_missing_columns(tmp_path, options, message):
+def test_missing_columns(tmp_path: Path, options: Any, message: str) -> None:
     path = write(tmp_path / "a.jsonl")
     with pytest.raises(DataError, match=message):
         list(dataset_source(str(path), **options))
@@ -105,7 +106,7 @@ def test_missing_columns(tmp_path, options, message):
         ({"key": None, "abstract": "x"}, "column 'key' of row 1 of .* is None, expected an id"),
     ],
 )
-def test_values_of_another_type(tmp_path, row, message):
+def test_values_of_another_type(tmp_path: Path, row: Any, message: str) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text(json.dumps(row) + "\n")
     with pytest.raises(DataError, match=message):
@@ -122,7 +123,7 @@ def test_a_null_text_is_an_empty_one(tmp_path: Path) -> None:
     ("name", "content"),
     [("a.parquet", b"PAR1 no parquet"), ("a.jsonl", b'{"text": "a"'), ("a.jsonl.gz", b"no gzip")],
 )
-def test_damaged_files(tmp_path, name, content):
+def test_damaged_files(tmp_path: Path, name: str, content: Any) -> None:
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(DataError, match=rf"data set .*{name}") as caught:
@@ -165,8 +166,10 @@ def test_a_name_without_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
         ("nosuch.parquet", "does not exist"),
     ],
 )
-def test_a_name_that_can_only_be_a_file_is_not_asked_for_elsewhere(name, message, monkeypatch):
-    def ask(**arguments):
+def test_a_name_that_can_only_be_a_file_is_not_asked_for_elsewhere(
+    name: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask(**arguments: Any) -> None:
         raise AssertionError(f"the Hub was asked for {arguments}")
 
     monkeypatch.setattr("datasets.load_dataset_builder", ask)

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -10,7 +11,7 @@ from mediswift_cs.tokens.hdf5 import ShardWriter, read_shard_info
 ATTRIBUTES = {"max_sequence_length": 8, "tokenizer_sha256": "ab" * 32, "vocab_size": 1000}
 
 
-def write(folder, samples, blocks, samples_per_shard=100):
+def write(folder: Path, samples: Any, blocks: Any, samples_per_shard: Any = 100) -> Any:
     folder.mkdir()
     writer = ShardWriter(
         folder, max_sequence_length=8, samples_per_shard=samples_per_shard, attributes=ATTRIBUTES
@@ -22,11 +23,13 @@ def write(folder, samples, blocks, samples_per_shard=100):
 
 
 @pytest.fixture
-def samples():
+def samples() -> Any:
     return np.random.default_rng(0).integers(0, 900, (250, 3, 8)).astype(np.int32)
 
 
-def test_shards_hold_the_samples_in_order_and_say_what_they_are(tmp_path, samples):
+def test_shards_hold_the_samples_in_order_and_say_what_they_are(
+    tmp_path: Path, samples: Any
+) -> None:
     writer = write(tmp_path / "a", samples, [1, 64, 65, 199])
     assert [path.name for path in writer.paths] == [
         "shard_00000.h5",
@@ -58,7 +61,7 @@ def test_the_loss_mask_row_is_not_taken_for_ids(tmp_path: Path) -> None:
     assert write(tmp_path / "a", samples, []).max_token_id == 0
 
 
-def test_same_samples_give_the_same_bytes(tmp_path, samples):
+def test_same_samples_give_the_same_bytes(tmp_path: Path, samples: Any) -> None:
     one = write(tmp_path / "a", samples, [3, 130])
     two = write(tmp_path / "b", samples, [64, 100, 249])
     changed = samples.copy()
@@ -69,7 +72,7 @@ def test_same_samples_give_the_same_bytes(tmp_path, samples):
     assert one.paths[0].read_bytes() != three.paths[0].read_bytes()
 
 
-def test_an_exact_multiple_leaves_no_empty_shard(tmp_path, samples):
+def test_an_exact_multiple_leaves_no_empty_shard(tmp_path: Path, samples: Any) -> None:
     assert write(tmp_path / "a", samples[:200], []).num_samples == [100, 100]
 
 
@@ -92,7 +95,9 @@ def test_shards_of_modelzoos_own_tools_are_read_without_our_attributes(tmp_path:
         ("data", (2, 3, 4), np.float32, "float32"),
     ],
 )
-def test_other_hdf5_is_refused(tmp_path, name, shape, dtype, message):
+def test_other_hdf5_is_refused(
+    tmp_path: Path, name: str, shape: Any, dtype: Any, message: str
+) -> None:
     path = tmp_path / "x.h5"
     with h5py.File(path, "w") as file:
         file.create_dataset(name, data=np.zeros(shape, dtype))
@@ -100,7 +105,7 @@ def test_other_hdf5_is_refused(tmp_path, name, shape, dtype, message):
         read_shard_info(path)
 
 
-def test_a_cut_file_is_refused(tmp_path, samples):
+def test_a_cut_file_is_refused(tmp_path: Path, samples: Any) -> None:
     path = write(tmp_path / "a", samples, []).paths[0]
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(DataError, match="not a readable HDF5 file"):
@@ -108,7 +113,7 @@ def test_a_cut_file_is_refused(tmp_path, samples):
 
 
 @pytest.mark.parametrize("row", [0, 2])
-def test_an_id_that_wrapped_around_is_never_written(tmp_path, row):
+def test_an_id_that_wrapped_around_is_never_written(tmp_path: Path, row: Any) -> None:
     samples = np.zeros((1, 3, 8), np.int32)
     samples[0, row, 5] = np.int64(3_000_000_000).astype(np.int32)
     with pytest.raises(DataError, match="token ids: got -1294967296, allowed: 0 to 2147483647"):

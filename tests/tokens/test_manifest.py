@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ from mediswift_cs.tokens.manifest import (
 
 
 @pytest.fixture
-def manifest():
+def manifest() -> Any:
     shard = ShardEntry(file="train/shard_00000.h5", num_samples=3, md5="0" * 32)
     split = {"num_documents": 2, "num_tokens": 700, "num_samples": 3, "max_token_id": 99}
     return Manifest(
@@ -38,7 +39,7 @@ def manifest():
 
 
 @pytest.fixture
-def folder(tmp_path, manifest):
+def folder(tmp_path: Path, manifest: Any) -> Any:
     out = tmp_path / "out"
     for split in ("train", "val"):
         (out / split).mkdir(parents=True)
@@ -47,7 +48,9 @@ def folder(tmp_path, manifest):
     return out
 
 
-def test_the_manifest_is_found_from_the_folder_and_from_its_splits(folder, manifest):
+def test_the_manifest_is_found_from_the_folder_and_from_its_splits(
+    folder: Path, manifest: Any
+) -> None:
     for data_dir in (folder, folder / "train", folder / "val"):
         read = read_manifest(data_dir)
         assert read.folder.samefile(folder)
@@ -56,12 +59,14 @@ def test_the_manifest_is_found_from_the_folder_and_from_its_splits(folder, manif
         assert read.num_samples == 6
 
 
-def test_the_manifest_is_found_by_a_relative_path(folder, monkeypatch):
+def test_the_manifest_is_found_by_a_relative_path(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(folder / "train")
     assert read_manifest(Path()).max_sequence_length == 256
 
 
-def test_a_manifest_above_that_does_not_name_the_folder_is_not_its_manifest(folder):
+def test_a_manifest_above_that_does_not_name_the_folder_is_not_its_manifest(folder: Path) -> None:
     (folder / "other").mkdir()
     assert find_manifest(folder / "other") is None
     with pytest.raises(DataError, match=r"no manifest\.json in .*other"):
@@ -84,7 +89,9 @@ def test_an_absent_folder(tmp_path: Path) -> None:
         (lambda c: c.update(splits=[]), "not a manifest"),
     ],
 )
-def test_a_malformed_manifest_is_refused_with_its_path(folder, change, message):
+def test_a_malformed_manifest_is_refused_with_its_path(
+    folder: Path, change: Any, message: str
+) -> None:
     path = folder / "manifest.json"
     content = json.loads(path.read_text())
     change(content)
@@ -95,13 +102,13 @@ def test_a_malformed_manifest_is_refused_with_its_path(folder, change, message):
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "null", '"text"'])
-def test_other_json_is_refused(folder, text):
+def test_other_json_is_refused(folder: Path, text: str) -> None:
     (folder / "manifest.json").write_text(text)
     with pytest.raises(DataError, match=r"manifest\.json"):
         read_manifest(folder)
 
 
-def test_shard_paths_are_sorted_over_all_folders(folder):
+def test_shard_paths_are_sorted_over_all_folders(folder: Path) -> None:
     (folder / "train" / "shard_00001.h5").touch()
     found = shard_paths([folder / "val", folder / "train"])
     assert [path.relative_to(folder).as_posix() for path in found] == [
@@ -112,7 +119,7 @@ def test_shard_paths_are_sorted_over_all_folders(folder):
     assert shard_paths(folder / "val") == [folder / "val" / "shard_00000.h5"]
 
 
-def test_folders_without_shards_are_refused(folder, tmp_path):
+def test_folders_without_shards_are_refused(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no \*\.h5 file in .*out: give the folder of one split"):
         shard_paths(folder)
     with pytest.raises(DataError, match="does not exist"):

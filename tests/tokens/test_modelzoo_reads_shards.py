@@ -2,6 +2,7 @@
 
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.modelzoo
 
 
 @pytest.fixture
-def train(documents_file, tokenizer_path, tmp_path):
+def train(documents_file: Any, tokenizer_path: Path, tmp_path: Path) -> Any:
     pytest.importorskip("cerebras.modelzoo", reason="ModelZoo is not on PYTHONPATH")
     documents = [(f"d{n}", text) for n, text in enumerate(texts(300))]
     build_shards(
@@ -32,7 +33,7 @@ def train(documents_file, tokenizer_path, tmp_path):
     return tmp_path / "out" / "train"
 
 
-def ours(train):
+def ours(train: Any) -> Any:
     arrays = []
     for path in shard_paths(train):
         with h5py.File(path) as file:
@@ -40,7 +41,7 @@ def ours(train):
     return np.concatenate(arrays)
 
 
-def h5_reader():
+def h5_reader() -> Any:
     """ModelZoo's H5Reader, from its file: importing its package needs torchvision."""
     (folder,) = importlib.util.find_spec("cerebras.modelzoo").submodule_search_locations
     path = Path(folder) / "data" / "common" / "h5_map_dataset" / "readers.py"
@@ -50,7 +51,7 @@ def h5_reader():
     return module.H5Reader
 
 
-def test_h5_reader(train):
+def test_h5_reader(train: Any) -> None:
     expected = ours(train)
     assert len(shard_paths(train)) > 2
     reader = h5_reader()(data_dirs=str(train))
@@ -62,7 +63,7 @@ def test_h5_reader(train):
     assert not np.array_equal(read[::-1], expected)
 
 
-def test_gpt_data_processor(train):
+def test_gpt_data_processor(train: Any) -> None:
     pytest.importorskip("torchvision", reason="ModelZoo's data package imports torchvision")
     from cerebras.modelzoo.data.nlp.gpt.GptHDF5MapDataProcessor import GptHDF5MapDataProcessor
 

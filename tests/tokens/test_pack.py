@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -6,16 +8,16 @@ from mediswift_cs.tokens.splits import Packer
 EOS = 99
 
 
-def packed(batches, length):
+def packed(batches: Any, length: Any) -> Any:
     packer = Packer(max_sequence_length=length, eos_id=EOS)
     return np.concatenate([*(packer.add(batch) for batch in batches), packer.finish()])
 
 
-def stream_of(batches):
+def stream_of(batches: Any) -> Any:
     return np.array([i for batch in batches for document in batch for i in (*document, EOS)])
 
 
-def labels_by_definition(stream, length):
+def labels_by_definition(stream: Any, length: Any) -> Any:
     """Windows of length + 1 that overlap by one, written out one by one."""
     rows = []
     for start in range(0, len(stream) - 1, length):
@@ -27,7 +29,7 @@ def labels_by_definition(stream, length):
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 5, 7, 8, 100])
-def test_windows_are_those_of_the_definition(length):
+def test_windows_are_those_of_the_definition(length: Any) -> None:
     batches = [[[1, 2, 3], [4]], [[5, 6]], [], [[7] * 9, [8, 9]]]
     samples = packed(batches, length)
     expected = labels_by_definition(stream_of(batches), length)
@@ -39,7 +41,7 @@ def test_windows_are_those_of_the_definition(length):
 
 
 @pytest.mark.parametrize("length", [2, 16, 64])
-def test_every_token_but_the_first_is_a_label_exactly_once(length):
+def test_every_token_but_the_first_is_a_label_exactly_once(length: Any) -> None:
     random = np.random.default_rng(0)
     documents = [list(random.integers(0, 90, random.integers(1, 40))) for _ in range(200)]
     samples = packed([documents[:77], documents[77:78], documents[78:]], length)

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from mediswift_cs.errors import ConfigError
@@ -6,12 +8,12 @@ from mediswift_cs.tokens.splits import check_val_fraction, split_of
 IDS = [f"pubmed:{n}" for n in range(20_000)]
 
 
-def val_ids(fraction):
+def val_ids(fraction: Any) -> Any:
     return {id_ for id_ in IDS if split_of(id_, fraction) == "val"}
 
 
 @pytest.mark.parametrize("fraction", [0.01, 0.05, 0.5])
-def test_the_share_is_the_one_asked_for(fraction):
+def test_the_share_is_the_one_asked_for(fraction: Any) -> None:
     # Five standard deviations of a binomial draw.
     tolerance = 5 * (fraction * (1 - fraction) / len(IDS)) ** 0.5
     assert abs(len(val_ids(fraction)) / len(IDS) - fraction) < tolerance
@@ -37,6 +39,6 @@ def test_the_split_never_changes() -> None:
 
 
 @pytest.mark.parametrize("fraction", [-0.1, 1, 1.5, float("nan")])
-def test_fractions_out_of_range(fraction):
+def test_fractions_out_of_range(fraction: Any) -> None:
     with pytest.raises(ConfigError, match="at least 0 and below 1, got"):
         check_val_fraction(fraction)

@@ -1,6 +1,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tokenizers import Tokenizer, normalizers
@@ -27,25 +28,25 @@ SENTENCES = [
 
 
 @pytest.fixture(scope="session")
-def gpt2_folder(shared_data):
+def gpt2_folder(shared_data: Path) -> Any:
     return shared_data / "tokenizers" / "gpt2"
 
 
 @pytest.fixture
-def trained(tmp_path):
+def trained(tmp_path: Path) -> Any:
     path = tmp_path / "tokenizer.json"
     save_tokenizer(train_tokenizer(TEXTS, vocab_size=280, min_frequency=2), path)
     return path
 
 
-def test_gpt2(gpt2_folder):
+def test_gpt2(gpt2_folder: Path) -> None:
     tokenizer = load_tokenizer(gpt2_folder)
     assert tokenizer.encode("Hello world").ids == [15496, 995]
     assert tokenizer.token_to_id(EOS) == 50256
     assert vocab_size(tokenizer) == 50257
 
 
-def test_gpt2_gives_the_ids_of_transformers(gpt2_folder):
+def test_gpt2_gives_the_ids_of_transformers(gpt2_folder: Path) -> None:
     transformers = pytest.importorskip("transformers", reason="comparing with it needs it")
     ours = load_tokenizer(gpt2_folder)
     theirs = transformers.GPT2TokenizerFast.from_pretrained(str(gpt2_folder))
@@ -57,14 +58,14 @@ def test_gpt2_gives_the_ids_of_transformers(gpt2_folder):
     assert spaced("Hello world").input_ids != ours.encode("Hello world").ids
 
 
-def test_gpt2_in_openais_names(gpt2_folder, tmp_path):
+def test_gpt2_in_openais_names(gpt2_folder: Path, tmp_path: Path) -> None:
     shutil.copy(gpt2_folder / "vocab.json", tmp_path / "encoder.json")
     shutil.copy(gpt2_folder / "merges.txt", tmp_path / "vocab.bpe")
     assert load_tokenizer(tmp_path).encode("Hello world").ids == [15496, 995]
     assert fingerprint(tmp_path) == GPT2_TOKENIZER_SHA256
 
 
-def test_fingerprint_of_gpt2_in_every_form(gpt2_folder, tmp_path):
+def test_fingerprint_of_gpt2_in_every_form(gpt2_folder: Path, tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers", reason="comparing with it needs it")
     assert fingerprint(gpt2_folder) == GPT2_TOKENIZER_SHA256
     save_tokenizer(load_tokenizer(gpt2_folder), tmp_path / "ours.json")
@@ -78,10 +79,10 @@ def test_fingerprint_of_gpt2_in_every_form(gpt2_folder, tmp_path):
     assert fingerprint(tmp_path / "compact.json") == GPT2_TOKENIZER_SHA256
 
 
-def test_fingerprint_sees_everything_that_decides_ids(trained, tmp_path):
+def test_fingerprint_sees_everything_that_decides_ids(trained: Any, tmp_path: Path) -> None:
     original = json.loads(trained.read_text())
 
-    def changed(change):
+    def changed(change: Any) -> Any:
         content = json.loads(json.dumps(original))
         change(content)
         path = tmp_path / "changed.json"
@@ -91,7 +92,7 @@ def test_fingerprint_sees_everything_that_decides_ids(trained, tmp_path):
     assert changed(lambda c: None) == fingerprint(trained)
     assert changed(lambda c: c.update(decoder=None, post_processor=None)) == fingerprint(trained)
 
-    def swap_ids(content):
+    def swap_ids(content: Any) -> None:
         vocab = content["model"]["vocab"]
         vocab["a"], vocab["b"] = vocab["b"], vocab["a"]
 
@@ -111,7 +112,7 @@ def test_fingerprint_sees_everything_that_decides_ids(trained, tmp_path):
         assert changed(change) != fingerprint(trained)
 
 
-def test_a_trained_tokenizer_is_one_that_transformers_loads(trained):
+def test_a_trained_tokenizer_is_one_that_transformers_loads(trained: Any) -> None:
     transformers = pytest.importorskip("transformers", reason="comparing with it needs it")
     ours = load_tokenizer(trained)
     theirs = transformers.PreTrainedTokenizerFast(tokenizer_file=str(trained), eos_token=EOS)
@@ -124,7 +125,7 @@ def test_a_trained_tokenizer_is_one_that_transformers_loads(trained):
     assert len(ours.encode("cell lines").ids) < len("cell lines")
 
 
-def test_training_is_deterministic(trained, tmp_path):
+def test_training_is_deterministic(trained: Any, tmp_path: Path) -> None:
     save_tokenizer(train_tokenizer(TEXTS, vocab_size=280), tmp_path / "again.json")
     assert (tmp_path / "again.json").read_bytes() == trained.read_bytes()
     save_tokenizer(train_tokenizer(TEXTS[:1] * 9, vocab_size=280), tmp_path / "other.json")
@@ -137,7 +138,9 @@ def test_min_frequency(tmp_path: Path) -> None:
     assert vocab_size(train_tokenizer(["abcdefg hijklmn"], vocab_size=1000, min_frequency=1)) > 257
 
 
-def test_the_name_of_the_end_token_in_a_text_is_text(gpt2_folder, trained, tmp_path):
+def test_the_name_of_the_end_token_in_a_text_is_text(
+    gpt2_folder: Path, trained: Any, tmp_path: Path
+) -> None:
     for path in (gpt2_folder, trained):
         tokenizer = load_tokenizer(path)
         ids = tokenizer.encode(f"a{EOS}b").ids
@@ -147,7 +150,7 @@ def test_the_name_of_the_end_token_in_a_text_is_text(gpt2_folder, trained, tmp_p
     assert 0 in Tokenizer.from_file(str(trained)).encode(f"a{EOS}b").ids
 
 
-def test_truncation_and_padding_of_the_file_are_switched_off(trained, tmp_path):
+def test_truncation_and_padding_of_the_file_are_switched_off(trained: Any, tmp_path: Path) -> None:
     tokenizer = Tokenizer.from_file(str(trained))
     tokenizer.enable_truncation(3)
     tokenizer.enable_padding(length=8, pad_token=EOS)
@@ -159,7 +162,7 @@ def test_truncation_and_padding_of_the_file_are_switched_off(trained, tmp_path):
     assert fingerprint(tmp_path / "cut.json") == fingerprint(trained)
 
 
-def test_gaps_in_the_ids_count_for_the_vocabulary(trained, tmp_path):
+def test_gaps_in_the_ids_count_for_the_vocabulary(trained: Any, tmp_path: Path) -> None:
     content = json.loads(trained.read_text())
     content["model"]["vocab"]["zz"] = 999
     (tmp_path / "gap.json").write_text(json.dumps(content))
@@ -175,14 +178,14 @@ def test_gaps_in_the_ids_count_for_the_vocabulary(trained, tmp_path):
         ({"vocab.json": '{"a": 0}', "merges.txt": "#version: 0.2\n"}, "has no token"),
     ],
 )
-def test_bad_tokenizers_are_refused(tmp_path, files, message):
+def test_bad_tokenizers_are_refused(tmp_path: Path, files: Any, message: str) -> None:
     for name, content in files.items():
         (tmp_path / name).write_text(content)
     with pytest.raises(DataError, match=message):
         load_tokenizer(tmp_path)
 
 
-def test_missing_and_endless_tokenizers_are_refused(tmp_path, trained):
+def test_missing_and_endless_tokenizers_are_refused(tmp_path: Path, trained: Any) -> None:
     with pytest.raises(DataError, match="nowhere does not exist"):
         load_tokenizer(tmp_path / "nowhere")
     content = json.loads(trained.read_text())
@@ -195,7 +198,7 @@ def test_missing_and_endless_tokenizers_are_refused(tmp_path, trained):
         load_tokenizer(tmp_path / "endless.json")
 
 
-def test_ids_that_no_shard_can_hold_are_refused(tmp_path, trained):
+def test_ids_that_no_shard_can_hold_are_refused(tmp_path: Path, trained: Any) -> None:
     content = json.loads(trained.read_text())
     content["model"]["vocab"]["zz"] = 3_000_000_000
     (tmp_path / "large.json").write_text(json.dumps(content))
@@ -214,7 +217,7 @@ def test_settings_out_of_range() -> None:
 
 
 @pytest.mark.parametrize("texts", [[], [""], ["", " \n"]])
-def test_there_must_be_text_to_train_on(texts):
+def test_there_must_be_text_to_train_on(texts: Any) -> None:
     with pytest.raises(DataError, match="no text to train a tokenizer on"):
         train_tokenizer(texts, vocab_size=300)
 
@@ -225,7 +228,7 @@ def test_saving_where_nothing_can_be_written(tmp_path: Path) -> None:
         save_tokenizer(train_tokenizer(TEXTS, vocab_size=300), tmp_path / "file" / "t.json")
 
 
-def test_a_normalizer_is_part_of_the_fingerprint(trained, tmp_path):
+def test_a_normalizer_is_part_of_the_fingerprint(trained: Any, tmp_path: Path) -> None:
     tokenizer = Tokenizer.from_file(str(trained))
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.save(str(tmp_path / "lower.json"))

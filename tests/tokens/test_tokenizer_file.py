@@ -1,4 +1,6 @@
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,15 +19,15 @@ DOCUMENTS = [(f"d{n}", text) for n, text in enumerate(texts(100))]
 
 
 @pytest.fixture
-def path(documents_file):
+def path(documents_file: Any) -> Any:
     return documents_file(DOCUMENTS)
 
 
-def train(path, output, **options):
+def train(path: Path, output: Path, **options: Any) -> Any:
     return train_tokenizer_file(documents_source([path]), output, **{"vocab_size": 300, **options})
 
 
-def test_a_tokenizer_is_made_once(path, tmp_path):
+def test_a_tokenizer_is_made_once(path: Path, tmp_path: Path) -> None:
     output = tmp_path / "tok.json"
     tokenizer, is_new = train(path, output)
     assert (vocab_size(tokenizer), is_new) == (300, True)
@@ -36,7 +38,7 @@ def test_a_tokenizer_is_made_once(path, tmp_path):
     assert output.stat().st_mtime_ns == written
 
 
-def test_the_manifest_says_what_it_was_made_from(path, tmp_path):
+def test_the_manifest_says_what_it_was_made_from(path: Path, tmp_path: Path) -> None:
     train(path, tmp_path / "tok.json", limit=50)
     text = manifest_path(tmp_path / "tok.json").read_text()
     manifest = json.loads(text)
@@ -47,7 +49,7 @@ def test_the_manifest_says_what_it_was_made_from(path, tmp_path):
 
 
 @pytest.mark.parametrize("options", [{"vocab_size": 290}, {"min_frequency": 5000}, {"limit": 10}])
-def test_another_recipe_is_refused(path, tmp_path, options):
+def test_another_recipe_is_refused(path: Path, tmp_path: Path, options: Any) -> None:
     output = tmp_path / "tok.json"
     train(path, output)
     before = output.read_bytes()
@@ -59,7 +61,9 @@ def test_another_recipe_is_refused(path, tmp_path, options):
     assert output.read_bytes() != before
 
 
-def test_other_documents_and_other_files_are_refused(path, documents_file, tmp_path):
+def test_other_documents_and_other_files_are_refused(
+    path: Path, documents_file: Any, tmp_path: Path
+) -> None:
     output = tmp_path / "tok.json"
     train(path, output)
     documents_file(DOCUMENTS[:50])
@@ -78,7 +82,7 @@ def test_other_documents_and_other_files_are_refused(path, documents_file, tmp_p
         train(path, output)
 
 
-def test_the_limit_limits(path, tmp_path):
+def test_the_limit_limits(path: Path, tmp_path: Path) -> None:
     few, _ = train(path, tmp_path / "few.json", limit=5)
     every, _ = train(path, tmp_path / "every.json")
     expected = train_tokenizer([text for _, text in DOCUMENTS[:5]], vocab_size=300)
@@ -87,7 +91,7 @@ def test_the_limit_limits(path, tmp_path):
         train(path, tmp_path / "none.json", limit=0)
 
 
-def test_a_converted_tokenizer_is_made_once(path, tmp_path):
+def test_a_converted_tokenizer_is_made_once(path: Path, tmp_path: Path) -> None:
     train(path, tmp_path / "a.json")
     train(path, tmp_path / "b.json", vocab_size=290)
     output = tmp_path / "out.json"
