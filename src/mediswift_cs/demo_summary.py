@@ -175,15 +175,16 @@ def answer_lines(results: Results) -> list[str]:
     if tuned["interval_95"][0] <= baseline["score"]:
         shown = "which shows nothing, as the answers are no better than always the same one"
     elif low > 0:
-        shown = "it helps where labels are few"
+        shown = "it helps where labels and steps are few"
     elif high < 0:
         shown = "it does harm here"
     else:
         shown = "no difference is shown"
     lines += [
         f"  pre-training adds {gain:+.3f} ({low:+.3f} to {high:+.3f}): {shown}.",
-        "  Not shown: whether sparse or dense pre-training is better (each needs its own learning",
-        "  rate), nor that a model of 4 million parameters beats a linear classifier of words.",
+        "  With more steps or labels random weights catch up (docs/benchmarks.md). Not shown: whether",
+        "  sparse or dense pre-training is better (each needs its own learning rate), nor that a model",
+        "  of 4 million parameters beats a linear classifier of words.",
     ]
     return lines
 

@@ -254,7 +254,8 @@ _TINY: dict[str, Any] = {
     "peak_learning_rate": 5e-4,
 }
 
-# The demo's: twice over 1,000 labelled abstracts. A soft prompt gave no benefit at this size.
+# The demo's: 1.6 times over 1,000 labelled abstracts, before random weights catch up. A soft prompt
+# gave no benefit at this size.
 _TINY_CLASSIFICATION = replace(
     _PUBMEDQA,
     task="classification",
@@ -263,9 +264,9 @@ _TINY_CLASSIFICATION = replace(
     num_virtual_tokens=0,
     max_sequence_length=128,
     batch_size=16,
-    max_steps=125,
+    max_steps=100,
     warmup_steps=20,
-    eval_frequency=25,
+    eval_frequency=20,
     peak_learning_rate=5e-4,
 )
 

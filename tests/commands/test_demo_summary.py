@@ -74,7 +74,7 @@ def demo(folder: Path, tuned: float, scratch: float) -> Results:
 @pytest.mark.parametrize(
     ("tuned", "scratch", "verdict"),
     [
-        (0.9, 0.6, "it helps where labels are few"),
+        (0.9, 0.6, "it helps where labels and steps are few"),
         (0.7, 0.7, "no difference is shown"),
         (0.7, 0.95, "it does harm here"),
         (0.5, 0.2, "shows nothing, as the answers are no better than always the same one"),
