@@ -182,9 +182,9 @@ def answer_lines(results: Results) -> list[str]:
         shown = "no difference is shown"
     lines += [
         f"  pre-training adds {gain:+.3f} ({low:+.3f} to {high:+.3f}): {shown}.",
-        "  With more steps or labels random weights catch up (docs/benchmarks.md). Not shown: whether",
-        "  sparse or dense pre-training is better (each needs its own learning rate), nor that a model",
-        "  of 4 million parameters beats a linear classifier of words.",
+        "  With more steps or labels random weights catch up (docs/benchmarks.md). Not shown:",
+        "  whether sparse or dense pre-training is better (each needs its own learning rate), nor",
+        "  that a model of 4 million parameters beats a linear classifier of words.",
     ]
     return lines
 
