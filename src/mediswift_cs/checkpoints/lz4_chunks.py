@@ -1,7 +1,7 @@
-"""Reading LZ4-compressed HDF5 matrices, as cerebras-pytorch writes them, at LZ4's own speed.
+"""Reading LZ4-compressed HDF5 matrices, as cerebras-pytorch writes them, with every length checked.
 
-HDF5's filter takes about twice as long for the numbers of a sparse weight as Arrow's decoder does,
-and it is most of the time of a conversion. The filter's layout of a chunk (big-endian): bytes of
+HDF5's own filter trusts the lengths in a chunk: of a damaged one it may return what happens to be
+in memory, which an export would then hold. The filter's layout of a chunk (big-endian): bytes of
 the chunk (8), bytes of a block (4), then for each block its compressed bytes (4) and the data.
 https://github.com/HDFGroup/hdf5_plugins/blob/master/docs/RegisteredFilterPlugins.md
 """
