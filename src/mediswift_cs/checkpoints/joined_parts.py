@@ -126,9 +126,8 @@ class _PartReader:
         if buffer is None or buffer.size < size:
             buffer = self._buffers[buffer_name] = np.empty(size, source.dtype)
         block = buffer[:size].reshape(shape)
-        if lz4_chunks.is_lz4_matrix(source):
-            rows, columns = selection
-            lz4_chunks.read_block(source, rows, columns, block)
+        if lz4_chunks.is_lz4(source):
+            lz4_chunks.read_block(source, selection, block)
         else:
             source.read_direct(block, selection)
         return block

@@ -1,4 +1,4 @@
-"""Reading LZ4-compressed HDF5 matrices, as cerebras-pytorch writes them, with every length checked.
+"""Reading LZ4-compressed HDF5, as cerebras-pytorch writes it, with every length checked.
 
 HDF5's own filter trusts the lengths in a chunk: of a damaged one it may return what happens to be
 in memory, which an export would then hold. The filter's layout of a chunk (big-endian): bytes of
@@ -8,6 +8,7 @@ https://github.com/HDFGroup/hdf5_plugins/blob/master/docs/RegisteredFilterPlugin
 
 import struct
 from functools import cache
+from itertools import product
 from typing import Any
 
 import h5py
@@ -20,27 +21,41 @@ _LZ4_FILTER = 32004
 _CHUNK_HEADER, _BLOCK_HEADER = struct.Struct(">QI"), struct.Struct(">I")
 
 
-def is_lz4_matrix(dataset: h5py.Dataset) -> bool:
+def is_lz4(dataset: h5py.Dataset) -> bool:
     """Whether :func:`read_block` can read it."""
-    if dataset.chunks is None or dataset.ndim != 2:
+    if dataset.chunks is None:
         return False
     properties = dataset.id.get_create_plist()
     return bool(properties.get_nfilters() == 1 and properties.get_filter(0)[0] == _LZ4_FILTER)
 
 
-def read_block(dataset: h5py.Dataset, rows: slice, columns: slice, block: NDArray[Any]) -> None:
-    """Fill ``block`` with ``dataset[rows, columns]``; both start at a chunk.
+def read_block(dataset: h5py.Dataset, selection: tuple[slice, ...], block: NDArray[Any]) -> None:
+    """Fill ``block`` with ``dataset[selection]``, one slice with start and stop a dimension.
 
     Raises CheckpointError for damaged chunks.
     """
-    height, width = dataset.chunks
-    for row in range(rows.start, rows.stop, height):
-        for column in range(columns.start, columns.stop, width):
-            skipped_filters, stored = dataset.id.read_direct_chunk((row, column))
-            numbers = stored if skipped_filters else _decompress(stored, dataset)
-            chunk = np.frombuffer(numbers, dataset.dtype).reshape(height, width)
-            part = block[row - rows.start :, column - columns.start :][:height, :width]
-            part[...] = chunk[: part.shape[0], : part.shape[1]]
+    shape = dataset.chunks
+    steps = [
+        range(part.start // size * size, part.stop, size)
+        for part, size in zip(selection, shape, strict=True)
+    ]
+    for corner in product(*steps):
+        skipped_filters, stored = dataset.id.read_direct_chunk(corner)
+        numbers = stored if skipped_filters else _decompress(stored, dataset)
+        chunk = np.frombuffer(numbers, dataset.dtype).reshape(shape)
+        wanted = [
+            (max(first, part.start), min(first + size, part.stop))
+            for first, size, part in zip(corner, shape, selection, strict=True)
+        ]
+        place = tuple(
+            slice(low - part.start, high - part.start)
+            for (low, high), part in zip(wanted, selection, strict=True)
+        )
+        inside = tuple(
+            slice(low - first, high - first)
+            for (low, high), first in zip(wanted, corner, strict=True)
+        )
+        block[place] = chunk[inside]
 
 
 @cache
