@@ -17,21 +17,17 @@ from mediswift_cs.checkpoints.architecture import (
     LAYERS,
     POSITION_EMBEDDINGS,
     WORD_EMBEDDINGS,
-    Architecture,
 )
 from mediswift_cs.checkpoints.key_map import HEAD, SOFT_PROMPT
 from mediswift_cs.checkpoints.mdl import MdlFile
 from mediswift_cs.checkpoints.restore import HuggingFaceModel, read_huggingface
-from mediswift_cs.checkpoints.sample_text import SAMPLE_TEXT
+from mediswift_cs.checkpoints.sample_text import sample_ids
 from mediswift_cs.checkpoints.source import Checkpoint, read_checkpoint
-from mediswift_cs.errors import CheckpointError, DataError
 from mediswift_cs.model.decoder import DecoderLanguageModel
 from mediswift_cs.params.decoder import ModelParams
-from mediswift_cs.tokens.tokenizer import load_tokenizer
 
 # Two implementations in float32 may differ by so much, relative to the largest logit above 1.
 TOLERANCE = 1e-5
-_NUM_TOKENS = 128
 # Rows of the head that are multiplied at a time where the model is streamed.
 _HEAD_ROWS = 8192
 
@@ -263,16 +259,6 @@ def available_memory() -> int:
     raise AssertionError("Linux lists MemAvailable since 3.14")
 
 
-def verify_memory(shape: Architecture) -> int:
-    """Bytes that a comparison holds: transformers' model or one layer of it, and ours."""
-    layer = 4 * shape.hidden_size * (4 * shape.hidden_size + 2 * shape.filter_size)
-    logits = 3 * 4 * _NUM_TOKENS * shape.vocab_size
-    head = 2 * 4 * _HEAD_ROWS * shape.hidden_size
-    whole = 4 * shape.num_parameters
-    streamed = 2 * whole > available_memory()
-    return 2 * layer + logits + head + (2 * layer if streamed else whole)
-
-
 def verify_files(
     mdl: Path, folder: Path, dtype: str, params_file: Path | None, text_file: Path | None
 ) -> tuple[bool | None, str]:
@@ -286,24 +272,3 @@ def verify_files(
     ids = sample_ids(folder, checkpoint.architecture.vocab_size, text_file)
     result = verify(checkpoint, read_huggingface(folder), ids, dtype=dtype)
     return result.passed, result.to_text()
-
-
-def sample_ids(folder: Path, vocab_size: int, text_file: Path | None) -> list[int]:
-    """Ids of a text, or without a tokenizer ids from all over the vocabulary."""
-    try:
-        tokenizer = load_tokenizer(folder)
-    except DataError as error:
-        if text_file is not None:
-            raise CheckpointError(
-                f"--verify-text: got {text_file}, allowed: nothing, as {folder} has no usable "
-                f"tokenizer ({error})"
-            ) from error
-        generator = np.random.default_rng(0)
-        return [int(token) for token in generator.integers(0, vocab_size, _NUM_TOKENS)]
-    try:
-        text = SAMPLE_TEXT if text_file is None else text_file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"cannot read --verify-text {text_file}: {error}") from error
-    if not (ids := tokenizer.encode(text).ids[:_NUM_TOKENS]):
-        raise CheckpointError(f"--verify-text {text_file} is empty")
-    return [int(token) for token in ids]
