@@ -78,15 +78,7 @@ def split_texts(
         ConfigError: the fractions leave nothing to train on, or a limit is below 1.
         DataError: one text in two splits, an id twice, or a split of one label only to train on.
     """
-    if min(val_fraction, test_fraction) < 0 or val_fraction + test_fraction >= 1:
-        raise ConfigError(
-            f"--val-fraction and --test-fraction: got {val_fraction:g} and {test_fraction:g}, "
-            "allowed: 0 or more, below 1 together"
-        )
-    if min(max_train or 1, max_val or 1, *(x for x in (max_train, max_val) if x is not None)) < 1:
-        raise ConfigError(
-            f"--max-train and --max-val: got {max_train} and {max_val}, allowed: 1 or more"
-        )
+    _check_sizes(val_fraction, test_fraction, max_train, max_val)
     splits: dict[str, list[LabelledText]] = {"train": [], "val": [], "test": []}
     for text in _first_of_each(texts, counts):
         share = _share("", text.document)
@@ -108,6 +100,20 @@ def split_texts(
         )
     counts[KEPT] = sum(map(len, splits.values()))
     return {name: items for name, items in splits.items() if items}
+
+
+def _check_sizes(
+    val_fraction: float, test_fraction: float, max_train: int | None, max_val: int | None
+) -> None:
+    if min(val_fraction, test_fraction) < 0 or val_fraction + test_fraction >= 1:
+        raise ConfigError(
+            f"--val-fraction and --test-fraction: got {val_fraction:g} and {test_fraction:g}, "
+            "allowed: 0 or more, below 1 together"
+        )
+    if any(most is not None and most < 1 for most in (max_train, max_val)):
+        raise ConfigError(
+            f"--max-train and --max-val: got {max_train} and {max_val}, allowed: 1 or more"
+        )
 
 
 def _first_of_each(texts: Sequence[LabelledText], counts: Counter[str]) -> list[LabelledText]:

@@ -66,8 +66,7 @@ def build_shards(
 ) -> tuple[Manifest, bool]:
     """Tokenize, pack and write one data set; memory does not grow with it.
 
-    An ``output`` that the same inputs, tokenizer, settings and package version made is left as it
-    is.
+    An ``output`` that the same inputs, tokenizer, settings and version made is left as it is.
 
     Args:
         source: see :mod:`.texts`.

@@ -56,6 +56,12 @@ def evaluate(session: Session, params: DataLoaderParams, num_steps: int | None) 
     if not ranks.is_main():
         # Closures run on one rank only; each rank has seen every sample.
         return {}
+    return _scores(session, totals, manifest, params)
+
+
+def _scores(
+    session: Session, totals: dict[str, float], manifest: Manifest | None, params: DataLoaderParams
+) -> dict[str, float]:
     mean_loss = totals["loss"] / totals["tokens"] if totals["tokens"] else math.nan
     values = {
         "val_loss": mean_loss,
