@@ -141,3 +141,13 @@ def test_a_removed_lock_locks_nobody_out(tmp_path: Path) -> None:
     with only_process(lock, "is running"):
         assert lock.exists()
     assert lock.exists()
+
+
+def test_a_conversion_gives_the_same_bytes_at_any_time(sparse: Path, tmp_path: Path) -> None:
+    convert(sparse, tmp_path / "hf", UNVERIFIED)
+    first, later = tmp_path / "first.mdl", tmp_path / "later.mdl"
+    convert(tmp_path / "hf", first, UNVERIFIED)
+    # HDF5 counts seconds.
+    time.sleep(1.1)
+    convert(tmp_path / "hf", later, UNVERIFIED)
+    assert first.read_bytes() == later.read_bytes()

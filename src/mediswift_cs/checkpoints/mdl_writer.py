@@ -96,6 +96,8 @@ def _reserve(file: h5py.File, key: str, tensor: NewTensor) -> int:
     properties.set_layout(h5py.h5d.CONTIGUOUS)
     properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
     properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    # The same conversion gives the same bytes at any time of day.
+    properties.set_obj_track_times(False)
     storage = h5py.h5t.py_create(number_formats.storage_dtype(tensor.dtype), logical=True)
     raw = h5py.h5d.create(file.id, key.encode(), storage, space, properties)
     dataset = h5py.Dataset(raw)
