@@ -3,6 +3,9 @@
 import argparse
 from pathlib import Path
 
+# A parser, or a group of options in its help.
+Options = argparse._ActionsContainer
+
 
 def path(text: str) -> Path:
     """A path. Empty text is what a shell leaves of an unset variable, and no current folder.
@@ -15,7 +18,7 @@ def path(text: str) -> Path:
     return Path(text)
 
 
-def add_documents(parser: argparse.ArgumentParser, *, required: bool) -> None:
+def add_documents(parser: Options, *, required: bool) -> None:
     """``DOCS``: documents files or folders of them, at least one where they are ``required``."""
     parser.add_argument(
         "documents",
@@ -26,20 +29,20 @@ def add_documents(parser: argparse.ArgumentParser, *, required: bool) -> None:
     )
 
 
-def add_output(parser: argparse.ArgumentParser, what: str = "a new folder") -> None:
+def add_output(parser: Options, what: str = "a new folder") -> None:
     """``--output``, and ``--overwrite`` to replace what another call made there."""
     parser.add_argument("--output", required=True, type=path, help=what)
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
 
 
-def add_tokenizer(parser: argparse.ArgumentParser) -> None:
+def add_tokenizer(parser: Options) -> None:
     """``--tokenizer``, in any form that ``tokens.tokenizer.load_tokenizer`` takes."""
     parser.add_argument(
         "--tokenizer", required=True, type=path, help="a tokenizer.json, or a folder of GPT-2's"
     )
 
 
-def add_max_sequence_length(parser: argparse.ArgumentParser, default: int | None = None) -> None:
+def add_max_sequence_length(parser: Options, default: int | None = None) -> None:
     """``--max-sequence-length``, required where there is no default."""
     parser.add_argument(
         "--max-sequence-length",
@@ -50,19 +53,19 @@ def add_max_sequence_length(parser: argparse.ArgumentParser, default: int | None
     )
 
 
-def add_val_fraction(parser: argparse.ArgumentParser, what: str = "share of val") -> None:
+def add_val_fraction(parser: Options, what: str = "share of val") -> None:
     """``--val-fraction``, the share of the documents that goes to the validation split."""
     parser.add_argument(
         "--val-fraction", type=float, default=0.05, help=f"{what} (default: %(default)s)"
     )
 
 
-def add_limit(parser: argparse.ArgumentParser, what: str) -> None:
+def add_limit(parser: Options, what: str) -> None:
     """``--limit``: stop early, for a first try."""
     parser.add_argument("--limit", type=int, metavar="N", help=what)
 
 
-def add_overrides(parser: argparse.ArgumentParser, metavar: str, text: str) -> None:
+def add_overrides(parser: Options, metavar: str, text: str) -> None:
     """``--set``: values in the place of those of a params file, collected in ``overrides``."""
     parser.add_argument(
         "--set", dest="overrides", metavar=metavar, action="append", default=[], help=text

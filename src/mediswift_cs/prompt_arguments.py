@@ -10,19 +10,10 @@ if TYPE_CHECKING:
     from mediswift_cs.tokens.manifest import Manifest
 
 
-def add_prompt_arguments(
-    parser: "argparse.ArgumentParser | argparse._ArgumentGroup", num_virtual_tokens: int = 9
-) -> None:
+def add_prompt_arguments(parser: arguments.Options, num_virtual_tokens: int = 9) -> None:
     """The options of a prompt data set."""
-    parser.add_argument(
-        "--tokenizer",
-        required=True,
-        type=arguments.path,
-        help="a tokenizer.json, or a folder of GPT-2's",
-    )
-    parser.add_argument(
-        "--max-sequence-length", type=int, default=1024, help="tokens (default: %(default)s)"
-    )
+    arguments.add_tokenizer(parser)
+    arguments.add_max_sequence_length(parser, default=1024)
     parser.add_argument(
         "--num-virtual-tokens",
         type=int,
@@ -40,8 +31,7 @@ def add_prompt_arguments(
     parser.add_argument(
         "--vocab-size", type=int, help="the model's; default: the tokenizer's number of ids"
     )
-    parser.add_argument("--output", required=True, type=arguments.path, help="a new folder")
-    parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
+    arguments.add_output(parser)
 
 
 def prompt_settings(args: argparse.Namespace) -> "PromptSettings":

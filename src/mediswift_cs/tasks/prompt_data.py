@@ -24,6 +24,7 @@ from mediswift_cs.tasks.task import Task
 from mediswift_cs.tokens.hdf5 import ShardWriter
 from mediswift_cs.tokens.manifest import (
     MANIFEST_NAME,
+    TOKENIZER_NAME,
     Manifest,
     ShardEntry,
     SourceEntry,
@@ -35,13 +36,12 @@ from mediswift_cs.tokens.manifest import (
 )
 from mediswift_cs.tokens.tokenizer import (
     EOS,
-    fingerprint_of,
     load_tokenizer,
     save_tokenizer,
+    tokenizer_entry,
     vocab_size,
 )
 
-TOKENIZER_NAME = "tokenizer.json"
 SAMPLES_PER_SHARD = 8192
 # Splits that are trained or validated on become shards; the others are for evaluation only.
 SHARDED_SPLITS = ("train", "val")
@@ -165,7 +165,7 @@ def write_prompt_data(
     planned = Manifest(
         package_version=__version__,
         max_sequence_length=layout.max_sequence_length,
-        tokenizer=_tokenizer_entry(tokenizer),
+        tokenizer=tokenizer_entry(tokenizer),
         sources=sources,
         counts=dict(counts),
         splits={},
@@ -181,15 +181,6 @@ def write_prompt_data(
             pass
     # The same but for the order of the counts, which the file does not keep.
     return replace(planned, splits=found.splits, folder=output), lengths
-
-
-def _tokenizer_entry(tokenizer: Tokenizer) -> TokenizerEntry:
-    return TokenizerEntry(
-        file=TOKENIZER_NAME,
-        sha256=fingerprint_of(tokenizer),
-        vocab_size=vocab_size(tokenizer),
-        eos_id=tokenizer.token_to_id(EOS),
-    )
 
 
 def _write(
