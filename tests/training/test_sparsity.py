@@ -92,5 +92,5 @@ def test_nan_of_a_pruned_weight_is_not_a_gradient(cpu_backend: Any) -> None:
     model = torch.nn.Linear(2, 2, bias=False)
     model.register_buffer("weight_mask", torch.tensor([[True, False], [True, True]]))
     model.weight.grad = torch.tensor([[1.0, float("nan")], [2.0, 3.0]])
-    mask_gradients(model)
+    mask_gradients(masked_weights(model))
     assert torch.equal(model.weight.grad, torch.tensor([[1.0, 0.0], [2.0, 3.0]]))

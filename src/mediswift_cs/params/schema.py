@@ -176,6 +176,17 @@ class LoggingParams(Section):
     enable_act_frequency: Flag = False
 
 
+class TorchParams(Section):
+    """``trainer.init.torch``: settings of the engine torch; ModelZoo does not know them."""
+
+    compile: Flag = False
+    """Compile the model with torch.compile before the first step."""
+    activation_checkpointing: Flag = False
+    """Keep one activation a layer and compute the others again in the backward pass."""
+    tf32: Flag = False
+    """GPU: multiply float32 matrices in TensorFloat-32."""
+
+
 class AutoRestartParams(Section):
     """Restarts after a failure (callbacks/autorestart.py, AutoRestart)."""
 
@@ -205,6 +216,7 @@ class InitParams(Section):
     loggers: list[LoggerParams] = Field(default_factory=list)
     seed: Annotated[Count, Lt(2**63)] | None = None
     """What torch.manual_seed takes on every host."""
+    torch: TorchParams = TorchParams()
     autorestart: AutoRestartParams = AutoRestartParams()
 
     @classmethod

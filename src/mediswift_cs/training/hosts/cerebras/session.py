@@ -1,6 +1,6 @@
 """Everything that one run holds on one backend: model, optimizer, masks, and the traced steps."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,12 @@ from mediswift_cs.model.decoder import PositionEmbedding
 from mediswift_cs.model.finetuning import build_model
 from mediswift_cs.model.loss import mean_loss_per_token
 from mediswift_cs.params.schema import Params, PrecisionParams, SparsityParams
-from mediswift_cs.training import checkpoint, ranks
+from mediswift_cs.training import checkpoint, mdl_state
+from mediswift_cs.training.hosts.cerebras import backend
 from mediswift_cs.training.hosts.cerebras.optimizer import configure_optimizer, configure_scheduler
 from mediswift_cs.training.hosts.cerebras.precision import Precision
-from mediswift_cs.training.masks import fold_masks, mask_gradients
-
-Batch = dict[str, Tensor]
+from mediswift_cs.training.hosts.host import Batch, Update, batch_weights
+from mediswift_cs.training.masks import fold_masks, mask_gradients, masked_weights
 
 
 class EvaluationMetrics(nn.Module):
@@ -133,14 +133,51 @@ class Session:
         self.training_step = cstorch.trace(self._training_step)
         self.evaluation_step = cstorch.trace(torch.no_grad()(self._evaluation_step))
 
+        self.is_traced = bool(self.backend.is_csx)
+
+    make_dataloader = staticmethod(backend.make_dataloader)
+    batches = staticmethod(backend.batches)
+    after_step = staticmethod(backend.after_step)
+    when_saved = staticmethod(backend.when_saved)
+
     @property
-    def is_traced(self) -> bool:
-        """Whether steps run on a CS-2, so that nothing may be computed outside of them."""
-        return bool(self.backend.is_csx)
+    def failure(self) -> str | None:
+        """What ends the run after the update that was reported, as the start of a sentence."""
+        return self.precision.failure
+
+    @property
+    def loss_scale(self) -> float | None:
+        """The dynamic loss scale of that update, where it is to be logged."""
+        return self.precision.logged_loss_scale
 
     def any_rank(self, flag: bool) -> bool:
-        """Whether the flag is set on any rank; every rank has to ask at the same step."""
-        return flag if self.is_traced else ranks.any_rank(flag, self.backend.torch_device)
+        """The flag: this host has one process."""
+        return flag
+
+    def updates(
+        self, dataloader: Any, num_updates: int, saved_after: Sequence[int]
+    ) -> Iterator[list[Batch]]:
+        """The batches of each of the next updates; a checkpoint is due after some."""
+        number = self.num_accumulated
+        ends = [(update + 1) * number - 1 for update in saved_after]
+        batches: list[Batch] = []
+        for batch in backend.batches(dataloader, num_updates * number, ends):
+            batches.append(batch)
+            if len(batches) == number:
+                yield batches
+                batches = []
+
+    def write(self, state: dict[str, Any], path: Path) -> None:
+        """Write a state; on CSX its tensors come from the cluster, one after the other."""
+        if self.is_traced:
+            cstorch.save(state, str(path))
+        else:
+            mdl_state.write(state, path)
+
+    def read(self, path: Path) -> dict[str, Any]:
+        """The state in a ``.mdl`` file, its tensors on the disk until they are used."""
+        state: dict[str, Any] = cstorch.load(str(path)) if self.is_traced else mdl_state.read(path)
+        return state
 
     @property
     def learning_rate(self) -> Any:
@@ -154,21 +191,35 @@ class Session:
             self.sparsity.initialize()
             fold_masks(self.model)
 
-    def _training_step(self, batch: Batch, update: bool = True) -> Tensor:
+    def update(self, batches: list[Batch]) -> Update:
+        """Train on the batches together: each counted token weighs the same."""
+        if self.is_traced:
+            # The rate is the one after the schedule's step, as the recorded graphs give it out.
+            (batch,) = batches
+            return Update(self.training_step(batch), self.learning_rate)
+        # Read before the schedule's step, and copied, because it is changed in place.
+        learning_rate = float(self.learning_rate)
+        weights = batch_weights(batches, self.params.trainer.init.model.loss_scaling)
+        losses = [
+            self.training_step(batch, weight, index + 1 == len(batches))
+            for index, (batch, weight) in enumerate(zip(batches, weights, strict=True))
+        ]
+        return Update(sum(losses), torch.tensor(learning_rate))
+
+    def _training_step(self, batch: Batch, weight: float = 1.0, update: bool = True) -> Tensor:
         """Forward, backward and, unless gradients are still accumulating, the update.
 
-        Returns the loss of the batch, a detached scalar.
+        Returns the weighted loss of the batch, a detached scalar.
         """
         assert self.optimizer is not None
         with self.precision.autocast():
             loss = self.compiled_model(batch)
-        scaled = loss / self.num_accumulated if self.num_accumulated > 1 else loss
-        self.precision.backward(scaled)
+        if weight != 1.0:
+            loss = loss * weight
+        self.precision.backward(loss)
         if update:
             if self.sparsity is not None and not self.backend.is_csx:
-                mask_gradients(self.model)
-            if ranks.num_ranks() > 1:
-                ranks.average_gradients(self.model.parameters())
+                mask_gradients(masked_weights(self.model))
             self.precision.optimizer_step(self.optimizer)
             self.optimizer.zero_grad()
             for scheduler in self.schedulers:
@@ -196,14 +247,6 @@ class Session:
         if self.sparsity is not None:
             state["sparsity"] = self.sparsity.state_dict()
         return state
-
-    def metadata(self, raw_params: dict[str, Any]) -> dict[str, Any]:
-        """What ModelZoo's converters look for in a checkpoint, the params file as read in it."""
-        return {
-            "version": cstorch.__version__,
-            "model_name": type(self.model).__name__,
-            "params": raw_params,
-        }
 
     def load_state_dict(self, state: Mapping[str, Any], source: Path) -> None:
         """Take over what :meth:`state_dict` gave, where the params ask for it.
