@@ -13,13 +13,13 @@ from mediswift_cs.model.attention import SelfAttention
 from mediswift_cs.model.decoder import PositionEmbedding
 from mediswift_cs.model.finetuning import build_model
 from mediswift_cs.model.loss import mean_loss_per_token
-from mediswift_cs.params.schema import Params, PrecisionParams, SparsityParams
+from mediswift_cs.params.schema import Params, PrecisionParams
 from mediswift_cs.training import checkpoint, mdl_state
 from mediswift_cs.training.hosts.cerebras import backend
 from mediswift_cs.training.hosts.cerebras.optimizer import configure_optimizer, configure_scheduler
 from mediswift_cs.training.hosts.cerebras.precision import Precision
 from mediswift_cs.training.hosts.host import Batch, Update, batch_weights
-from mediswift_cs.training.masks import fold_masks, mask_gradients, masked_weights
+from mediswift_cs.training.masks import fold_masks
 
 
 class EvaluationMetrics(nn.Module):
@@ -73,29 +73,6 @@ def prepare_for_csx(model: nn.Module) -> None:
             module.softmax_in_float32 = False
 
 
-def apply_sparsity(
-    model: nn.Module, optimizer: cstorch.optim.Optimizer | None, params: SparsityParams
-) -> cstorch.sparse.SparsityAlgorithm:
-    """Give every weight that the filter names a mask, registered as the buffer ``<weight>_mask``.
-
-    The masks are drawn when the first run starts, unless a checkpoint brings them. On CSX,
-    cerebras-pytorch's hooks prune weights, gradients and moments at each step, which is how its
-    compiler learns of them. Elsewhere the caller folds the masks into the weights once
-    (:func:`fold_masks`) and masks the gradients of each step (:func:`mask_gradients`): moments and
-    weights then stay at exactly zero by themselves, without four further passes over memory.
-    """
-    sparsity = cstorch.sparse.configure(params.model_dump(exclude_none=True))
-    if cstorch.use_cs():
-        model.apply(sparsity)
-        if optimizer is not None:
-            optimizer.apply(sparsity)
-        return sparsity
-    for path, module in list(model.named_modules()):
-        for name, parameter in list(module.named_parameters(prefix=path, recurse=False)):
-            sparsity.sparsify_parameter(module, name, parameter)
-    return sparsity
-
-
 class Session:
     """A model on a backend, with what training it takes.
 
@@ -128,7 +105,12 @@ class Session:
             self.precision.create_scaler()
         self.sparsity: cstorch.sparse.SparsityAlgorithm | None = None
         if init.sparsity is not None:
-            self.sparsity = apply_sparsity(self.model, self.optimizer, init.sparsity)
+            # Each weight that the filter names has a mask, the buffer ``<weight>_mask``, which
+            # hooks apply to weights, gradients and moments; the compiler learns of it by them.
+            self.sparsity = cstorch.sparse.configure(init.sparsity.model_dump(exclude_none=True))
+            self.model.apply(self.sparsity)
+            if self.optimizer is not None:
+                self.optimizer.apply(self.sparsity)
         self.num_accumulated = 1 if self.backend.is_csx else init.loop.grad_accum_steps
         self.training_step = cstorch.trace(self._training_step)
         self.evaluation_step = cstorch.trace(torch.no_grad()(self._evaluation_step))
@@ -218,8 +200,6 @@ class Session:
             loss = loss * weight
         self.precision.backward(loss)
         if update:
-            if self.sparsity is not None and not self.backend.is_csx:
-                mask_gradients(masked_weights(self.model))
             self.precision.optimizer_step(self.optimizer)
             self.optimizer.zero_grad()
             for scheduler in self.schedulers:
