@@ -19,6 +19,7 @@ from mediswift_cs.data.prompts import MediSwiftPromptDataProcessor
 from mediswift_cs.data.restartable import position
 from mediswift_cs.errors import ConfigError
 from mediswift_cs.params.schema import DataLoaderParams, Params
+from mediswift_cs.params.training_cost import decoder_shape, weights_train
 from mediswift_cs.training import checkpoint, origin, ranks
 from mediswift_cs.training.held_out import evaluate
 from mediswift_cs.training.hosts.host import Batch, Host
@@ -173,6 +174,7 @@ class Trainer:
             first_step=self.step,
             last_step=plan.last_step,
             log_steps=self.init.logging.log_steps,
+            peak_tokens_per_second=self._peak_tokens_per_second(),
         )
         with stop_on_signal() as stop, journal:
             if self.init.checkpoint.save_initial_checkpoint and self.step == 0 and ranks.is_main():
@@ -187,6 +189,15 @@ class Trainer:
         if ranks.is_main():
             origin.record_counting(self.model_dir, self.step)
         return scores
+
+    def _peak_tokens_per_second(self) -> float | None:
+        """How many tokens the model could train on at the peak of the device."""
+        if self.host.peak_flops is None:
+            return None
+        # A GPU computes what is masked as well.
+        shape = decoder_shape(self.params, as_dense=True)
+        flops = shape.training_flops(weights_train=weights_train(self.params)).total
+        return self.host.peak_flops / (flops / shape.sequence_length)
 
     def _missed_evaluation(self, plan: RunPlan, num_sets: int, journal: Journal) -> bool:
         """Whether a run was stopped between the checkpoint of this step and its evaluation."""

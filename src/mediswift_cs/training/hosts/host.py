@@ -61,6 +61,10 @@ class Host(Protocol):
     def loss_scale(self) -> float | None:
         """The dynamic loss scale of that update, where it is to be logged."""
 
+    @property
+    def peak_flops(self) -> float | None:
+        """Operations a second of the run's devices at their peak; None where it is not known."""
+
     def draw_masks(self) -> None:
         """Draw the masks that no checkpoint brought, and write their zeros into the weights."""
 

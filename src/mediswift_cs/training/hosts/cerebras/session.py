@@ -117,6 +117,7 @@ class Session:
 
         self.is_traced = bool(self.backend.is_csx)
 
+    peak_flops: float | None = None
     make_dataloader = staticmethod(backend.make_dataloader)
     batches = staticmethod(backend.batches)
     after_step = staticmethod(backend.after_step)

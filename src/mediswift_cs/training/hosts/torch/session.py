@@ -19,6 +19,7 @@ from mediswift_cs.model.loss import mean_loss_per_token
 from mediswift_cs.params.schema import DataLoaderParams, Params, PrecisionParams
 from mediswift_cs.params.training_cost import sparse_weights
 from mediswift_cs.training import checkpoint, mdl_state, ranks
+from mediswift_cs.training.gpu_peaks import peak_flops
 from mediswift_cs.training.hosts.host import Batch, Update, batch_weights, num_counted
 from mediswift_cs.training.hosts.scores import Scores
 from mediswift_cs.training.hosts.torch.draws import OwnGenerators
@@ -62,6 +63,7 @@ class TorchSession:
         self.device = start_device(device, init.backend.dist_backend, init.backend.init_method)
         self.precision: PrecisionParams = init.precision
         self.num_accumulated = init.loop.grad_accum_steps
+        self.peak_flops = peak_flops(self.device)
         if init.seed is not None:
             torch.manual_seed(init.seed)
         self.metrics = Scores()
