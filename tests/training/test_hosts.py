@@ -114,6 +114,21 @@ def test_the_same_losses_for_30_steps(toy_raw: Raw, change: Callable[[Raw], None
     assert largest_difference(expected, losses(hosts(toy_raw)[1], toy_raw, 30)) > 1e-3
 
 
+@pytest.mark.parametrize(
+    "setting", [pytest.param("compile", marks=pytest.mark.slow), "activation_checkpointing"]
+)
+def test_settings_of_torch_change_no_loss(toy_raw: Raw, setting: str) -> None:
+    expected = losses(hosts(toy_raw)[1], toy_raw, 5)
+    toy_raw["trainer"]["init"]["torch"] = {setting: True}
+    plain = TorchSession(Params(**toy_raw), "CPU", for_training=True)
+    plain.draw_masks()
+    assert largest_difference(expected, losses(plain, toy_raw, 5)) < 1e-5
+    if setting == "activation_checkpointing":
+        assert plain.model.model.transformer_decoder.recompute
+    else:
+        assert plain._forward is not plain.model
+
+
 @pytest.mark.slow
 def test_the_same_losses_for_200_steps(toy_raw: Raw) -> None:
     cerebras, plain = hosts(toy_raw)

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from mediswift_cs.errors import TrainingError
+from mediswift_cs.training.gpu_peaks import peak_flops
 from mediswift_cs.training.journal import Journal
 from mediswift_cs.training.loop import Trainer
 
@@ -46,6 +48,22 @@ def test_going_on_drops_later_lines_and_an_evaluation_drops_none(tmp_path: Path)
     with Journal(tmp_path, first_step=3, last_step=5, log_steps=1):
         pass
     assert [line["step"] for line in lines_of(tmp_path)] == [1, 2, 3, 2]
+
+
+def test_utilisation_is_the_share_of_the_peak(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "NVIDIA A100-SXM4-80GB"
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: name)
+    assert peak_flops(torch.device("cuda:0")) == 312e12
+    assert peak_flops(torch.device("cpu")) is None
+    name = "A card of tomorrow"
+    assert peak_flops(torch.device("cuda:0")) is None
+    settings: dict[str, Any] = {"first_step": 0, "last_step": 2, "log_steps": 1}
+    with Journal(tmp_path, **settings, peak_tokens_per_second=1e6) as journal:
+        journal.train_step(1, 2.0, 0.1, 64)
+    (line,) = lines_of(tmp_path)
+    assert line["model_flops_utilization"] == line["tokens_per_second"] / 1e6
 
 
 @pytest.mark.parametrize("log_loss_scale", [True, False])
