@@ -1,8 +1,12 @@
 """What is there already, one process at a time, and a pool that ends with its parent."""
 
+import errno
+import fcntl
 import hashlib
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -87,3 +91,45 @@ def _lives(process: int) -> bool:
         return False
     # A zombie has ended; whoever adopted it has not looked yet.
     return status.rsplit(")", 1)[1].split()[0] != "Z"
+
+
+def test_the_refusal_names_the_holder(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    name = rf"busy \(process {os.getpid()} on {re.escape(socket.gethostname())}\)"
+    with only_process(lock, "busy"):
+        refused = only_process(lock, "busy")
+        with pytest.raises(DataError, match=name), refused:
+            pass
+
+
+def test_what_the_workers_of_a_killed_process_hold_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = tmp_path / "lock"
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    with lock.open("w") as held:
+        held.write(f"process {gone.pid} on {socket.gethostname()}")
+        held.flush()
+        fcntl.flock(held, fcntl.LOCK_EX)
+        waited: list[float] = []
+
+        def wait(seconds: float) -> None:
+            waited.append(seconds)
+            if len(waited) == 3:
+                fcntl.flock(held, fcntl.LOCK_UN)
+
+        monkeypatch.setattr(time, "sleep", wait)
+        with only_process(lock, "busy"):
+            assert len(waited) == 3
+
+
+def test_a_file_system_without_locks_keeps_nobody_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with only_process(tmp_path / "lock", "busy"):
+        assert (tmp_path / "lock").read_text().startswith("process ")

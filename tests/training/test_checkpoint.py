@@ -1,5 +1,6 @@
 """Writing, listing and pruning checkpoints."""
 
+import random
 import resource
 from pathlib import Path
 from typing import Any
@@ -61,3 +62,52 @@ def test_every_mismatch_is_told_at_once(tmp_path: Path) -> None:
         checkpoint.load_model_state(model, wrong, tmp_path / "c.mdl")
     for said in ("missing bias", "unexpected extra", "weight has shape [2, 4]", "c.mdl"):
         assert said in str(caught.value)
+
+
+def flipped(content: bytes, position: int, bit: int) -> bytes:
+    changed = bytearray(content)
+    changed[position] ^= 1 << bit
+    return bytes(changed)
+
+
+def same_state(first: Any, second: Any) -> bool:
+    if isinstance(first, dict):
+        return list(first) == list(second) and all(same_state(first[k], second[k]) for k in first)
+    if isinstance(first, torch.Tensor):
+        return first.dtype == second.dtype and torch.equal(first, second)
+    return bool(first == second)
+
+
+def test_no_flipped_bit_is_loaded_in_silence(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint_1.mdl"
+    state = {
+        "model": {"a": torch.randn(40, 30), "b": torch.ones(7, dtype=torch.bool)},
+        "optimizer": {"lr": 0.25, "name": "AdamW"},
+        "global_step": 3,
+    }
+    checkpoint.save_checkpoint(state, path)
+    assert same_state(checkpoint.load_checkpoint(path), state), "control: as it was written"
+    content = path.read_bytes()
+    draw = random.Random(0)
+    refused = 0
+    for _ in range(200):
+        path.write_bytes(flipped(content, draw.randrange(len(content)), draw.randrange(8)))
+        try:
+            found = checkpoint.load_checkpoint(path)
+        except CheckpointError as error:
+            assert path.name in str(error)
+            refused += 1
+        else:
+            assert same_state(found, state), "only what means nothing may be another"
+    assert refused > 50
+
+
+def test_a_flipped_bit_of_a_tensor_is_told_with_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint_1.mdl"
+    weight = torch.randn(40, 30)
+    checkpoint.save_checkpoint({"model": {"a": weight}}, path)
+    content = path.read_bytes()
+    start = content.index(weight.numpy().tobytes())
+    path.write_bytes(flipped(content, start + 17, 3))
+    with pytest.raises(CheckpointError, match=r"model\.a in the checkpoint .* is damaged"):
+        checkpoint.load_checkpoint(path)

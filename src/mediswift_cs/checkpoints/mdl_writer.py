@@ -33,6 +33,8 @@ _RUNTIME_DTYPES = {
     "float64": 12,
     "bfloat16": 15,
 }
+# The attribute of a file that was written to its end.
+SUCCESS = "__SUCCESS__"
 # The release whose files these are like.
 CEREBRAS_PYTORCH_VERSION = "2.10.0"
 
@@ -73,7 +75,7 @@ def create(path: Path, state: Mapping[str, Any]) -> dict[str, int]:
 def finish(path: Path) -> None:
     """Mark the file as complete."""
     with _disk_errors(path), h5py.File(path, "r+") as file:
-        file.attrs["__SUCCESS__"] = True
+        file.attrs[SUCCESS] = True
 
 
 @contextmanager

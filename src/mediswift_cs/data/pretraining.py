@@ -9,7 +9,7 @@ from mediswift_cs.data.restartable import RestartableDataLoader
 from mediswift_cs.errors import DataError
 from mediswift_cs.params.schema import DataLoaderParams
 from mediswift_cs.tokens.hdf5 import read_shard_info
-from mediswift_cs.tokens.manifest import shard_paths
+from mediswift_cs.tokens.manifest import shard_paths, shards_fingerprint
 
 if TYPE_CHECKING:
     from mediswift_cs.data.cluster import ClusterDataLoader
@@ -59,6 +59,7 @@ class MediSwiftPretrainingDataProcessor:
             "num_samples": len(self.dataset),
             "max_sequence_length": self.dataset.length,
             "tokenizer_sha256": self.tokenizer_sha256,
+            "shards_sha256": shards_fingerprint(self.paths),
             "shuffle": self.config.shuffle,
             "shuffle_seed": self.config.shuffle_seed,
         }

@@ -21,7 +21,8 @@ class StartingWeights:
     """A state dict for the model, and how it was made.
 
     Attributes:
-        num_woken: pruned weights that start at exactly 0 and train from now on.
+        num_woken: pruned weights that start at exactly 0, and train from now on where
+            ``weights_train``.
         num_masked: weights under a mask in the checkpoint, kept or pruned.
         num_masks: masks that were applied and dropped.
         keeps_masks: the model has masks of its own, and takes the checkpoint's.
@@ -34,6 +35,7 @@ class StartingWeights:
     num_masks: int = 0
     keeps_masks: bool = False
     adds_soft_prompt: bool = False
+    weights_train: bool = True
 
     def describe(self) -> list[str]:
         """Sentences for the log."""
@@ -46,9 +48,10 @@ class StartingWeights:
                 "was saved before its run drew them"
             )
         elif self.num_masks:
+            fate = "train from now on" if self.weights_train else "stay there, as all weights do"
             lines.append(
                 f"dense fine-tuning: {self.num_woken:,} of {self.num_masked:,} weights were "
-                f"pruned; they start at 0 and train from now on ({self.num_masks} masks dropped)"
+                f"pruned; they start at 0 and {fate} ({self.num_masks} masks dropped)"
             )
         if self.adds_soft_prompt:
             lines.append("the checkpoint has no soft prompt: a new one is initialised")
@@ -91,6 +94,7 @@ def starting_weights(model: MediSwiftModel, state: Mapping[str, Any]) -> Startin
         num_masks=0 if keeps_masks else len(masks),
         keeps_masks=keeps_masks,
         adds_soft_prompt=adds_soft_prompt,
+        weights_train=model.config.trainable == "all",
     )
 
 

@@ -4,6 +4,7 @@ Only the standard library is imported here, so that a params file can be checked
 data before anything heavy is loaded. The HDF5 files themselves are in :mod:`.hdf5`.
 """
 
+import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping
@@ -128,6 +129,30 @@ class Manifest:
                 if split[name] is None:
                     del split[name]
         return json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def shards_fingerprint(paths: Iterable[Path]) -> str:
+    """What tells one set of shards from another: the sha256 of their checksums, in their order.
+
+    The checksums are those of the manifest. Shards without one are told apart by name and size.
+    """
+    digest = hashlib.sha256()
+    known: dict[Path, dict[Path, str]] = {}
+    for path in paths:
+        if path.parent not in known:
+            known[path.parent] = _checksums(path.parent)
+        checksum = known[path.parent].get(path.absolute()) or f"{path.name} {path.stat().st_size}"
+        digest.update(f"{checksum}\n".encode())
+    return digest.hexdigest()
+
+
+def _checksums(data_dir: Path) -> dict[Path, str]:
+    if find_manifest(data_dir) is None:
+        return {}
+    manifest = read_manifest(data_dir)
+    entries = (shard for split in manifest.splits.values() for shard in split.shards)
+    folder = manifest.folder.absolute()
+    return {folder / shard.file: shard.md5 for shard in entries}
 
 
 def find_manifest(data_dir: Path) -> Path | None:

@@ -4,6 +4,7 @@ Tensors are written uncompressed, one after the other, so that a full disk is an
 second copy is held, and what is read again stays on the disk until it is used.
 """
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,17 @@ from typing import Any
 import h5py
 import numpy as np
 import torch
+import xxhash
 from torch import Tensor
 
-from mediswift_cs.checkpoints import lz4_chunks, mdl_writer, number_formats, treespec
+from mediswift_cs.checkpoints import lz4_chunks, mdl, mdl_writer, number_formats, treespec
 from mediswift_cs.checkpoints.mdl import MdlFile, OpaqueObject, StoredTensor
 from mediswift_cs.errors import CheckpointError
+
+# An attribute of the file beside those of cerebras-pytorch, which does not look at it: the xxh3
+# checksum of each tensor by its key, and of all other attributes.
+_CHECKSUMS, _METADATA = "__mediswift_checksums__", "metadata"
+_DAMAGED = "its checksum is another; take an earlier checkpoint"
 
 
 def write(state: dict[str, Any], path: Path) -> None:
@@ -26,11 +33,16 @@ def write(state: dict[str, Any], path: Path) -> None:
         OSError: the file cannot be written.
     """
     offsets = mdl_writer.create(path, _map_tensors(state, _description))
+    checksums: dict[str, str] = {}
     with path.open("r+b") as file:
         for key, value in treespec.leaves(state):
             if key in offsets:
                 file.seek(offsets[key])
                 file.write(_bits(value).data)
+                checksums[key] = _checksum(value)
+    with h5py.File(path, "r+") as file:
+        checksums[_METADATA] = _metadata_checksum(file)
+        file.attrs[_CHECKSUMS] = json.dumps(checksums)
     mdl_writer.finish(path)
 
 
@@ -41,14 +53,42 @@ def read(path: Path) -> dict[str, Any]:
         CheckpointError: it is no complete ``.mdl`` file of plain data, or damaged.
     """
     with MdlFile(path) as file:
+        checksums = _read_checksums(path)
 
         def load(leaf: Any) -> Any:
             if isinstance(leaf, OpaqueObject):
                 raise CheckpointError(f"the checkpoint {path} holds a {leaf.type_name}")
-            return _load(file, leaf) if isinstance(leaf, StoredTensor) else leaf
+            if not isinstance(leaf, StoredTensor):
+                return leaf
+            tensor = _load(file, leaf)
+            if checksums and _checksum(tensor) != checksums.get(leaf.key):
+                raise CheckpointError(f"{leaf.key} in the checkpoint {path} is damaged: {_DAMAGED}")
+            return tensor
 
         state: dict[str, Any] = _map_leaves(file.state, load)
         return state
+
+
+def _read_checksums(path: Path) -> dict[str, str]:
+    """What :func:`write` has noted; {} in files of other programs and of earlier versions."""
+    with mdl.open_complete(path) as file:
+        if _CHECKSUMS not in file.attrs:
+            return {}
+        try:
+            checksums = dict(json.loads(file.attrs[_CHECKSUMS]))
+            is_right = checksums.pop(_METADATA, None) == _metadata_checksum(file)
+        except (ValueError, TypeError, OSError, RuntimeError):
+            is_right = False
+        if not is_right:
+            raise CheckpointError(f"the checkpoint {path} is damaged in its metadata: {_DAMAGED}")
+        return checksums
+
+
+def _metadata_checksum(file: h5py.File) -> str:
+    digest = xxhash.xxh3_64()
+    for name in sorted(set(file.attrs) - {_CHECKSUMS, mdl_writer.SUCCESS}):
+        digest.update(f"{name}={file.attrs[name]}\n".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
 
 
 def _load(file: MdlFile, stored: StoredTensor) -> Tensor:
@@ -69,6 +109,10 @@ def _load(file: MdlFile, stored: StoredTensor) -> Tensor:
 def _description(tensor: Tensor) -> mdl_writer.NewTensor:
     dtype = str(tensor.dtype).removeprefix("torch.")
     return mdl_writer.NewTensor(shape=tuple(tensor.shape), dtype=dtype)
+
+
+def _checksum(tensor: Tensor) -> str:
+    return xxhash.xxh3_64_hexdigest(_bits(tensor).data)
 
 
 def _bits(tensor: Tensor) -> np.ndarray[Any, Any]:

@@ -2,6 +2,7 @@
 
 import logging
 import tempfile
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from mediswift_cs.errors import INTERRUPTED_EXIT_CODE, CheckpointError
 from mediswift_cs.params.load import LoadedParams
 from mediswift_cs.params.run_options import Mode, RunOptions, writing_to
 from mediswift_cs.params.schema import DataLoaderParams, Params
+from mediswift_cs.storage.lock import only_process
 from mediswift_cs.training import checkpoint, origin, ranks
 from mediswift_cs.training.device import check_device
 from mediswift_cs.training.held_out import evaluate
@@ -20,6 +22,8 @@ from mediswift_cs.training.plan import ignored_settings
 from mediswift_cs.training.warm_start import asks_for_weights_only, check_tokenizer, is_new_start
 
 LOGGER = logging.getLogger("mediswift_cs")
+
+LOCK_FILE = "run.lock"
 
 
 def start(loaded: LoadedParams, options: RunOptions) -> int:
@@ -35,9 +39,20 @@ def start(loaded: LoadedParams, options: RunOptions) -> int:
             "this loop does not carry out %s; ModelZoo's Trainer does: run.py --engine modelzoo",
             ", ".join(ignored),
         )
-    if options.mode in ("train", "train_and_eval"):
-        return train(params, loaded.raw, options)
-    return score(params, options)
+    with _only_run(model_dir):
+        if options.mode in ("train", "train_and_eval"):
+            return train(params, loaded.raw, options)
+        return score(params, options)
+
+
+def _only_run(model_dir: Path) -> AbstractContextManager[None]:
+    """Keep other runs out of ``model_dir``; the rank that writes does it for all."""
+    if not ranks.is_main():
+        return nullcontext()
+    return only_process(
+        model_dir / LOCK_FILE,
+        f"--model_dir {model_dir} is in use by another run: wait for it, or take another folder",
+    )
 
 
 def prepare_model_dir(model_dir: Path) -> Path:
