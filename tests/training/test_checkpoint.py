@@ -92,13 +92,14 @@ def test_no_flipped_bit_is_loaded_in_silence(tmp_path: Path) -> None:
     refused = 0
     for _ in range(200):
         path.write_bytes(flipped(content, draw.randrange(len(content)), draw.randrange(8)))
+        found, told = None, path.name
         try:
             found = checkpoint.load_checkpoint(path)
         except CheckpointError as error:
-            assert path.name in str(error)
+            told = str(error)
             refused += 1
-        else:
-            assert same_state(found, state), "only what means nothing may be another"
+        assert path.name in told
+        assert found is None or same_state(found, state), "only what means nothing may be another"
     assert refused > 50
 
 

@@ -58,12 +58,17 @@ class StartingWeights:
         return lines
 
 
-def starting_weights(model: MediSwiftModel, state: Mapping[str, Any]) -> StartingWeights:
+def starting_weights(
+    model: MediSwiftModel, state: Mapping[str, Any], *, from_zeros: bool = False
+) -> StartingWeights:
     """Fit the weights of a checkpoint to ``model``; ``state`` is left as it is.
 
     Where the model has no masks, the state's masks are multiplied into their weights and dropped,
     so that pruned weights are exactly 0 even in a checkpoint that was not folded yet. What else
     does not match is left for the strict loading that follows.
+
+    Args:
+        from_zeros: where the model has masks and the state has none, they are the state's zeros.
 
     Raises:
         CheckpointError: a mask without its weight, or of another shape.
@@ -84,6 +89,11 @@ def starting_weights(model: MediSwiftModel, state: Mapping[str, Any]) -> Startin
         fitted[name] = masked(state[name], mask)
         num_woken += mask.numel() - int(torch.count_nonzero(mask))
         num_masked += mask.numel()
+    masks_of_zeros = [key for key in expected if key.endswith(MASK_SUFFIX)] if from_zeros else []
+    for key in masks_of_zeros:
+        # A checkpoint's own masks say more than its zeros do.
+        if key not in fitted and (name := key.removesuffix(MASK_SUFFIX)) in state:
+            fitted[key] = state[name].detach() != 0
     adds_soft_prompt = SOFT_PROMPT_KEY in expected and SOFT_PROMPT_KEY not in state
     if adds_soft_prompt and WORD_EMBEDDINGS_KEY in state:
         fitted[SOFT_PROMPT_KEY] = _new_soft_prompt(model, state[WORD_EMBEDDINGS_KEY])

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mediswift_cs.checkpoints.record import Record
+from mediswift_cs.checkpoints.record import Record, stored_params
 from mediswift_cs.data.processors import make_processor
 from mediswift_cs.data.prompts import MediSwiftPromptDataProcessor
 from mediswift_cs.data.restartable import position
@@ -21,6 +21,7 @@ from mediswift_cs.errors import ConfigError
 from mediswift_cs.params.schema import DataLoaderParams, Params
 from mediswift_cs.params.training_cost import decoder_shape, weights_train
 from mediswift_cs.training import checkpoint, origin, ranks
+from mediswift_cs.training.changed_params import changed_params
 from mediswift_cs.training.held_out import evaluate
 from mediswift_cs.training.hosts.host import Batch, Host
 from mediswift_cs.training.journal import Journal, check_finite, not_finite, open_journal
@@ -28,6 +29,7 @@ from mediswift_cs.training.masks import format_sparsity, measure_sparsity
 from mediswift_cs.training.plan import RunPlan, num_checkpoints_kept, plan_run
 from mediswift_cs.training.warm_start import (
     check_soft_prompt,
+    check_sparsity,
     load_starting_weights,
     metadata,
     own_record,
@@ -112,7 +114,10 @@ class Trainer:
         """Continue from a checkpoint: weights, masks, optimizer, schedule, data position."""
         state = checkpoint.load_checkpoint(path, self.host.read)
         check_soft_prompt(self.host.model, state, path)
+        changed = changed_params(stored_params(state), self.raw_params, path)
         self.host.load_state_dict(state, path)
+        if self.init.sparsity is not None and not self.host.is_traced:
+            check_sparsity(self.host.model, self.init.sparsity.sparsity, path)
         self.step = int(state.get("global_step", 0))
         self.continues_own_run = path.resolve().parent == self.model_dir.resolve()
         if saved := state.get("dataloader"):
@@ -121,6 +126,8 @@ class Trainer:
         if (random_state := Record.read(state).rng_state) is not None:
             torch.set_rng_state(random_state.detach().clone())
         LOGGER.info("continuing from %s at step %d", path, self.step)
+        for line in changed:
+            LOGGER.info("%s", line)
 
     def start_from(self, path: Path) -> None:
         """Take the weights of another run, and begin at step 0."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mediswift_cs.data.processors import make_processor
-from mediswift_cs.errors import INTERRUPTED_EXIT_CODE, CheckpointError
+from mediswift_cs.errors import INTERRUPTED_EXIT_CODE, CheckpointError, ConfigError
 from mediswift_cs.params.load import LoadedParams
 from mediswift_cs.params.run_options import Mode, RunOptions, writing_to
 from mediswift_cs.params.schema import DataLoaderParams, Params
@@ -95,6 +95,12 @@ def train(params: Params, raw: dict[str, Any], options: RunOptions) -> int:
             trainer.start_from(path)
         else:
             trainer.load(path)
+    elif (sparsity := params.trainer.init.sparsity) and sparsity.init_method == "from_zeros":
+        raise ConfigError(
+            "trainer.init.sparsity.init_method: got from_zeros for a run from random weights, "
+            "which have no zeros, allowed: --checkpoint_path with the weights that have them, or "
+            "random, topk, checkerboard"
+        )
     elif asks_for_weights_only(params.trainer.init):
         LOGGER.warning(
             "no --checkpoint_path: the params ask for the weights of one, and the run starts from "

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from mediswift_cs.checkpoints.mdl import MdlFile
 from mediswift_cs.checkpoints.mdl_writer import CEREBRAS_PYTORCH_VERSION
 from mediswift_cs.checkpoints.record import Record, SoftPromptRecord
 from mediswift_cs.errors import CheckpointError, ConfigError
@@ -20,6 +21,7 @@ from mediswift_cs.params.weights import MASK_SUFFIX
 from mediswift_cs.tokens.fingerprint_check import check_trained_with
 from mediswift_cs.training import checkpoint
 from mediswift_cs.training.hosts.host import Host
+from mediswift_cs.training.masks import masked_weights
 
 LOGGER = logging.getLogger("mediswift_cs")
 
@@ -47,17 +49,20 @@ def asks_for_weights_only(init: InitParams) -> bool:
 def is_new_start(init: InitParams, path: Path, model_dir: Path) -> bool:
     """Whether a run begins at ``path`` with a fresh optimizer, instead of continuing it.
 
-    It does where the params say so, and where a dense run is given a sparse checkpoint, whose
-    optimizer has never seen the pruned weights. A run's own checkpoints are always continued.
+    It does where the params say so, where a dense run is given a sparse checkpoint, whose
+    optimizer has never seen the pruned weights, and where masks are made from a dense one. A run's
+    own checkpoints are always continued.
     """
     own = [found.resolve() for found in checkpoint.list_checkpoints(model_dir)]
     if path.resolve() in own:
         return False
     if asks_for_weights_only(init):
         return True
+    with MdlFile(path) as file:
+        has_masks = any(key.endswith(MASK_SUFFIX) for key in file.tensors)
     if init.sparsity is not None:
-        return False
-    return any(key.endswith(MASK_SUFFIX) for key in checkpoint.load_checkpoint(path)["model"])
+        return init.sparsity.init_method == "from_zeros" and not has_masks
+    return has_masks
 
 
 def load_starting_weights(host: Host, path: Path, tokenizer_sha256: str | None) -> None:
@@ -74,11 +79,32 @@ def load_starting_weights(host: Host, path: Path, tokenizer_sha256: str | None) 
     state = checkpoint.load_checkpoint(path, host.read)
     check_tokenizer(state, tokenizer_sha256, path)
     check_soft_prompt(model, state, path)
-    start = starting_weights(model, state["model"])
+    sparsity = host.params.trainer.init.sparsity
+    from_zeros = sparsity is not None and sparsity.init_method == "from_zeros"
+    start = starting_weights(model, state["model"], from_zeros=from_zeros)
     checkpoint.load_model_state(model, start.state, path)
+    if sparsity is not None:
+        check_sparsity(model, sparsity.sparsity, path)
     LOGGER.info("starting at step 0 from the weights of %s", path)
     for line in start.describe():
         LOGGER.info("%s", line)
+
+
+def check_sparsity(model: MediSwiftModel, level: float, path: Path) -> None:
+    """See that the masks of a checkpoint are as sparse as the params say, up to one percent.
+
+    Raises:
+        CheckpointError: they are not, so that the run would be called what it is not.
+    """
+    masks = [mask for _, _, mask in masked_weights(model)]
+    num_weights = sum(mask.numel() for mask in masks)
+    num_kept = sum(int(torch.count_nonzero(mask)) for mask in masks)
+    found = 1 - num_kept / num_weights if num_weights else 0.0
+    if abs(found - level) > 0.01:
+        raise CheckpointError(
+            f"trainer.init.sparsity.sparsity: got {level:g}, allowed: {found:.4g}, the fraction of "
+            f"zeros in the masks of {path}"
+        )
 
 
 def check_tokenizer(

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 from torch import Tensor
 
 from mediswift_cs.model.pretraining import MediSwiftModel
-from mediswift_cs.params.schema import DataLoaderParams
+from mediswift_cs.params.schema import DataLoaderParams, Params
 
 Batch = dict[str, Tensor]
 
@@ -42,10 +42,12 @@ class Host(Protocol):
 
     Attributes:
         is_traced: steps run on a CS system, so that nothing may be computed outside of them.
+        params: what it was made from.
         num_accumulated: batches of an update.
     """
 
     is_traced: bool
+    params: Params
     model: MediSwiftModel
     num_accumulated: int
 

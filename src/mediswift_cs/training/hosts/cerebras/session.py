@@ -229,6 +229,23 @@ class Session:
             state["sparsity"] = self.sparsity.state_dict()
         return state
 
+    def _apply_settings(self) -> None:
+        """Settings are those of the params, also where a checkpoint was saved with others."""
+        optimizer = self.params.trainer.init.optimizer
+        if self.optimizer is None or optimizer is None:
+            return
+        decays = (optimizer.AdamW.weight_decay, 0.0)
+        for group, weight_decay in zip(self.optimizer.param_groups, decays, strict=True):
+            group |= {"weight_decay": weight_decay, "betas": optimizer.AdamW.betas}
+            group["eps"] = optimizer.AdamW.eps
+        if not self.is_traced:
+            for scheduler in self.schedulers:
+                scheduler.update_last_value()
+                for group, rate in zip(
+                    self.optimizer.param_groups, scheduler.get_last_lr(), strict=True
+                ):
+                    group["lr"] = rate
+
     def load_state_dict(self, state: Mapping[str, Any], source: Path) -> None:
         """Take over what :meth:`state_dict` gave, where the params ask for it.
 
@@ -240,7 +257,8 @@ class Session:
             if self.optimizer is not None and "optimizer" in state:
                 self.optimizer.load_state_dict(checkpoint.materialise(state["optimizer"]))
             for scheduler, saved in zip(self.schedulers, state.get("schedulers", []), strict=False):
-                scheduler.load_state_dict(checkpoint.materialise(saved))
+                scheduler.load_state_dict(checkpoint.materialise(_position_of(saved)))
+            self._apply_settings()
         except (KeyError, ValueError) as error:
             raise CheckpointError(
                 f"the optimizer state in {source} does not fit the params: {error}"
@@ -249,3 +267,11 @@ class Session:
             self.precision.scaler.load_state_dict(state["grad_scaler"])
         if self.sparsity is not None and "sparsity" in state:
             self.sparsity.load_state_dict(state["sparsity"])
+
+
+def _position_of(scheduler: Mapping[str, Any]) -> dict[str, Any]:
+    """Where a saved schedule stood, without its settings, which are the params'."""
+    position = {key: scheduler[key] for key in ("last_epoch", "_last_value") if key in scheduler}
+    if "_schedulers" in scheduler:
+        position["_schedulers"] = [_position_of(part) for part in scheduler["_schedulers"]]
+    return position
