@@ -1,5 +1,7 @@
 """Our way through LZ4 chunks, against HDF5's own."""
 
+import re
+import shutil
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +12,11 @@ import numpy as np
 import pytest
 
 from mediswift_cs.checkpoints import lz4_chunks
+from mediswift_cs.checkpoints.blocks import same_numbers
+from mediswift_cs.checkpoints.mdl import MdlFile
+from mediswift_cs.checkpoints.source import read_checkpoint
+from mediswift_cs.checkpoints.summary import summarize
+from mediswift_cs.checkpoints.verify import DecoderReader
 from mediswift_cs.errors import CheckpointError
 
 GENERATOR = np.random.default_rng(0)
@@ -100,3 +107,56 @@ def test_damaged_vectors(tmp_path: Path, damage: Callable[[bytes], bytes]) -> No
     dataset.id.write_direct_chunk((1400,), damage(raw))
     with pytest.raises(CheckpointError, match=r"b in .*a\.h5 is damaged"):
         lz4_chunks.read_block(dataset, (slice(0, 3072),), np.empty(3072, np.float32))
+
+
+NORM = "model.transformer_decoder.layers.0.norm1.weight"
+
+
+def compress_and_damage(path: Path, name: str) -> np.ndarray:
+    """Store a tensor of a checkpoint LZ4-compressed, with one byte of its chunk's sizes flipped."""
+    with MdlFile(path) as whole:
+        name = whole.tensors[name].key
+    with h5py.File(path, "r+") as file:
+        numbers = file[name][...]
+        attributes = dict(file[name].attrs)
+        del file[name]
+        dataset = file.create_dataset(name, data=numbers, chunks=numbers.shape, **hdf5plugin.LZ4())
+        dataset.attrs.update(attributes)
+        corner = (0,) * numbers.ndim
+        _, raw = dataset.id.read_direct_chunk(corner)
+        # The last byte of the number of bytes in the chunk.
+        dataset.id.write_direct_chunk(corner, raw[:7] + bytes([raw[7] ^ 4]) + raw[8:])
+    return numbers
+
+
+def test_verification_refuses_a_damaged_vector(sparse: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a.mdl"
+    shutil.copyfile(sparse, path)
+    DecoderReader(read_checkpoint(path), "float32").logits([1, 2])  # control: whole
+    compress_and_damage(path, NORM)
+    reader = DecoderReader(read_checkpoint(path), "float32")
+    with pytest.raises(CheckpointError, match=rf"{re.escape(NORM)} in .*a\.mdl is damaged"):
+        reader.logits([1, 2])
+
+
+def test_comparison_of_two_names_refuses_a_damaged_vector(sparse: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a.mdl"
+    shutil.copyfile(sparse, path)
+    numbers = compress_and_damage(path, NORM)
+    with MdlFile(path) as file:
+        dataset = file.numbers(file.tensors[NORM])
+        assert same_numbers(numbers, numbers, numbers.shape)
+        with pytest.raises(CheckpointError, match=rf"{re.escape(NORM)} in .*a\.mdl is damaged"):
+            same_numbers(dataset, numbers, numbers.shape)
+
+
+def test_inspection_refuses_a_damaged_mask(sparse: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a.mdl"
+    shutil.copyfile(sparse, path)
+    with MdlFile(path) as file:
+        name = next(key for key in file.tensors if key.endswith("_mask"))
+    summarize(path)  # control: whole
+    compress_and_damage(path, name)
+    for exact in (False, True):
+        with pytest.raises(CheckpointError, match=rf"{re.escape(name)} in .*a\.mdl is damaged"):
+            summarize(path, exact=exact)

@@ -6,7 +6,6 @@ from typing import Any, Self
 
 from mediswift_cs.checkpoints.mdl import StoredTensor
 from mediswift_cs.errors import CheckpointError
-from mediswift_cs.params.decoder import NOT_COVERED
 
 WORD_EMBEDDINGS = "embedding_layer.word_embeddings.weight"
 POSITION_EMBEDDINGS = "embedding_layer.position_embeddings.embed.weight"
@@ -200,6 +199,9 @@ def _shapes(tensors: Mapping[str, StoredTensor], source: str) -> dict[str, int]:
 
 def _check_covered(model: Mapping[str, Any], source: str) -> None:
     """Refuse params that ask for something that GPT-2 in transformers does not do."""
+    # Its import takes pydantic's time, which an inspection need not wait for.
+    from mediswift_cs.params.decoder import NOT_COVERED
+
     allowed: dict[str, tuple[Any, ...]] = {
         **NOT_COVERED,
         "position_embedding_type": ("learned", None),

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from tqdm import tqdm
 
-from mediswift_cs.checkpoints import number_formats
+from mediswift_cs.checkpoints import lz4_chunks, number_formats
 from mediswift_cs.checkpoints.number_formats import Bits
 from mediswift_cs.errors import CheckpointError
 
@@ -156,4 +156,7 @@ def _slices(length: int, step: int, multiple: int) -> Iterator[slice]:
 def same_numbers(one: Rows, other: Rows, shape: tuple[int, ...]) -> bool:
     """Whether two stored tensors of one shape are the same, bit for bit."""
     # As bytes, because NaN differs from itself.
-    return all(one[rows].tobytes() == other[rows].tobytes() for rows in row_slices(shape))
+    return all(
+        lz4_chunks.read(one, rows).tobytes() == lz4_chunks.read(other, rows).tobytes()
+        for rows in row_slices(shape)
+    )

@@ -29,6 +29,18 @@ def is_lz4(dataset: h5py.Dataset) -> bool:
     return bool(properties.get_nfilters() == 1 and properties.get_filter(0)[0] == _LZ4_FILTER)
 
 
+def read(source: Any, rows: slice | tuple[slice, ...]) -> NDArray[Any]:
+    """``source[rows]``, by :func:`read_block` where the numbers are LZ4-compressed."""
+    if not isinstance(source, h5py.Dataset) or not is_lz4(source):
+        return np.asarray(source[rows])
+    wanted = rows if isinstance(rows, tuple) else (rows,)
+    wanted += (slice(None),) * (len(source.shape) - len(wanted))
+    bounds = [part.indices(n)[:2] for part, n in zip(wanted, source.shape, strict=True)]
+    block = np.empty([stop - start for start, stop in bounds], source.dtype)
+    read_block(source, tuple(slice(start, stop) for start, stop in bounds), block)
+    return block
+
+
 def read_block(dataset: h5py.Dataset, selection: tuple[slice, ...], block: NDArray[Any]) -> None:
     """Fill ``block`` with ``dataset[selection]``, one slice with start and stop a dimension.
 
@@ -40,9 +52,7 @@ def read_block(dataset: h5py.Dataset, selection: tuple[slice, ...], block: NDArr
         for part, size in zip(selection, shape, strict=True)
     ]
     for corner in product(*steps):
-        skipped_filters, stored = dataset.id.read_direct_chunk(corner)
-        numbers = stored if skipped_filters else _decompress(stored, dataset)
-        chunk = np.frombuffer(numbers, dataset.dtype).reshape(shape)
+        chunk = np.frombuffer(_chunk(dataset, corner), dataset.dtype).reshape(shape)
         wanted = [
             (max(first, part.start), min(first + size, part.stop))
             for first, size, part in zip(corner, shape, selection, strict=True)
@@ -66,9 +76,14 @@ def _codec() -> Any:
     return pyarrow.Codec("lz4_raw")
 
 
-def _decompress(stored: bytes, dataset: h5py.Dataset) -> Any:
+def _chunk(dataset: h5py.Dataset, corner: tuple[int, ...]) -> Any:
     expected = int(np.prod(dataset.chunks)) * dataset.dtype.itemsize
     try:
+        skipped_filters, stored = dataset.id.read_direct_chunk(corner)
+        if skipped_filters:
+            if len(stored) != expected:
+                raise ValueError(f"a chunk of {len(stored)} bytes, its shape says {expected}")
+            return stored
         size, block_size = _CHUNK_HEADER.unpack_from(stored)
         if size != expected or not block_size:
             raise ValueError(f"a chunk of {size} bytes, its shape says {expected}")

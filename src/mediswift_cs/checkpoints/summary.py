@@ -8,7 +8,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from mediswift_cs.checkpoints import treespec
+from mediswift_cs.checkpoints import lz4_chunks, treespec
 from mediswift_cs.checkpoints.architecture import WORD_EMBEDDINGS
 from mediswift_cs.checkpoints.key_map import FINAL_NORM_ALIAS, HEAD, SOFT_PROMPT
 from mediswift_cs.checkpoints.mdl import MdlFile, OpaqueObject, StoredTensor
@@ -193,7 +193,7 @@ def _masks(file: MdlFile, exact: bool) -> MaskSummary | None:
 
 def _mask_blocks(source: Any, mask: StoredTensor, in_full: bool) -> Iterator[Any]:
     if not in_full and isinstance(source, h5py.Dataset) and source.chunks:
-        yield source[tuple(slice(0, length) for length in source.chunks)]
+        yield lz4_chunks.read(source, tuple(slice(0, length) for length in source.chunks))
         return
     if not mask.shape:
         yield source
@@ -201,7 +201,7 @@ def _mask_blocks(source: Any, mask: StoredTensor, in_full: bool) -> Iterator[Any
     width = max(1, mask.num_elements // mask.shape[0])
     step = max(1, (_SAMPLE if not in_full else 1 << 24) // width)
     for start in range(0, mask.shape[0], step):
-        yield source[start : start + step]
+        yield lz4_chunks.read(source, slice(start, start + step))
         if not in_full:
             return
 

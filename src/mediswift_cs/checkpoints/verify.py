@@ -12,7 +12,7 @@ from torch.func import functional_call  # type: ignore[attr-defined]
 from torch.nn import functional
 from transformers import AutoModelForCausalLM, GPT2Config, GPT2Model
 
-from mediswift_cs.checkpoints import number_formats
+from mediswift_cs.checkpoints import lz4_chunks, number_formats
 from mediswift_cs.checkpoints.architecture import (
     LAYERS,
     POSITION_EMBEDDINGS,
@@ -178,9 +178,9 @@ class DecoderReader:
 
     def _read(self, file: MdlFile, name: str, rows: slice = slice(None)) -> Tensor:
         tensor = self.checkpoint.tensors[name]
-        bits = np.array(file.numbers(tensor)[rows])
+        bits = np.array(lz4_chunks.read(file.numbers(tensor), rows))
         if mask := self.checkpoint.masks.get(name):
-            bits[~np.asarray(file.numbers(mask)[rows]).astype(np.bool_)] = 0
+            bits[~lz4_chunks.read(file.numbers(mask), rows).astype(np.bool_)] = 0
         rounded = number_formats.convert(bits, tensor.dtype, self.dtype)
         return torch.from_numpy(number_formats.decode(rounded, self.dtype))
 

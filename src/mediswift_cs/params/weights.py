@@ -7,9 +7,11 @@ import fnmatch
 import re
 from collections.abc import Iterable, Iterator
 from math import prod
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from mediswift_cs.params.decoder import ModelParams
+if TYPE_CHECKING:
+    # The model's schema needs pydantic, whose import takes half the time of an inspection.
+    from mediswift_cs.params.decoder import ModelParams
 
 # Of the mask of a sparse weight, which the state dict holds beside it.
 MASK_SUFFIX = "_mask"
@@ -28,7 +30,7 @@ class Weight(NamedTuple):
     """The same tensor as an earlier one, under a second name."""
 
 
-def weights(model: ModelParams) -> Iterator[Weight]:
+def weights(model: "ModelParams") -> Iterator[Weight]:
     """Every key of the model's state dict, in its order (masks of sparse weights left out)."""
     width = model.hidden_size
     embedding = "model.embedding_layer"
@@ -52,7 +54,7 @@ def weights(model: ModelParams) -> Iterator[Weight]:
         yield Weight("model.soft_prompt.weight", (num_rows, width), "soft prompt")
 
 
-def num_parameters(model: ModelParams) -> int:
+def num_parameters(model: "ModelParams") -> int:
     """The number of parameters, tied ones counted once."""
     return sum(prod(weight.shape) for weight in weights(model) if not weight.is_alias)
 
@@ -66,7 +68,7 @@ def matching(pattern: str, among: Iterable[Weight]) -> list[Weight]:
     return [weight for weight in among if fits(weight.name)]
 
 
-def _layer(model: ModelParams, prefix: str) -> Iterator[Weight]:
+def _layer(model: "ModelParams", prefix: str) -> Iterator[Weight]:
     width, inner = model.hidden_size, model.filter_size
     attention = f"{prefix}.self_attn"
     for name in ("proj_q", "proj_k", "proj_v"):
