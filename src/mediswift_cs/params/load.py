@@ -1,6 +1,8 @@
 """From a file name and overrides to checked params, before anything heavy is imported."""
 
 import copy
+import hashlib
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -86,6 +88,11 @@ def load_params(
     _refuse(problems, source)
     assert params is not None
     return LoadedParams(params=params, raw=document, source=source, notes=tuple(notes))
+
+
+def fingerprint(raw: dict[str, Any]) -> str:
+    """The sha256 of a document's content, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(raw, sort_keys=True).encode()).hexdigest()
 
 
 def _refuse(problems: Iterable[Problem], source: Path) -> None:

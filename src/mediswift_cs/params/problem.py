@@ -4,12 +4,13 @@ import difflib
 import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from mediswift_cs.params.section import OneNamed, Section
+from mediswift_cs.params.section import INT_END, OneNamed, Section
 
 Path = tuple[str | int, ...]
 
@@ -48,7 +49,8 @@ class Problem:
 
 def misfit(path: str, section: Section, allowed: str, *reads: str, hint: str = "") -> Problem:
     """The value at `path`, which is a key of `section`, does not go with those that it reads."""
-    got = str(getattr(section, path.rpartition(".")[2]))
+    value = getattr(section, path.rpartition(".")[2])
+    got = str(value) if isinstance(value, str) else spell(value)
     return Problem(path=path, got=got, allowed=allowed, hint=hint, reads=reads)
 
 
@@ -58,6 +60,10 @@ def spell(value: object) -> str:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, int) and value.bit_length() > 64:
+        return f"a whole number of {value.bit_length()} bits"
+    if isinstance(value, date):
+        return f"the date {value}"
     if isinstance(value, dict):
         return f"a mapping with the keys {', '.join(map(str, value))}" if value else "{}"
     # reprlib stays short however large or deep the value is.
@@ -66,7 +72,13 @@ def spell(value: object) -> str:
 
 def dotted(path: Path) -> str:
     """``("trainer", "init", "schedulers", 0)`` -> ``trainer.init.schedulers.0``."""
-    return ".".join(map(str, path)) or "the file"
+    return ".".join(map(_spell_part, path)) or "the file"
+
+
+def _spell_part(part: object) -> str:
+    """A key as it is, or so that it can be printed."""
+    text = part if isinstance(part, str) else spell(part) if isinstance(part, int) else str(part)
+    return text if text.isprintable() else repr(text)
 
 
 def keys_of(section: type[Section]) -> dict[str, FieldInfo]:
@@ -127,7 +139,7 @@ def describe(annotation: Any, metadata: Sequence[Any] = ()) -> str:
         keys = list(keys_of(annotation))
         if issubclass(annotation, OneNamed):
             return f"a mapping with one key, one of {', '.join(keys)}"
-        return "a mapping" if keys else "an empty mapping"
+        return annotation.described or ("a mapping" if keys else "an empty mapping")
     return _describe_scalar(annotation, metadata)
 
 
@@ -135,9 +147,9 @@ def _describe_scalar(annotation: Any, metadata: Sequence[Any]) -> str:
     names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
     word = names.get(annotation, "a mapping" if get_origin(annotation) is dict else "a value")
     bounds = [
-        f"{words} {limit:g}" if name != "pattern" else f"{words} {limit}"
+        f"{words} {limit:g}" if isinstance(limit, float) else f"{words} {limit}"
         for name, words in BOUNDS.items()
         for meta in metadata
-        if (limit := getattr(meta, name, None)) is not None
+        if (limit := getattr(meta, name, None)) not in (None, INT_END)
     ]
     return f"{word}, {' and '.join(bounds)}" if bounds else word

@@ -38,11 +38,14 @@ def _rescale(scheduler: SchedulerParams, entry: dict[str, Any], old: int, new: i
     if scheduler.total_iters is None and parts[-1].total_iters is None:
         # A last part without an end goes on until the run ends.
         lengths[-1] = old - sum(lengths)
-    if min(lengths) < 1 or sum(lengths) != old or new < len(parts):
+    if scheduler.cycles and sum(lengths) < old:
+        # The cycles after the first one take part, so that their number stays.
+        lengths.append(old - sum(lengths))
+    if min(lengths) < 1 or sum(lengths) != old or new < len(lengths):
         return []
     changes = []
     raw_parts = _raw_parts(entry, scheduler)
-    for part, raw, length in zip(parts, raw_parts, shares(lengths, new), strict=True):
+    for part, raw, length in zip(parts, raw_parts, shares(lengths, new), strict=False):
         if part.total_iters is not None:
             raw["total_iters"] = length
             changes.append(f"{part.name} {part.total_iters} -> {length}")

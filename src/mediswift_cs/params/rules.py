@@ -51,14 +51,13 @@ def _model(params: Params) -> Iterator[Problem]:
         allowed = f"a divisor of hidden_size {model.hidden_size}"
         yield misfit(f"{MODEL}.num_heads", model, allowed, f"{MODEL}.hidden_size")
     for key in ("embedding_initializer", "initializer", "output_layer_initializer"):
-        initializer = getattr(model, key)
+        initializer, path = getattr(model, key), f"{MODEL}.{key}"
         if initializer.name == "truncated_normal" and initializer.a > initializer.b:
-            yield Problem(
-                path=f"{MODEL}.{key}.a",
-                got=f"{initializer.a:g}",
-                allowed=f"at most b, {initializer.b:g}",
-                reads=(f"{MODEL}.{key}.b", f"{MODEL}.{key}.std"),
-            )
+            reads = (f"{path}.b", f"{path}.std")
+            yield misfit(f"{path}.a", initializer, f"at most b, {initializer.b:g}", *reads)
+        if initializer.name == "truncated_normal" and initializer.std == 0:
+            allowed = "more than 0 for truncated_normal"
+            yield misfit(f"{path}.std", initializer, allowed, f"{MODEL}.initializer_range")
 
 
 def _param_filter(params: Params) -> Iterator[Problem]:
@@ -110,10 +109,24 @@ def _schedules(params: Params) -> Iterator[Problem]:
         )
     for index, scheduler in enumerate(init.schedulers):
         path = f"{INIT}.schedulers.{index}"
+        if nested := list(_nested(path, scheduler)):
+            yield from nested
+            continue
         yield from _milestones(path, scheduler)
         if init.loop.max_steps is not None:
             too_long = list(_warm_up(path, scheduler, init.loop.max_steps))
             yield from too_long or _schedule_length(path, scheduler, init.loop.max_steps)
+
+
+def _nested(path: str, scheduler: SchedulerParams) -> Iterator[Problem]:
+    parts = [] if scheduler.SequentialLR is None else scheduler.SequentialLR.schedulers
+    for index, part in enumerate(parts):
+        if part.SequentialLR is not None:
+            yield Problem(
+                path=f"{path}.SequentialLR.schedulers.{index}",
+                got="a SequentialLR",
+                allowed="a schedule of one part; write the inner parts in its place",
+            )
 
 
 def _milestones(path: str, scheduler: SchedulerParams) -> Iterator[Problem]:
@@ -162,7 +175,7 @@ def _warm_up(path: str, scheduler: SchedulerParams, max_steps: int) -> Iterator[
 
 def _schedule_length(path: str, scheduler: SchedulerParams, max_steps: int) -> Iterator[Problem]:
     total = scheduler.total_iters
-    if total is None or total == max_steps:
+    if total is None or total == max_steps or (scheduler.cycles and total < max_steps):
         return
     hint = ""
     if scheduler.SequentialLR is not None:
@@ -191,6 +204,13 @@ def _precision(params: Params) -> Iterator[Problem]:
             allowed="dynamic, which cbfloat16 needs",
             reads=(f"{path}.fp16_type",),
         )
+    if precision.max_gradient_norm is not None and precision.max_gradient_value is not None:
+        allowed = "null beside max_gradient_norm, as gradients are clipped in one way"
+        yield misfit(f"{path}.max_gradient_value", precision, allowed, f"{path}.max_gradient_norm")
+    low, high = precision.min_loss_scale or 2.0**-14, precision.max_loss_scale
+    if high is not None and high < low:
+        reads = f"{path}.min_loss_scale"
+        yield misfit(f"{path}.max_loss_scale", precision, f"at least min_loss_scale {low:g}", reads)
     if init.backend_type == "CSX" and "precision" not in init.model_fields_set:
         yield Problem(
             path=path,
@@ -244,9 +264,12 @@ def _dataloader(params: Params, path: str, loader: DataLoaderParams) -> Iterator
         allowed = f"at most max_position_embeddings {positions}"
         reads = f"{MODEL}.max_position_embeddings"
         yield misfit(f"{path}.max_sequence_length", loader, allowed, reads)
+    if loader.shuffle and loader.shuffle_seed is None:
+        allowed = "a whole number, as shuffle is true"
+        yield misfit(f"{path}.shuffle_seed", loader, allowed, f"{path}.shuffle")
     cluster = init.backend.cluster_config
     if init.backend_type == "CSX" and cluster is not None and loader.batch_size % cluster.num_csx:
-        allowed = f"a multiple of num_csx {cluster.num_csx}"
+        allowed = f"a multiple of num_csx {cluster.num_csx}, as each takes a share of a batch"
         reads = f"{INIT}.backend.cluster_config.num_csx"
         yield misfit(f"{path}.batch_size", loader, allowed, reads)
     is_ours = loader.data_processor in (OUR_PROCESSOR, PROMPT_PROCESSOR)

@@ -8,11 +8,11 @@ ModelZoo's own default. What holds between keys is in :mod:`mediswift_cs.params.
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from annotated_types import Ge, Lt
+from annotated_types import Ge, Le
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from mediswift_cs.params.callbacks import CallbackParams, LoggerParams
-from mediswift_cs.params.dataloader import DataLoaderParams
+from mediswift_cs.params.dataloader import MAX_BATCH, DataLoaderParams
 from mediswift_cs.params.decoder import InitializerParams, ModelParams
 from mediswift_cs.params.optimizer import OptimizerParams, SchedulerParams
 from mediswift_cs.params.section import (
@@ -21,6 +21,7 @@ from mediswift_cs.params.section import (
     PositiveCount,
     PositiveReal,
     Rate,
+    RateBelowOne,
     Real,
     Section,
     StringList,
@@ -52,8 +53,12 @@ class SparsityParams(Section):
         ("balance_in_groups", "balance_out_groups", "drop_fraction", "update"), (None,)
     )
 
+    described: ClassVar[str] = (
+        "a mapping, or a list of one, as MediSwift covers one group of sparse weights"
+    )
+
     algorithm: Literal["static"] = "static"
-    sparsity: Annotated[Real, Ge(0.0), Lt(1.0)]
+    sparsity: RateBelowOne
     init_method: Literal["random", "topk", "from_zeros", "checkerboard"] = "random"
     param_filter: StringList | None = None
     """Glob patterns of parameter names; None is cerebras.pytorch's default filter."""
@@ -128,7 +133,8 @@ class PrecisionParams(Section):
     loss_scaling_factor: Literal["dynamic"] | PositiveReal = 1.0
     initial_loss_scale: PositiveReal | None = None
     steps_per_increase: PositiveCount = 2000
-    min_loss_scale: PositiveReal | None = None
+    min_loss_scale: Annotated[Real, Ge(2.0**-14)] | None = None
+    """2^-14, the smallest normal number of float16, when left out."""
     max_loss_scale: PositiveReal | None = None
     max_gradient_norm: PositiveReal | None = None
     max_gradient_value: PositiveReal | None = None
@@ -149,7 +155,7 @@ class LoopParams(Section):
     """Steps between evaluations, or a fraction of the run; None or 0: no evaluation."""
     eval_steps: PositiveCount | None = None
     """Batches of an evaluation; None: the whole validation set."""
-    grad_accum_steps: PositiveCount = 1
+    grad_accum_steps: Annotated[PositiveCount, Le(MAX_BATCH)] = 1
     """CPU and GPU only; on CSX the compiler chooses the micro batch."""
 
 
@@ -203,7 +209,7 @@ class InitParams(Section):
     logging: LoggingParams = LoggingParams(log_steps=1)
     callbacks: list[CallbackParams] = Field(default_factory=list)
     loggers: list[LoggerParams] = Field(default_factory=list)
-    seed: Annotated[Count, Lt(2**63)] | None = None
+    seed: Count | None = None
     """What torch.manual_seed takes on every host."""
     autorestart: AutoRestartParams = AutoRestartParams()
 
@@ -215,7 +221,9 @@ class InitParams(Section):
 
     @property
     def backend_type(self) -> BackendType | None:
-        """The backend of the run: backend.backend_type, else device."""
+        """The backend of the run: backend.backend_type, else device; a validation is for CSX."""
+        if self.backend.validate_only:
+            return "CSX"
         return self.backend.backend_type or self.device
 
 

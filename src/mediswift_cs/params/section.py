@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Gt, Le, Lt
 from pydantic import AllowInfNan, BaseModel, BeforeValidator, ConfigDict, Strict, model_validator
 from pydantic_core import PydanticCustomError
 
@@ -27,8 +27,11 @@ Real = Annotated[float, BeforeValidator(_refuse_bool), AllowInfNan(False)]
 NonNegativeReal = Annotated[Real, Ge(0.0)]
 PositiveReal = Annotated[Real, Gt(0.0)]
 Rate = Annotated[Real, Ge(0.0), Le(1.0)]
-Count = Annotated[int, Strict(), Ge(0)]
-PositiveCount = Annotated[int, Strict(), Ge(1)]
+RateBelowOne = Annotated[Real, Ge(0.0), Lt(1.0)]
+# Tensors, which count steps and seed generators, end here.
+INT_END = 2**63
+Count = Annotated[int, Strict(), Ge(0), Lt(INT_END)]
+PositiveCount = Annotated[int, Strict(), Ge(1), Lt(INT_END)]
 Flag = Annotated[bool, Strict()]
 StringList = Annotated[list[str], BeforeValidator(as_list)]
 
@@ -43,6 +46,9 @@ class Section(BaseModel):
 
     not_covered: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
     """Keys of ModelZoo that this package does not cover, with the values that ask for nothing."""
+
+    described: ClassVar[str] = ""
+    """What messages say is allowed here, where that is more than a mapping."""
 
     @model_validator(mode="before")
     @classmethod

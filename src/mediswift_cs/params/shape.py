@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from mediswift_cs.params.plain import find_odd_values
 from mediswift_cs.params.problem import (
     Path,
     Problem,
@@ -23,6 +24,7 @@ from mediswift_cs.params.problem import (
     spell,
 )
 from mediswift_cs.params.schema import Params
+from mediswift_cs.params.section import INT_END
 
 # In the place of a required key that is missing, while the other keys are checked.
 STAND_INS: dict[str, Any] = {
@@ -54,6 +56,12 @@ def check_shape(raw: Any) -> Shape:
     document = copy.deepcopy(raw)
     problems: list[Problem] = []
     wrong: set[Path] = set()
+    for path, allowed in list(find_odd_values(document)):
+        got = spell(_node(document, path))
+        problems.append(Problem(path=dotted(path), got=got, allowed=allowed))
+        wrong |= {path, _meant(path)}
+        if not _mend(document, path, "wrong"):
+            return Shape(None, problems, wrong)
     seen: set[tuple[int, str]] = set()
     # Each round mends at least one path, and a path is at most this deep.
     for _ in range(20):
@@ -145,6 +153,8 @@ def _problem(document: Any, path: Path, kind: str) -> Problem:
         allowed = describe(field.annotation, field.metadata)
     if isinstance(path[-1], int):
         allowed = allowed.removeprefix("a list, each entry ")
+    if isinstance(value, int) and value >= INT_END:
+        allowed += " and less than 2^63"
     got = "nothing" if kind == "missing" else spell(value)
     # ModelZoo may know more values than the one that is covered.
     is_narrow = kind == "literal_error" and " or " not in allowed
