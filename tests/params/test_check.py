@@ -432,6 +432,14 @@ def test_a_seed_that_torch_or_modelzoo_refuses(seed: str) -> None:
     load_params("mediswift_tiny_75", [f"trainer.init.seed={2**63 - 1}"], check_data="none")
 
 
+def test_every_odd_value_of_a_list_is_reported(tiny: Raw) -> None:
+    path = f"{INIT}.backend.cluster_config"
+    problems = check(put(tiny, path, {"job_labels": ["\0", "fine", "\ud800"]}))
+    assert [problem.path for problem in problems] == [
+        f"{path}.job_labels.{index}" for index in (0, 2)
+    ]
+
+
 def test_a_seed_that_cannot_even_be_printed(tiny: Raw) -> None:
     problem = the_problem(put(tiny, f"{INIT}.seed", 10**4999))
     assert problem.line("f.yaml") == (

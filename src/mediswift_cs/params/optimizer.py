@@ -110,7 +110,7 @@ class SchedulerParams(OneNamed):
 
     @property
     def cycles(self) -> bool:
-        """Whether the last part begins anew at its end, for as long as the run lasts."""
+        """Whether the last part is asked to begin anew at its end, while the run lasts."""
         last = self.SequentialLR.schedulers[-1] if self.SequentialLR is not None else self
         return bool(getattr(last.arguments, "cycle", False))
 

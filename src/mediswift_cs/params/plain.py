@@ -16,12 +16,12 @@ PLAIN = "text in quotes, a number, true, false, null, a list or a mapping"
 TEXT = "text of Unicode characters without NUL and without halves of surrogate pairs"
 
 
-def find_odd_values(document: Any) -> Iterator[tuple[Path, str]]:
-    """Path of each value that is not plain, and what is allowed there."""
+def find_odd_values(document: Any) -> Iterator[tuple[Path, Any, str]]:
+    """Path and value of what is not plain, and what is allowed there."""
     yield from _find(document, (), set())
 
 
-def _find(node: Any, path: Path, seen: set[int]) -> Iterator[tuple[Path, str]]:
+def _find(node: Any, path: Path, seen: set[int]) -> Iterator[tuple[Path, Any, str]]:
     if isinstance(node, dict | list):
         if id(node) in seen:  # an anchor that is used twice is one mapping
             return
@@ -29,17 +29,17 @@ def _find(node: Any, path: Path, seen: set[int]) -> Iterator[tuple[Path, str]]:
         for key, value in node.items() if isinstance(node, dict) else enumerate(node):
             is_odd = isinstance(node, dict) and not (isinstance(key, str) and _is_text(key))
             if is_odd:
-                yield (*path, key), "a key that is text"
+                yield (*path, key), value, "a key that is text"
             else:
                 yield from _find(value, (*path, key), seen)
     elif isinstance(node, str):
         if not _is_text(node):
-            yield path, TEXT
+            yield path, node, TEXT
     elif isinstance(node, int):
         if node.bit_length() > MAX_INT_BITS:
-            yield path, f"a whole number of at most {MAX_INT_BITS} bits"
+            yield path, node, f"a whole number of at most {MAX_INT_BITS} bits"
     elif node is not None and not isinstance(node, float):
-        yield path, PLAIN
+        yield path, node, PLAIN
 
 
 def _is_text(text: str) -> bool:

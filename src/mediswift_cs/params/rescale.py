@@ -7,8 +7,8 @@ from mediswift_cs.params.optimizer import SchedulerParams
 from mediswift_cs.params.schema import Params
 
 
-def rescale_schedules(document: Any, before: Params) -> list[str]:
-    """Stretch the schedules from the run's length in `before` to the one in `document`.
+def rescale_schedules(document: Any, before: Params, new: int | None) -> list[str]:
+    """Stretch the schedules of `document` from the run's length in `before` to `new` steps.
 
     Each part of a schedule keeps its share of the run and has at least one step. Schedules that
     did not fit the run before are left for the checks to report.
@@ -17,8 +17,7 @@ def rescale_schedules(document: Any, before: Params) -> list[str]:
         One sentence for each schedule that was changed.
     """
     old = before.trainer.init.loop.max_steps
-    new = document["trainer"]["init"]["loop"]["max_steps"]
-    if old is None or new == old or not isinstance(new, int) or isinstance(new, bool):
+    if old is None or new is None or new == old:
         return []
     notes = []
     for index, scheduler in enumerate(before.trainer.init.schedulers):

@@ -54,7 +54,7 @@ class SparsityParams(Section):
     )
 
     described: ClassVar[str] = (
-        "a mapping, or a list of one, as MediSwift covers one group of sparse weights"
+        "a mapping or a list of one (MediSwift covers one group of sparse weights)"
     )
 
     algorithm: Literal["static"] = "static"

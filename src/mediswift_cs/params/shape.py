@@ -56,9 +56,8 @@ def check_shape(raw: Any) -> Shape:
     document = copy.deepcopy(raw)
     problems: list[Problem] = []
     wrong: set[Path] = set()
-    for path, allowed in list(find_odd_values(document)):
-        got = spell(_node(document, path))
-        problems.append(Problem(path=dotted(path), got=got, allowed=allowed))
+    for path, value, allowed in list(find_odd_values(document)):
+        problems.append(Problem(path=dotted(path), got=spell(value), allowed=allowed))
         wrong |= {path, _meant(path)}
         if not _mend(document, path, "wrong"):
             return Shape(None, problems, wrong)
