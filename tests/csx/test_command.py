@@ -259,3 +259,17 @@ def test_problems_of_file_and_data_are_listed_at_once(
     printed = capsys.readouterr().err
     assert "trainer.init.model.num_heads: got 7" in printed
     assert "trainer.fit.train_dataloader.data_dir: got 'nowhere'" in printed
+
+
+def test_a_setting_that_the_client_refuses_is_wrong_input(params: Path, tmp_path: Path) -> None:
+    """Folders are relative to where the command is given, as those of the data are."""
+    (tmp_path / "shared").mkdir()
+    arguments = ["--params", params.name, "--validate_only", "--mode", "eval"]
+    arguments += ["--mount_dirs", "shared", "--python_paths", "shared"]
+    done = run_py(*arguments, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    key = "trainer.init.backend.cluster_config.notifications"
+    done = run_py(*arguments, "--set", f"{key}=[{{nobody: 1}}]", folder=tmp_path)
+    assert done.returncode == 2, done.stdout
+    assert "error: trainer.init.backend.cluster_config: " in done.stderr
+    assert "nobody" in done.stderr

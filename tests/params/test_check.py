@@ -88,6 +88,14 @@ BROKEN: list[tuple[str, Any, str, str, str]] = [
     (f"{INIT}.precision.min_loss_scale", 1e-5, "", "1e-05", "at least 6.10352e-05"),
     (f"{INIT}.loop.grad_accum_steps", 10**30, f"{INIT}.loop.grad_accum_steps", "100 bits", "64"),
     (f"{INIT}.loop.grad_accum_steps", 2**21, "", "2097152", "at most 1048576"),
+    (
+        f"{MODEL}.initializer.std",
+        1e39,
+        f"{MODEL}.initializer.std",
+        "1e+39",
+        "3.4e38, as in float32",
+    ),
+    (f"{MODEL}.initializer.mean", "-1e39", "", "'-1e39'", "a number and at least -3.4e38"),
     (f"{INIT}.loop.max_steps", 2**63, f"{INIT}.loop.max_steps", str(2**63), "less than 2^63"),
     (f"{MODEL}.max_position_embeddings", 2**21, "", "2097152", "at most 1048576"),
     (f"{MODEL}.initializer_range", 0, f"{MODEL}.initializer_range", "0", "more than 0"),
@@ -101,6 +109,8 @@ BROKEN: list[tuple[str, Any, str, str, str]] = [
     (f"{INIT}.logging.wsc_log_level", {"a": {1: 2}}, "", "2", "a key that is text"),
     (f"{INIT}.callbacks", [{"GlobalFlags": {"x": b"y"}}], "", "b'y'", "text in quotes"),
     (f"{INIT}.sparsity", [{"sparsity": 0.5}] * 2, "", "[{", "covers one group of sparse weights"),
+    (f"{INIT}.backend.cluster_config", {"job_priority": "p4"}, "", "'p4'", "p1 or p2 or p3"),
+    (f"{INIT}.backend.cluster_config", {"job_labels": ["a=b", "c"]}, "", "'c'", "text, matching"),
     # unknown keys and names
     (f"{MODEL}.hiden_size", 256, f"{MODEL}.hiden_size", "an unknown key", "hidden_size"),
     (f"{INIT}.loop.max_step", 5, f"{INIT}.loop.max_step", "an unknown key", "max_steps"),

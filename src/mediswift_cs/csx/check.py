@@ -149,7 +149,7 @@ def judge(
     """The verdict on what tracing left; a pass needs evidence for each of ``graphs``.
 
     Raises:
-        DataError: the data are wrong.
+        DataError: the trace calls the data or a setting wrong.
     """
     if "wrong_input" in result:
         raise DataError(result["wrong_input"])

@@ -20,7 +20,7 @@ from mediswift_cs.csx.failure import describe_failure
 from mediswift_cs.csx.input import ImportCheck, check_batches, write_stand_in_shards
 from mediswift_cs.csx.watched_trace import EVALUATION, TRAINING
 from mediswift_cs.data.processors import create_dataloader
-from mediswift_cs.errors import MediSwiftError
+from mediswift_cs.errors import ConfigError, MediSwiftError
 from mediswift_cs.params.load import fingerprint
 from mediswift_cs.params.schema import DataLoaderParams, Params
 from mediswift_cs.storage.write import write_json
@@ -72,9 +72,13 @@ def trace(request: dict[str, Any], result: Result, make_session: MakeSession) ->
     backend_params = params.trainer.init.backend.model_copy(
         update={"validate_only": True, "compile_only": False}
     )
-    # The backend leaves a file of a failure in the working directory, which others share.
+    try:
+        create_backend("CSX", backend_params, folder)
+    except (TypeError, ValueError) as error:
+        import_check.finish()
+        raise ConfigError(f"trainer.init.backend.cluster_config: {error}") from error
+    # The compiler leaves a file of a failure in the working directory, which others share.
     os.chdir(folder)
-    create_backend("CSX", backend_params, folder)
     try:
         result.enter("building the model")
         session = make_session(params, for_training=TRAINING in loaders)

@@ -139,7 +139,8 @@ def _prompt(
         yield Problem(
             path=data_dir,
             got=f"{folder!r}, which holds no task examples",
-            allowed="a folder that `mediswift pubmedqa` or `mediswift hoc` prepared",
+            allowed="a folder that `mediswift pubmedqa` or `mediswift hoc` prepared, as the "
+            f"data_processor is {PROMPT_PROCESSOR}",
         )
         return
     different = {key: data for key, data, _ in prompt_disagreements(layout, model)}

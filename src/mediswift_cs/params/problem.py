@@ -10,9 +10,16 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from mediswift_cs.params.section import INT_END, OneNamed, Section
+from mediswift_cs.params.section import FLOAT_MAX, INT_END, OneNamed, Section
 
 Path = tuple[str | int, ...]
+
+# Every number has these limits: they are said where they are broken.
+WIDEST = {
+    INT_END: "less than 2^63",
+    FLOAT_MAX: "at most 3.4e38, as in float32",
+    -FLOAT_MAX: "at least -3.4e38, as in float32",
+}
 
 # What annotated_types and pydantic call the limits of a value.
 BOUNDS = {
@@ -150,6 +157,6 @@ def _describe_scalar(annotation: Any, metadata: Sequence[Any]) -> str:
         f"{words} {limit:g}" if isinstance(limit, float) else f"{words} {limit}"
         for name, words in BOUNDS.items()
         for meta in metadata
-        if (limit := getattr(meta, name, None)) not in (None, INT_END)
+        if (limit := getattr(meta, name, None)) not in (None, *WIDEST)
     ]
     return f"{word}, {' and '.join(bounds)}" if bounds else word

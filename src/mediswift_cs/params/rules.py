@@ -281,5 +281,5 @@ def _dataloader(params: Params, path: str, loader: DataLoaderParams) -> Iterator
             reads=(f"{path}.data_processor",),
         )
     if init.model.soft_prompt is not None and loader.data_processor != PROMPT_PROCESSOR:
-        allowed = f"{PROMPT_PROCESSOR}, whose batches hold the soft prompt"
+        allowed = f"{PROMPT_PROCESSOR}, whose batches hold the soft prompt ({PROMPT})"
         yield misfit(f"{path}.data_processor", loader, allowed, PROMPT)

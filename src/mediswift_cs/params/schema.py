@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Le
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
 
 from mediswift_cs.params.callbacks import CallbackParams, LoggerParams
 from mediswift_cs.params.dataloader import MAX_BATCH, DataLoaderParams
@@ -82,6 +82,11 @@ class SparsityParams(Section):
         return data
 
 
+# A name and a value, as ClusterConfig wants them.
+_LABEL = "([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]"
+JobLabel = Annotated[str, StringConstraints(pattern=f"^{_LABEL}={_LABEL}$")]
+
+
 class ClusterConfigParams(Section):
     """The wafer-scale cluster (cerebras.appliance.cluster_config.ClusterConfig)."""
 
@@ -93,8 +98,8 @@ class ClusterConfigParams(Section):
     max_act_per_csx: Count = 0
     num_workers_per_csx: Count = 1
     cbcore_image: str | None = None
-    job_labels: list[str] | None = None
-    job_priority: str = "p2"
+    job_labels: list[JobLabel] | None = None
+    job_priority: Literal["p1", "p2", "p3"] = "p2"
     job_time_sec: PositiveCount | None = None
     mount_dirs: list[Any] | None = None
     python_paths: list[str] | None = None
@@ -103,7 +108,7 @@ class ClusterConfigParams(Section):
     disable_mount_check: Flag = True
     disable_version_check: Flag = False
     workflow_id: str | None = None
-    notifications: list[Any] | None = None
+    notifications: list[dict[str, Any]] | None = None
 
 
 class BackendParams(Section):

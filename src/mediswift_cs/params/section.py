@@ -23,7 +23,10 @@ def as_list(value: object) -> object:
 # YAML writes 1e-8 without a dot as text, so numbers may come as text; ModelZoo reads them too.
 # Bounds are annotated_types, not Field(): two Field() in one Annotated lose "required"
 # (pydantic 2.8).
-Real = Annotated[float, BeforeValidator(_refuse_bool), AllowInfNan(False)]
+FLOAT_MAX = 3.4028234663852886e38  # of float32, which every tensor here holds at most
+Real = Annotated[
+    float, BeforeValidator(_refuse_bool), AllowInfNan(False), Ge(-FLOAT_MAX), Le(FLOAT_MAX)
+]
 NonNegativeReal = Annotated[Real, Ge(0.0)]
 PositiveReal = Annotated[Real, Gt(0.0)]
 Rate = Annotated[Real, Ge(0.0), Le(1.0)]

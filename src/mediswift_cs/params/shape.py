@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from mediswift_cs.params.plain import find_odd_values
 from mediswift_cs.params.problem import (
+    WIDEST,
     Path,
     Problem,
     describe,
@@ -24,7 +25,6 @@ from mediswift_cs.params.problem import (
     spell,
 )
 from mediswift_cs.params.schema import Params
-from mediswift_cs.params.section import INT_END
 
 # In the place of a required key that is missing, while the other keys are checked.
 STAND_INS: dict[str, Any] = {
@@ -69,9 +69,13 @@ def check_shape(raw: Any) -> Shape:
         except ValidationError as error:
             errors = error.errors(include_url=False)
         found: dict[Path, str] = {}
+        limits: dict[Path, str] = {}
         for entry in errors:
             path = _path_in(document, entry["loc"], is_missing=entry["type"] == "missing")
             found.setdefault(path, entry["type"])
+            for limit in entry.get("ctx", {}).values():
+                if isinstance(limit, int | float) and limit in WIDEST:
+                    limits[path] = f" and {WIDEST[limit]}"
         new: set[Path] = set()
         for path, kind in found.items():
             if not path:
@@ -81,7 +85,7 @@ def check_shape(raw: Any) -> Shape:
             # An anchor used twice is one mapping, and its mistakes are one mistake.
             owner = (id(_node(document, path[:-1])), str(path[-1]))
             if owner not in seen and not _follows_from(path, wrong):
-                problems.append(_problem(document, path, kind))
+                problems.append(_problem(document, path, kind, limits.get(path, "")))
             seen.add(owner)
             new.update({path, _meant(path)})
         wrong |= new
@@ -135,7 +139,7 @@ def _follows_from(path: Path, wrong: set[Path]) -> bool:
     return any(path[: len(other)] == other[: len(path)] for other in wrong)
 
 
-def _problem(document: Any, path: Path, kind: str) -> Problem:
+def _problem(document: Any, path: Path, kind: str, limit: str) -> Problem:
     if kind == "one_name":
         return _name_problem(document, path)
     key_path = path
@@ -152,8 +156,7 @@ def _problem(document: Any, path: Path, kind: str) -> Problem:
         allowed = describe(field.annotation, field.metadata)
     if isinstance(path[-1], int):
         allowed = allowed.removeprefix("a list, each entry ")
-    if isinstance(value, int) and value >= INT_END:
-        allowed += " and less than 2^63"
+    allowed += limit
     got = "nothing" if kind == "missing" else spell(value)
     # ModelZoo may know more values than the one that is covered.
     is_narrow = kind == "literal_error" and " or " not in allowed
