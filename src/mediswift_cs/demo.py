@@ -20,7 +20,7 @@ from mediswift_cs.storage.write import write_json
 from mediswift_cs.tokens.manifest import read_manifest
 
 # Also where ModelZoo is importable: its Trainer keeps its records in other files.
-RUN = ("run", "CPU", "--engine", "builtin")
+RUN = ("run", "CPU")
 
 FINETUNING_PARAMS = "finetuning/mediswift_tiny_classification.yaml"
 # NLM's indexers say of each article whether it is about people or animals.

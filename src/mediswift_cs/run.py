@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, get_args
 from mediswift_cs import arguments
 from mediswift_cs.endings import exit_code_of
 from mediswift_cs.errors import ConfigError
-from mediswift_cs.params.run_options import CHECKED_DATA, Engine, Mode, RunOptions
+from mediswift_cs.params.run_options import CHECKED_DATA, EngineChoice, Mode, RunOptions
 
 if TYPE_CHECKING:
     from mediswift_cs.params.load import LoadedParams
@@ -89,9 +89,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--engine",
         default="auto",
-        choices=get_args(Engine),
-        help="the package's own loop, or ModelZoo's Trainer; auto takes ModelZoo where it is "
-        "importable; --validate_only is always the package's own",
+        choices=get_args(EngineChoice),
+        metavar="{auto,torch,cerebras,modelzoo}",
+        help="who carries out the run: this package on plain PyTorch (CPU, GPU) or on "
+        "cerebras-pytorch (CSX; CPU for testing), or ModelZoo's Trainer; auto: CPU and GPU take "
+        "torch, CSX takes modelzoo where it is importable, else cerebras",
     )
     cluster = parser.add_argument_group("cluster (CSX)")
     for name, kind in CLUSTER_OPTIONS.items():
@@ -215,10 +217,10 @@ def run(args: argparse.Namespace) -> int:
     if options.device == "CPU":
         tune_allocator()
 
-    from mediswift_cs.modelzoo import engine
+    if options.engine == "modelzoo":
+        from mediswift_cs.modelzoo.engine import hand_over
 
-    if engine.uses_modelzoo(args.engine):
-        return engine.hand_over(loaded, options)
+        return hand_over(loaded, options)
 
     from mediswift_cs.training.start import start
 
@@ -229,7 +231,8 @@ def run_options(args: argparse.Namespace, loaded: "LoadedParams", model_dir: Pat
     """The choices of a run that trains or evaluates.
 
     Raises:
-        ConfigError: nobody names a device, or ``--json`` is given without ``--validate_only``.
+        ConfigError: nobody names a device, the engine does not run on it, or ``--json`` is given
+            without ``--validate_only``.
     """
     if args.json is not None:
         raise ConfigError(f"--json {args.json} belongs to --validate_only, which is not given")
@@ -239,8 +242,14 @@ def run_options(args: argparse.Namespace, loaded: "LoadedParams", model_dir: Pat
             f"no device: give CPU, GPU or CSX as the first argument, or set "
             f"trainer.init.backend.backend_type in {loaded.source}"
         )
+    from mediswift_cs.modelzoo.engine import choose_engine
+
     return RunOptions(
-        device=device, mode=args.mode, model_dir=model_dir, checkpoint_path=args.checkpoint_path
+        device=device,
+        engine=choose_engine(args.engine, device),
+        mode=args.mode,
+        model_dir=model_dir,
+        checkpoint_path=args.checkpoint_path,
     )
 
 

@@ -25,7 +25,7 @@ def test_what_the_cluster_gets_is_what_was_validated(
     cluster = ["--mgmt_address", ADDRESS, "--mgmt_namespace", "n", "--num_csx", "2"]
     done = subprocess.run(
         [
-            *(sys.executable, str(PROGRAM), "CSX", "--params", str(params), "--engine", "builtin"),
+            *(sys.executable, str(PROGRAM), "CSX", "--params", str(params), "--engine", "cerebras"),
             *("--mode", "train", "--model_dir", "out", "--job_labels", "model=toy"),
             *cluster,
             *option,

@@ -255,7 +255,7 @@ def test_problems_of_file_and_data_are_listed_at_once(
     toy_raw["trainer"]["init"]["model"]["num_heads"] = 7
     toy_raw["trainer"]["fit"]["train_dataloader"]["data_dir"] = "nowhere"
     params.write_text(yaml.safe_dump(toy_raw))
-    assert main(["--params", str(params), "--engine", "builtin"]) == 2
+    assert main(["--params", str(params), "--engine", "cerebras"]) == 2
     printed = capsys.readouterr().err
     assert "trainer.init.model.num_heads: got 7" in printed
     assert "trainer.fit.train_dataloader.data_dir: got 'nowhere'" in printed

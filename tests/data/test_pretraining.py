@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from mediswift_cs.data.cluster import ClusterDataLoader
 from mediswift_cs.data.hdf5_dataset import HDF5Dataset
 from mediswift_cs.data.pretraining import MediSwiftPretrainingDataProcessor
-from mediswift_cs.data.restartable import RestartableDataLoader
+from mediswift_cs.data.restartable import position
 from mediswift_cs.errors import CheckpointError, DataError
 from mediswift_cs.params.schema import DataLoaderParams
 from mediswift_cs.tokens.hdf5 import ShardWriter
@@ -55,7 +56,7 @@ def params(folder: Path, **changes: Any) -> DataLoaderParams:
     return DataLoaderParams(**{**values, **changes})
 
 
-def loader(folder: Path, **changes: Any) -> RestartableDataLoader:
+def loader(folder: Path, **changes: Any) -> ClusterDataLoader:
     return MediSwiftPretrainingDataProcessor(params(folder, **changes)).create_dataloader()
 
 
@@ -93,14 +94,14 @@ def test_order_is_the_same_for_any_number_of_workers(folder: Path) -> None:
 def test_resumes_at_the_very_sample(folder: Path, num_done: int) -> None:
     whole = numbers(loader(folder), 20)
     continued = loader(folder)
-    continued.load_state_dict(loader(folder).position(num_done * 4))
+    continued.load_state_dict(position(loader(folder).identity, num_done * 4))
     # A new epoch starts its own list of batches, so compare the stream of samples.
     assert [*chain(*numbers(continued, 6))] == [*chain(*whole[num_done : num_done + 6])]
     assert numbers(loader(folder), 6) != whole[num_done : num_done + 6], "control"
 
 
 def test_refuses_to_continue_on_other_data(folder: Path, tmp_path: Path) -> None:
-    state = loader(folder).position(8)
+    state = position(loader(folder).identity, 8)
     other = loader(write_shards(tmp_path / "other", 24))
     with pytest.raises(CheckpointError, match=r"num_samples was 23 .* got 24"):
         other.load_state_dict(state)

@@ -11,8 +11,7 @@ import pytest
 import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-# Also where ModelZoo is importable; its engine has its own tests.
-RUN = (sys.executable, str(REPOSITORY / "run.py"), "--engine", "builtin")
+RUN = (sys.executable, str(REPOSITORY / "run.py"))
 
 
 @pytest.fixture

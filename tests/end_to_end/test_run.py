@@ -19,6 +19,8 @@ Run = Callable[..., tuple[int, str]]
 StartRun = Callable[..., "subprocess.Popen[str]"]
 
 # Evaluations and checkpoints fall on different steps, and not on the last one only.
+# The package's own ones that run on a CPU.
+ENGINES = ("torch", "cerebras")
 LONG = (
     *("--set", "trainer.init.loop.max_steps=60", "--set", "trainer.init.loop.eval_frequency=25"),
     *("--set", "trainer.init.checkpoint.steps=8", "--set", "trainer.init.logging.log_steps=1"),
@@ -67,38 +69,44 @@ def test_trains_evaluates_and_saves(run: Run, tmp_path: Path) -> None:
     assert output == output.replace("Traceback", "")
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 def test_killed_and_resumed_ends_with_the_same_bits(
-    run: Run, start_run: StartRun, tmp_path: Path
+    run: Run, start_run: StartRun, tmp_path: Path, engine: str
 ) -> None:
-    code, output = run("--model_dir", "whole", *LONG)
+    long = (*LONG, "--engine", engine)
+    code, output = run("--model_dir", "whole", *long)
     assert code == 0, output
     killed = tmp_path / "killed"
     for _ in range(2):
-        process = start_run("--model_dir", "killed", *LONG)
+        process = start_run("--model_dir", "killed", *long)
         wait_for_step(
             process, killed, max(steps_written(killed), default=0) + random.randint(3, 20)
         )
         process.send_signal(signal.SIGKILL)
         process.communicate()
     assert 0 < max(steps_written(killed)) < 60
-    code, output = run("--model_dir", "killed", *LONG)
+    code, output = run("--model_dir", "killed", *long)
     assert code == 0, output
     assert "continuing from" in output
     assert same(tmp_path / f"whole/{LAST}", killed / LAST)
     assert steps_written(killed) == steps_written(tmp_path / "whole"), "no step told twice"
 
-    run("--model_dir", "other", *LONG, "--set", "trainer.init.seed=2")
+    run("--model_dir", "other", *long, "--set", "trainer.init.seed=2")
     assert not same(tmp_path / f"whole/{LAST}", tmp_path / f"other/{LAST}"), (
         "control: another seed ends elsewhere"
     )
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("number", "engine"),
+    [(signal.SIGINT, "torch"), (signal.SIGTERM, "torch"), (signal.SIGINT, "cerebras")],
+)
 def test_a_signal_saves_and_says_how_to_go_on(
-    run: Run, start_run: StartRun, tmp_path: Path, number: signal.Signals
+    run: Run, start_run: StartRun, tmp_path: Path, number: signal.Signals, engine: str
 ) -> None:
     # Checkpoints are due every 8 steps: a stop in between needs one of its own.
-    process = start_run("--model_dir", "out", *LONG)
+    long = (*LONG, "--engine", engine)
+    process = start_run("--model_dir", "out", *long)
     wait_for_step(process, tmp_path / "out", 20)
     process.send_signal(number)
     output, _ = process.communicate(timeout=60)
@@ -107,7 +115,7 @@ def test_a_signal_saves_and_says_how_to_go_on(
     stopped_at = max(steps_written(tmp_path / "out"))
     assert (tmp_path / f"out/checkpoint_{stopped_at}.mdl").exists()
     for name in ("out", "whole"):
-        code, output = run("--model_dir", name, *LONG)
+        code, output = run("--model_dir", name, *long)
         assert code == 0, output
     assert same(tmp_path / f"out/{LAST}", tmp_path / f"whole/{LAST}")
 

@@ -93,7 +93,9 @@ def prepare(splits: dict[str, list[Example]], tokenizer: Path, output: Path) -> 
 def fine_tune(data: Path, model_dir: Path, max_steps: int, length: int = LENGTH) -> Path:
     raw = params(data, max_steps, length)
     model_dir.mkdir()
-    options = RunOptions(device="CPU", mode="train", model_dir=model_dir, checkpoint_path=None)
+    options = RunOptions(
+        device="CPU", engine="torch", mode="train", model_dir=model_dir, checkpoint_path=None
+    )
     assert train(Params(**raw), raw, options) == 0
     return model_dir / f"checkpoint_{max_steps}.mdl"
 

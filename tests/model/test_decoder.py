@@ -267,3 +267,26 @@ def test_loss_counts_only_masked_in_tokens() -> None:
     torch.testing.assert_close(mean_loss_per_token(scaled, mask, "batch_size", 0.2), expected)
     everything = language_model_loss(logits, labels, torch.ones_like(mask))
     assert not torch.isclose(loss, everything), "control: the mask matters"
+
+
+def test_tokens_without_weight_cost_nothing() -> None:
+    """Whatever their labels are: -100 stands for "none" in other tools."""
+    torch.manual_seed(0)
+    logits = torch.randn(2, 3, 8)
+    labels = torch.tensor([[1, 2, -100], [-100, -100, 5]], dtype=torch.int32)
+    mask = torch.tensor([[1, 1, 0], [1, 0, 1]], dtype=torch.int32)
+    expected = torch.nn.functional.cross_entropy(
+        logits[:, :, :].flatten(0, 1), labels.flatten().long(), reduction="none"
+    )
+    for needs_gradient in (False, True):
+        given = logits.clone().requires_grad_(needs_gradient)
+        loss = language_model_loss(given, labels, mask)
+        assert float(loss) == pytest.approx(float(expected.sum()) / 4)
+        if needs_gradient:
+            loss.backward()
+            assert given.grad is not None
+            assert (given.grad[mask.bool() & (labels >= 0)] != 0).all()
+            assert (given.grad[(mask == 0) | (labels < 0)] == 0).all()
+        nothing = language_model_loss(given, labels, torch.zeros_like(mask))
+        assert float(nothing) == 0.0
+        assert float(mean_loss_per_token(nothing, mask * 0, "batch_size", 1.0)) == 0.0

@@ -99,23 +99,15 @@ def finetuning_params(raw: dict[str, Any], root: Path) -> dict[str, Any]:
     return raw
 
 
-def run_builtin(
-    raw: dict[str, Any], model_dir: Path, *arguments: str, stock_optimizer: bool = False
+def run_own(
+    raw: dict[str, Any], model_dir: Path, *arguments: str, engine: str = "torch"
 ) -> list[float]:
-    """The losses of ``run.py --engine builtin``, one a step."""
+    """The losses of ``run.py --engine torch`` or ``cerebras``, one a step."""
     model_dir.mkdir(parents=True)
     params = model_dir.with_suffix(".yaml")
     params.write_text(yaml.safe_dump(raw))
-    command = [str(REPOSITORY / "run.py")]
-    if stock_optimizer:
-        command = [
-            "-c",
-            "import sys, cerebras.pytorch, mediswift_cs.run as run\n"
-            "import mediswift_cs.training.hosts.cerebras.optimizer as optimizer\n"
-            "optimizer.FusedAdamW = cerebras.pytorch.optim.AdamW\n"
-            "sys.exit(run.main(sys.argv[1:]))",
-        ]
-    command += ["--params", str(params), "--engine", "builtin", "--model_dir", str(model_dir)]
+    command = [str(REPOSITORY / "run.py"), "--params", str(params)]
+    command += ["--engine", engine, "--model_dir", str(model_dir)]
     run_python(*command, *arguments, cwd=model_dir)
     lines = (model_dir / "metrics.jsonl").read_text().splitlines()
     return [value["loss"] for line in lines if "loss" in (value := json.loads(line))]

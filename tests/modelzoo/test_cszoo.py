@@ -12,7 +12,7 @@ import yaml
 
 from mediswift_cs.params.schema import ModelParams
 
-from .conftest import REPOSITORY, drive, run_builtin, run_python
+from .conftest import REPOSITORY, drive, run_own, run_python
 
 ENTRY = ("-m", "mediswift_cs.modelzoo")
 
@@ -27,7 +27,7 @@ def test_commands_see_us(
 ) -> None:
     params = tmp_path / "toy.yaml"
     params.write_text(yaml.safe_dump(make_toy_raw()))
-    run_builtin(make_toy_raw(), tmp_path / "run")
+    run_own(make_toy_raw(), tmp_path / "run")
     checkpoint = tmp_path / "run/checkpoint_12.mdl"
     commands = [
         ["model", "info", "mediswift", "--json"],
@@ -80,7 +80,7 @@ def test_validate_all_scores_every_checkpoint_as_we_did(
     make_toy_raw: Callable[[], dict[str, Any]], tmp_path: Path
 ) -> None:
     model_dir = tmp_path / "run"
-    run_builtin(make_toy_raw(), model_dir)
+    run_own(make_toy_raw(), model_dir)
     lines = [json.loads(line) for line in (model_dir / "metrics.jsonl").read_text().splitlines()]
     ours = [line["val_perplexity"] for line in lines if "val_perplexity" in line]
     command = [str(REPOSITORY / "run.py"), "CPU", "--engine", "modelzoo", "--mode", "eval_all"]
@@ -98,7 +98,7 @@ def test_modelzoo_goes_on_in_the_folder_of_our_run(
 ) -> None:
     model_dir, raw = tmp_path / "run", make_toy_raw()
     raw["trainer"]["init"]["logging"]["log_steps"] = 1
-    losses = run_builtin(raw, model_dir)
+    losses = run_own(raw, model_dir)
     (model_dir / "checkpoint_12.mdl").unlink()
     command = [str(REPOSITORY / "run.py"), "CPU", "--engine", "modelzoo", "--mode", "train"]
     command += ["--params", str(tmp_path / "run.yaml"), "--model_dir", str(model_dir)]

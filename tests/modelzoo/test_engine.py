@@ -13,45 +13,62 @@ import yaml
 from mediswift_cs.errors import CheckpointError, ConfigError
 from mediswift_cs.modelzoo import engine, registration
 from mediswift_cs.params.load import load_params
-from mediswift_cs.params.run_options import Engine, Mode, RunOptions
+from mediswift_cs.params.run_options import Engine, EngineChoice, Mode, RunOptions
 from mediswift_cs.training.checkpoint import checkpoint_path, save_checkpoint
 
 from .conftest import REPOSITORY, run_python
 
 
 @pytest.mark.parametrize(
-    ("asked", "found", "missing", "expected"),
+    ("asked", "device", "found", "missing", "expected"),
     [
-        ("builtin", True, [], False),
-        ("auto", True, [], True),
-        ("auto", False, [], False),
-        ("auto", True, ["lm_eval"], False),
-        ("modelzoo", True, [], True),
+        ("auto", "CPU", True, [], "torch"),
+        ("auto", "GPU", True, [], "torch"),
+        ("auto", "CSX", True, [], "modelzoo"),
+        ("auto", "CSX", False, [], "cerebras"),
+        ("auto", "CSX", True, ["lm_eval"], "cerebras"),
+        ("modelzoo", "CPU", True, [], "modelzoo"),
+        ("cerebras", "CPU", True, [], "cerebras"),
+        ("builtin", "GPU", True, [], "torch"),
+        ("builtin", "CSX", True, [], "cerebras"),
     ],
 )
 def test_choice(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    asked: Engine,
+    asked: EngineChoice,
+    device: str,
     found: bool,
     missing: list[str],
-    expected: bool,
+    expected: Engine,
 ) -> None:
     monkeypatch.setattr(registration, "is_found", lambda: found)
     monkeypatch.setattr(registration, "missing_packages", lambda: missing)
-    assert engine.uses_modelzoo(asked) is expected
+    assert engine.choose_engine(asked, device) == expected
+    told = capsys.readouterr().err
     # That something else runs than could be is said.
-    assert ("ModelZoo is there, but not lm_eval" in capsys.readouterr().err) is bool(missing)
+    assert ("ModelZoo is there, but not lm_eval" in told) is bool(missing)
+    assert (f"--engine builtin is called {expected} for the device {device} now" in told) is (
+        asked == "builtin"
+    )
 
 
-def test_asking_for_an_absent_modelzoo_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_chosen_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registration, "is_found", lambda: False)
     with pytest.raises(ConfigError, match="cannot be imported"):
-        engine.uses_modelzoo("modelzoo")
+        engine.choose_engine("modelzoo", "CSX")
+    with pytest.raises(ConfigError, match="torch runs on CPU and GPU, got the device CSX"):
+        engine.choose_engine("torch", "CSX")
+    with pytest.raises(ConfigError, match="allowed: --engine torch, or auto"):
+        engine.choose_engine("cerebras", "GPU")
 
 
 OPTIONS = RunOptions(
-    device="CPU", mode="train_and_eval", model_dir=Path("out"), checkpoint_path=None
+    device="CPU",
+    engine="modelzoo",
+    mode="train_and_eval",
+    model_dir=Path("out"),
+    checkpoint_path=None,
 )
 
 
@@ -238,7 +255,7 @@ def test_modes_run_in_modelzoo(start: Start, tmp_path: Path) -> None:
     code, output, errors = start("--mode", "eval", "--model_dir", "out", "--engine", "modelzoo")
     assert code == 0, errors[-3000:]
     theirs = [line for line in (output + errors).splitlines() if "eval/lm_perplexity" in line]
-    code, output, errors = start("--mode", "eval", "--model_dir", "out", "--engine", "builtin")
+    code, output, errors = start("--mode", "eval", "--model_dir", "out", "--engine", "torch")
     assert code == 0, errors[-3000:]
     perplexity = float(theirs[-1].rpartition("=")[2])
     (ours,) = [line for line in errors.splitlines() if "held-out loss" in line]

@@ -10,7 +10,7 @@ import torch
 from mediswift_cs.evaluation.generate import generate
 from mediswift_cs.evaluation.loading import load_model
 
-from .conftest import drive, finetuning_params, run_builtin
+from .conftest import drive, finetuning_params, run_own
 
 pytestmark = pytest.mark.modelzoo
 
@@ -56,8 +56,8 @@ def test_saved_and_reloaded_in_either_host_it_generates_the_same(
     make_toy_raw: Callable[[], dict[str, Any]], tmp_path: Path, trainable: str
 ) -> None:
     raw = params(make_toy_raw, tmp_path / "modelzoo", trainable)
-    ours = tmp_path / "builtin" / "checkpoint_12.mdl"
-    run_builtin(raw, ours.parent)
+    ours = tmp_path / "own" / "checkpoint_12.mdl"
+    run_own(raw, ours.parent)
     theirs = tmp_path / "modelzoo" / "checkpoint_12.mdl"
     first = tmp_path / "modelzoo" / "checkpoint_6.mdl"
     trained, reloaded, reloaded_ours, half_way = drive(

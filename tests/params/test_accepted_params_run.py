@@ -27,7 +27,7 @@ from mediswift_cs.params.schema import Params
 from mediswift_cs.params.section import OneNamed, Section
 from mediswift_cs.params.weights import num_parameters
 from mediswift_cs.run import main
-from mediswift_cs.training import loop, start
+from mediswift_cs.training import loop
 from mediswift_cs.training.plan import RunPlan
 
 NUM_EXAMPLES = int(os.environ.get("MEDISWIFT_EXAMPLES", "30"))
@@ -143,7 +143,7 @@ def document(make_toy_raw: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def run(cpu_backend: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """Train on a document as `run.py CPU` does; returns code, what was printed, folder."""
 
     def three_steps(*arguments: Any, **options: Any) -> RunPlan:
@@ -157,14 +157,12 @@ def run(cpu_backend: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         with contextlib.chdir(folder), contextlib.redirect_stderr(printed):
             if is_too_large(folder / "mine.yaml"):
                 return TOO_LARGE, "", folder
-            code = main(["CPU", "--params", "mine.yaml", "--engine", "builtin"])
+            code = main(["CPU", "--params", "mine.yaml", "--engine", "torch"])
         return code, printed.getvalue(), folder
 
     plan_run = loop.plan_run
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "plan_run", three_steps)
-        # A process has one backend.
-        patch.setattr(start, "create_backend", lambda *_: cpu_backend)
         yield run
 
 

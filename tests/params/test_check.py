@@ -109,8 +109,6 @@ BROKEN: list[tuple[str, Any, str, str, str]] = [
     (f"{INIT}.logging.wsc_log_level", {"a": {1: 2}}, "", "2", "a key that is text"),
     (f"{INIT}.callbacks", [{"GlobalFlags": {"x": b"y"}}], "", "b'y'", "text in quotes"),
     (f"{INIT}.sparsity", [{"sparsity": 0.5}] * 2, "", "[{", "covers one group of sparse weights"),
-    (f"{INIT}.backend.cluster_config", {"job_priority": "p4"}, "", "'p4'", "p1 or p2 or p3"),
-    (f"{INIT}.backend.cluster_config", {"job_labels": ["a=b", "c"]}, "", "'c'", "text, matching"),
     # unknown keys and names
     (f"{MODEL}.hiden_size", 256, f"{MODEL}.hiden_size", "an unknown key", "hidden_size"),
     (f"{INIT}.loop.max_step", 5, f"{INIT}.loop.max_step", "an unknown key", "max_steps"),
@@ -395,6 +393,17 @@ def test_rules_of_csx(xl: Raw) -> None:
     assert check(put(xl, f"{INIT}.backend.cluster_config", {"num_csx": 4})) == []
 
 
+def test_jobs_of_a_cluster(xl: Raw, tiny: Raw) -> None:
+    path = f"{INIT}.backend.cluster_config"
+    assert check(put(xl, path, {"job_priority": "p1", "job_labels": ["a=b", "m.x=1_2"]})) == []
+    problem = the_problem(put(xl, path, {"job_priority": "p4"}))
+    assert (problem.path, problem.got) == (f"{path}.job_priority", "p4")
+    for label in ("c", "a=b=c", "=b", "a=-", "a=" + "b" * 64, "a=b\n"):
+        problem = the_problem(put(xl, path, {"job_labels": ["a=b", label]}))
+        assert problem.path == f"{path}.job_labels.1"
+    assert check(put(tiny, path, {"job_labels": ["c"]})) == []  # nobody reads it on a CPU
+
+
 def test_rules_look_at_the_device_that_runs(
     tiny: Raw, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -412,7 +421,7 @@ def test_rules_look_at_the_device_that_runs(
         ("CPU", ["CPU"], 0),
     ):
         file.write_text(yaml.safe_dump(put(raw, f"{INIT}.backend.backend_type", backend)))
-        assert main([*arguments, "--params", str(file), "--engine", "builtin"]) == 2
+        assert main([*arguments, "--params", str(file)]) == 2
         printed = capsys.readouterr().err
         # Without their rule, the runs end at the data, which is not there.
         assert printed.count("allowed: a multiple of num_csx 3") == num_refused, printed

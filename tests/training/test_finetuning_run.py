@@ -1,6 +1,7 @@
 """Runs with a soft prompt: saved, reloaded, resumed; what they see and what they refuse."""
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from mediswift_cs.tokens.tokenizer import vocab_size as size_of
 from mediswift_cs.training import checkpoint
 from mediswift_cs.training.held_out import evaluate
 from mediswift_cs.training.loop import Trainer
+
+MakeTrainer = Callable[[dict[str, Any], Path], Trainer]
 
 LENGTH, NUM_VIRTUAL = 64, 3
 
@@ -78,20 +81,15 @@ def raw(toy_raw: dict[str, Any], data: Path) -> dict[str, Any]:
     return raw
 
 
-def make_trainer(raw: dict[str, Any], model_dir: Path) -> Trainer:
-    model_dir.mkdir(exist_ok=True)
-    return Trainer(Params(**raw), model_dir, raw)
-
-
 @pytest.mark.parametrize("trainable", ["all", "soft_prompt"])
 def test_saved_and_reloaded_it_generates_the_same(
-    raw: dict[str, Any], tmp_path: Path, cpu_backend: Any, trainable: str
+    raw: dict[str, Any], tmp_path: Path, make_trainer: MakeTrainer, trainable: str
 ) -> None:
     raw["trainer"]["init"]["model"]["trainable"] = trainable
     trainer = make_trainer(raw, tmp_path / "run")
-    before = {k: v.clone() for k, v in trainer.session.model.state_dict().items()}
+    before = {k: v.clone() for k, v in trainer.host.model.state_dict().items()}
     trainer.fit([])
-    model = trainer.session.model.eval()
+    model = trainer.host.model.eval()
     moved = {k for k, v in model.state_dict().items() if not torch.equal(v, before[k])}
     assert moved == ({"model.soft_prompt.weight"} if trainable == "soft_prompt" else set(before))
     loaded = load_model(tmp_path / "run" / "checkpoint_12.mdl")
@@ -120,15 +118,15 @@ def test_saved_and_reloaded_it_generates_the_same(
 
 @torch.no_grad()
 def test_evaluation_weighs_tokens_and_sees_every_example(
-    raw: dict[str, Any], tmp_path: Path, cpu_backend: Any
+    raw: dict[str, Any], tmp_path: Path, make_trainer: MakeTrainer
 ) -> None:
     raw["trainer"]["init"]["model"]["soft_prompt"]["init"] = "random"
     trainer = make_trainer(raw, tmp_path / "run")
     params = Params(**raw).trainer.fit.val_dataloader[0]  # type: ignore[union-attr,index]
-    scores = evaluate(trainer.session, params, None)
+    scores = evaluate(trainer.host, params, None)
     dataset = HDF5Dataset(make_processor(params).paths)
     assert len(dataset) == 7  # a whole batch of 4 and a tail of 3
-    model, total, count, means = trainer.session.model.eval(), 0.0, 0, []
+    model, total, count, means = trainer.host.model.eval(), 0.0, 0, []
     for item in (dataset[i] for i in range(len(dataset))):
         batch = {key: torch.from_numpy(value)[None] for key, value in item.items()}
         num_tokens = int(batch["attention_mask"].sum())
@@ -140,13 +138,13 @@ def test_evaluation_weighs_tokens_and_sees_every_example(
 
 
 def test_the_prompt_is_never_sparsified(
-    raw: dict[str, Any], tmp_path: Path, cpu_backend: Any
+    raw: dict[str, Any], tmp_path: Path, make_trainer: MakeTrainer
 ) -> None:
     # cerebras-pytorch's default filter takes every weight with two axes that is not marked.
     raw["trainer"]["init"]["sparsity"] = {"sparsity": 0.5}
     trainer = make_trainer(raw, tmp_path / "run")
-    trainer.session.draw_masks()
-    state = trainer.session.model.state_dict()
+    trainer.host.draw_masks()
+    state = trainer.host.model.state_dict()
     masks = [key for key in state if key.endswith("_mask")]
     assert masks
     assert "model.soft_prompt.weight_mask" not in masks
@@ -154,7 +152,7 @@ def test_the_prompt_is_never_sparsified(
 
 
 def test_another_number_of_virtual_tokens_or_position_is_an_error(
-    raw: dict[str, Any], tmp_path: Path, cpu_backend: Any
+    raw: dict[str, Any], tmp_path: Path, make_trainer: MakeTrainer
 ) -> None:
     trainer = make_trainer(raw, tmp_path / "run")
     path = trainer.save()
@@ -167,9 +165,9 @@ def test_another_number_of_virtual_tokens_or_position_is_an_error(
         other["trainer"]["init"]["model"]["soft_prompt"] = {**prompt, **changes}
         config = Params(**other)
         with pytest.raises(DataError, match="the prompt shards must be made for the model's"):
-            Trainer(config, tmp_path, other)
+            make_trainer(other, tmp_path)
         # The same shards with a model that fits them, and a checkpoint that does not.
-        trainer.session.model.config = config.trainer.init.model
+        trainer.host.model.config = config.trainer.init.model
         for load in (trainer.start_from, trainer.load):
             with pytest.raises(CheckpointError, match=message):
                 load(path)

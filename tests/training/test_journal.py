@@ -1,6 +1,7 @@
 """What a run writes down of its steps."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,11 @@ import pytest
 import torch
 
 from mediswift_cs.errors import TrainingError
-from mediswift_cs.params.schema import Params
+from mediswift_cs.training.gpu_peaks import peak_flops
 from mediswift_cs.training.journal import Journal
 from mediswift_cs.training.loop import Trainer
+
+MakeTrainer = Callable[[dict[str, Any], Path], Trainer]
 
 
 def lines_of(model_dir: Path) -> list[dict[str, float]]:
@@ -47,24 +50,40 @@ def test_going_on_drops_later_lines_and_an_evaluation_drops_none(tmp_path: Path)
     assert [line["step"] for line in lines_of(tmp_path)] == [1, 2, 3, 2]
 
 
+def test_utilisation_is_the_share_of_the_peak(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "NVIDIA A100-SXM4-80GB"
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: name)
+    assert peak_flops(torch.device("cuda:0")) == 312e12
+    assert peak_flops(torch.device("cpu")) is None
+    name = "A card of tomorrow"
+    assert peak_flops(torch.device("cuda:0")) is None
+    settings: dict[str, Any] = {"first_step": 0, "last_step": 2, "log_steps": 1}
+    with Journal(tmp_path, **settings, peak_tokens_per_second=1e6) as journal:
+        journal.train_step(1, 2.0, 0.1, 64)
+    (line,) = lines_of(tmp_path)
+    assert line["model_flops_utilization"] == line["tokens_per_second"] / 1e6
+
+
 @pytest.mark.parametrize("log_loss_scale", [True, False])
 def test_the_loss_scale_is_logged_where_the_params_ask_for_it(
-    toy_raw: dict[str, Any], tmp_path: Path, cpu_backend: Any, log_loss_scale: bool
+    toy_raw: dict[str, Any], tmp_path: Path, make_trainer: MakeTrainer, log_loss_scale: bool
 ) -> None:
     toy_raw["trainer"]["init"]["precision"] |= {"log_loss_scale": log_loss_scale}
-    trainer = Trainer(Params(**toy_raw), tmp_path, toy_raw)
+    trainer = make_trainer(toy_raw, tmp_path)
     # Stands for the scale that only a CSX has.
-    trainer.session.precision.note_loss_scale(torch.tensor(1024.0), torch.tensor(1024.0))
+    trainer.host.loss_scale = 1024.0 if log_loss_scale else None  # type: ignore[misc]
     trainer.fit([])
     found = [line["loss_scale"] for line in lines_of(tmp_path) if "loss_scale" in line]
     assert found == ([1024.0] * 4 if log_loss_scale else [])
 
 
 def test_a_run_whose_scale_cannot_fall_further_stops(
-    toy_raw: dict[str, Any], tmp_path: Path, cpu_backend: Any
+    toy_raw: dict[str, Any], tmp_path: Path, make_trainer: MakeTrainer
 ) -> None:
-    trainer = Trainer(Params(**toy_raw), tmp_path, toy_raw)
-    trainer.session.precision.note_loss_scale(torch.tensor(2.0), torch.tensor(1.0))
-    message = "smallest loss scale, 2, at step 1 with the learning rate 0.00333333: a run goes"
+    trainer = make_trainer(toy_raw, tmp_path)
+    trainer.host.failure = "gradients overflow at the smallest loss scale, 2,"  # type: ignore[misc]
+    message = "smallest loss scale, 2, at step 1 with the learning rate 0: a run goes"
     with pytest.raises(TrainingError, match=message):
         trainer.fit([])

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,22 +10,22 @@ import pytest
 import torch
 
 from mediswift_cs.errors import JOB_FAILED_EXIT_CODE, TrainingError
-from mediswift_cs.params.schema import Params
 from mediswift_cs.training import checkpoint
+from mediswift_cs.training.hosts.torch.session import TorchSession
 from mediswift_cs.training.journal import Journal
 from mediswift_cs.training.loop import Trainer
 
-pytestmark = pytest.mark.usefixtures("cpu_backend")
+MakeTrainer = Callable[[dict[str, Any], Path], Trainer]
 
 SCORES = {"val_loss": 1.0, "val_perplexity": 2.0, "val_accuracy": 0.5, "val_tokens": 9.0}
 
 
 @pytest.fixture
-def trainer(toy_raw: dict[str, Any], tmp_path: Path) -> Trainer:
+def trainer(toy_raw: dict[str, Any], tmp_path: Path, make_trainer: MakeTrainer) -> Trainer:
     """Saves and writes a line after each step."""
     init = toy_raw["trainer"]["init"]
     init["checkpoint"]["steps"] = init["logging"]["log_steps"] = 1
-    return Trainer(Params(**toy_raw), tmp_path, toy_raw)
+    return make_trainer(toy_raw, tmp_path)
 
 
 def lines_of(model_dir: Path) -> list[dict[str, Any]]:
@@ -37,18 +38,21 @@ def lines_of(model_dir: Path) -> list[dict[str, Any]]:
 
 def break_at(trainer: Trainer, step: int, attribute: str) -> None:
     """Let a weight, or its gradient, be NaN from the update of ``step`` on."""
-    weight = trainer.session.model.model.lm_head.weight
-    update = trainer.session.precision.optimizer_step
+    host = trainer.host
+    assert isinstance(host, TorchSession)
+    assert host.optimizer is not None
+    weight = host.model.model.lm_head.weight
+    update = host.optimizer.update
 
-    def broken(optimizer: Any) -> None:
+    def broken(learning_rate: float) -> None:
         if trainer.step == step - 1 and attribute == "grad":
             assert weight.grad is not None
             weight.grad[0, 0] = math.nan
-        update(optimizer)
+        update(learning_rate)
         if trainer.step == step - 1 and attribute == "data":
             weight.data[0, 0] = math.inf
 
-    trainer.session.precision.optimizer_step = broken  # type: ignore[method-assign]
+    host.optimizer.update = broken  # type: ignore[method-assign]
 
 
 def test_control_the_same_run_ends_well(trainer: Trainer, tmp_path: Path) -> None:
@@ -59,8 +63,8 @@ def test_control_the_same_run_ends_well(trainer: Trainer, tmp_path: Path) -> Non
 
 def test_a_loss_that_is_not_a_number_ends_the_run(trainer: Trainer, tmp_path: Path) -> None:
     with torch.no_grad():
-        trainer.session.model.model.lm_head.weight[0, 0] = math.nan
-    message = r"^the loss is nan at step 1 with the learning rate 0\.00333333: a run goes on with"
+        trainer.host.model.model.lm_head.weight[0, 0] = math.nan
+    message = r"^the loss is nan at step 1 with the learning rate 0: a run goes on with"
     with pytest.raises(TrainingError, match=message) as caught:
         trainer.fit([])
     assert caught.value.exit_code == JOB_FAILED_EXIT_CODE
@@ -83,10 +87,10 @@ def test_weights_that_are_not_finite_are_not_saved(
 
 
 def test_between_checkpoints_the_next_loss_ends_the_run(
-    toy_raw: dict[str, Any], tmp_path: Path
+    toy_raw: dict[str, Any], tmp_path: Path, make_trainer: MakeTrainer
 ) -> None:
     toy_raw["trainer"]["init"]["logging"]["log_steps"] = 10
-    trainer = Trainer(Params(**toy_raw), tmp_path, toy_raw)
+    trainer = make_trainer(toy_raw, tmp_path)
     break_at(trainer, 3, "grad")
     # Found where no line is due either.
     with pytest.raises(TrainingError, match=r"^the loss is nan at step 4 with the learning rate"):

@@ -2,13 +2,11 @@
 
 from typing import Any
 
-import cerebras.pytorch as cstorch
 import pytest
 import torch
 
-from mediswift_cs.data.processors import create_dataloader
 from mediswift_cs.params.schema import Params
-from mediswift_cs.training.hosts.cerebras.session import Session
+from mediswift_cs.training.hosts.torch.session import TorchSession
 from mediswift_cs.training.masks import (
     format_sparsity,
     mask_gradients,
@@ -17,12 +15,12 @@ from mediswift_cs.training.masks import (
 )
 
 
-def train(session: Session, params: Params, num_steps: int) -> None:
+def train(host: TorchSession, params: Params, num_steps: int) -> None:
     assert params.trainer.fit is not None
-    loader = params.trainer.fit.train_dataloader.model_dump()
-    dataloader = cstorch.utils.data.DataLoader(create_dataloader, loader)
-    for batch in cstorch.utils.data.DataExecutor(dataloader, num_steps=num_steps):
-        session.training_step(batch)
+    dataloader = host.make_dataloader(params.trainer.fit.train_dataloader)
+    host.model.train()
+    for batches in host.updates(dataloader, num_steps, []):
+        host.update(batches)
 
 
 def zeros(tensor: torch.Tensor) -> int:
@@ -31,11 +29,11 @@ def zeros(tensor: torch.Tensor) -> int:
 
 @pytest.mark.parametrize("level", [0.5, 0.75])
 def test_exact_zeros_in_weights_and_moments_and_nowhere_else(
-    toy_raw: dict[str, Any], cpu_backend: Any, level: float
+    toy_raw: dict[str, Any], level: float
 ) -> None:
     toy_raw["trainer"]["init"]["sparsity"]["sparsity"] = level
     params = Params(**toy_raw)
-    session = Session(params, for_training=True)
+    session = TorchSession(params, "CPU", for_training=True)
     session.draw_masks()
     masks = {name: mask.clone() for name, _, mask in masked_weights(session.model)}
     assert len(masks) == 6 * params.trainer.init.model.num_hidden_layers
@@ -53,17 +51,17 @@ def test_exact_zeros_in_weights_and_moments_and_nowhere_else(
             assert zeros(weight) == 0, name
 
 
-def test_control_dense_run_has_no_zeros(toy_raw: dict[str, Any], cpu_backend: Any) -> None:
+def test_control_dense_run_has_no_zeros(toy_raw: dict[str, Any]) -> None:
     del toy_raw["trainer"]["init"]["sparsity"]
     params = Params(**toy_raw)
-    session = Session(params, for_training=True)
+    session = TorchSession(params, "CPU", for_training=True)
     session.draw_masks()
     train(session, params, 3)
     assert sum(weight.num_zeros for weight in measure_sparsity(session.model)) == 0
 
 
-def test_table_has_one_line_a_layer(toy_raw: dict[str, Any], cpu_backend: Any) -> None:
-    session = Session(Params(**toy_raw), for_training=False)
+def test_table_has_one_line_a_layer(toy_raw: dict[str, Any]) -> None:
+    session = TorchSession(Params(**toy_raw), "CPU", for_training=False)
     session.draw_masks()
     title, first, second, total = format_sparsity(measure_sparsity(session.model)).splitlines()
     assert title.split() == ["layer", "q", "k", "v", "output", "ffn.0", "ffn.1"]
@@ -72,25 +70,9 @@ def test_table_has_one_line_a_layer(toy_raw: dict[str, Any], cpu_backend: Any) -
     assert total.endswith("= 0.750000")
 
 
-def test_equals_the_hooks_of_cerebras_pytorch(toy_raw: dict[str, Any], cpu_backend: Any) -> None:
-    params = Params(**toy_raw)
-    ours, theirs = (Session(params, for_training=True) for _ in range(2))
-    ours.draw_masks()
-    # The masks come from the random state of the moment: take the same ones.
-    theirs.model.load_state_dict(ours.model.state_dict())
-    assert theirs.sparsity is not None
-    # The way of cerebras-pytorch: hooks before each forward, on gradients and on moments.
-    theirs.model.register_forward_pre_hook(theirs.sparsity._forward_pre_hook)
-    theirs.sparsity.sparsify_optimizer(theirs.optimizer)
-    for session in (ours, theirs):
-        train(session, params, 7)
-    for mine, other in zip(ours.model.parameters(), theirs.model.parameters(), strict=True):
-        assert torch.equal(mine, other)
-
-
-def test_nan_of_a_pruned_weight_is_not_a_gradient(cpu_backend: Any) -> None:
+def test_nan_of_a_pruned_weight_is_not_a_gradient() -> None:
     model = torch.nn.Linear(2, 2, bias=False)
     model.register_buffer("weight_mask", torch.tensor([[True, False], [True, True]]))
     model.weight.grad = torch.tensor([[1.0, float("nan")], [2.0, 3.0]])
-    mask_gradients(model)
+    mask_gradients(masked_weights(model))
     assert torch.equal(model.weight.grad, torch.tensor([[1.0, 0.0], [2.0, 3.0]]))

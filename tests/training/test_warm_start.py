@@ -2,6 +2,7 @@
 
 import copy
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from mediswift_cs.training import checkpoint
 from mediswift_cs.training.loop import Trainer
 from mediswift_cs.training.start import RunOptions, train
 from mediswift_cs.training.warm_start import asks_for_weights_only, is_new_start
+
+MakeTrainer = Callable[[dict[str, Any], Path], Trainer]
 
 WEIGHTS_ONLY = {"LoadCheckpointStates": {"load_checkpoint_states": "model"}}
 
@@ -40,7 +43,9 @@ def sparse_run(toy_raw: dict[str, Any], tmp_path: Path, cpu_backend: Any) -> Pat
 
 def run(raw: dict[str, Any], model_dir: Path, start: Path | None = None) -> Path:
     model_dir.mkdir(parents=True, exist_ok=True)
-    options = RunOptions(device="CPU", mode="train", model_dir=model_dir, checkpoint_path=start)
+    options = RunOptions(
+        device="CPU", engine="torch", mode="train", model_dir=model_dir, checkpoint_path=start
+    )
     assert train(Params(**raw), raw, options) == 0
     return model_dir
 
@@ -50,18 +55,22 @@ def weights_of(path: Path) -> dict[str, torch.Tensor]:
 
 
 def test_dense_run_wakes_every_pruned_weight(
-    sparse_run: Path, dense_raw: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+    sparse_run: Path,
+    dense_raw: dict[str, Any],
+    tmp_path: Path,
+    make_trainer: MakeTrainer,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     logging.getLogger("mediswift_cs").propagate = True
     before = weights_of(sparse_run / "checkpoint_12.mdl")
     masks = {k.removesuffix("_mask"): v for k, v in before.items() if k.endswith("_mask")}
     num_pruned = sum(int((mask == 0).sum()) for mask in masks.values())
     assert num_pruned > 0
-    trainer = Trainer(Params(**dense_raw), tmp_path, dense_raw)
+    trainer = make_trainer(dense_raw, tmp_path)
     with caplog.at_level(logging.INFO, "mediswift_cs"):
         trainer.start_from(sparse_run / "checkpoint_12.mdl")
     assert f"{num_pruned:,} of" in caplog.text
-    started = trainer.session.model.state_dict()
+    started = trainer.host.model.state_dict()
     assert not [key for key in started if key.endswith("_mask")]
     for name, mask in masks.items():
         assert torch.equal(started[name] == 0, ~mask.bool()), name
@@ -163,10 +172,10 @@ def test_other_choices_of_states_are_refused(dense_raw: dict[str, Any]) -> None:
 
 
 def test_anything_else_that_does_not_match_is_an_error(
-    sparse_run: Path, dense_raw: dict[str, Any], tmp_path: Path
+    sparse_run: Path, dense_raw: dict[str, Any], tmp_path: Path, make_trainer: MakeTrainer
 ) -> None:
     dense_raw["trainer"]["init"]["model"]["num_hidden_layers"] = 1
-    trainer = Trainer(Params(**dense_raw), tmp_path, dense_raw)
+    trainer = make_trainer(dense_raw, tmp_path)
     with pytest.raises(CheckpointError, match=r"unexpected model\.transformer_decoder\.layers\.1"):
         trainer.start_from(sparse_run / "checkpoint_12.mdl")
 

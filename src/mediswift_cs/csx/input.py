@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from mediswift_cs.data.cluster import ClusterDataLoader, PaddedDataset
 from mediswift_cs.data.processors import create_dataloader
-from mediswift_cs.data.restartable import PaddedDataset, RestartableDataLoader
 from mediswift_cs.errors import DataError
 from mediswift_cs.params.dataloader import PROMPT_PROCESSOR
 from mediswift_cs.params.schema import DataLoaderParams, Params
@@ -105,12 +105,12 @@ def check_batches(config: DataLoaderParams) -> dict[str, Any]:
     """
     padded = create_dataloader(config.model_dump()).dataset
     assert isinstance(padded, PaddedDataset)
-    loader = RestartableDataLoader(
+    loader = ClusterDataLoader(
         Tail(padded.dataset, config.batch_size + 1),
         identity={},
         batch_size=config.batch_size,
         shuffle=False,
-        shuffle_seed=0,
+        seed=0,
         drop_last=config.drop_last,
     )
     batches = list(loader)

@@ -1,14 +1,18 @@
 """The pre-training data processor: shards in, shuffled and resumable batches out."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mediswift_cs.data.hdf5_dataset import HDF5Dataset
+from mediswift_cs.data.order import SampleOrder
 from mediswift_cs.data.restartable import RestartableDataLoader
 from mediswift_cs.errors import DataError
 from mediswift_cs.params.schema import DataLoaderParams
 from mediswift_cs.tokens.hdf5 import read_shard_info
 from mediswift_cs.tokens.manifest import shard_paths
+
+if TYPE_CHECKING:
+    from mediswift_cs.data.cluster import ClusterDataLoader
 
 
 class MediSwiftPretrainingDataProcessor:
@@ -59,22 +63,36 @@ class MediSwiftPretrainingDataProcessor:
             "shuffle_seed": self.config.shuffle_seed,
         }
 
-    def create_dataloader(self) -> RestartableDataLoader:
-        """A loader at the first sample."""
-        config = self.config
-        workers: dict[str, Any] = {}
-        if config.num_workers:
-            workers = {
-                "num_workers": config.num_workers,
-                "prefetch_factor": config.prefetch_factor,
-                "persistent_workers": config.persistent_workers,
-            }
+    def create_dataloader(self) -> "ClusterDataLoader":
+        """A loader at the first sample, as cerebras-pytorch and ModelZoo ask for it."""
+        from mediswift_cs.data.cluster import ClusterDataLoader
+
+        return ClusterDataLoader(
+            self.dataset, identity=self.identity, **self._order, **self._workers
+        )
+
+    def create_local_dataloader(self) -> RestartableDataLoader:
+        """A loader at the first sample for a host without Cerebras, with the same order."""
+        order = SampleOrder(len(self.dataset), **self._order)
         return RestartableDataLoader(
             self.dataset,
+            order=order,
             identity=self.identity,
-            batch_size=config.batch_size,
-            shuffle=config.shuffle,
-            shuffle_seed=config.shuffle_seed,
-            drop_last=config.drop_last,
-            **workers,
+            seed=order.seed,
+            **self._workers,
         )
+
+    @property
+    def _order(self) -> dict[str, Any]:
+        config = self.config
+        return {
+            "batch_size": config.batch_size,
+            "shuffle": config.shuffle,
+            "seed": config.shuffle_seed or 0,
+            "drop_last": config.drop_last,
+        }
+
+    @property
+    def _workers(self) -> dict[str, Any]:
+        names = ("num_workers", "prefetch_factor", "persistent_workers")
+        return {name: getattr(self.config, name) for name in names if self.config.num_workers}

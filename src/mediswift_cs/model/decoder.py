@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from mediswift_cs.model.attention import LayerCache, SelfAttention
 from mediswift_cs.model.soft_prompt import SoftPrompt
@@ -138,6 +139,8 @@ class TransformerDecoder(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.num_hidden_layers))
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_epsilon)
+        self.recompute = False
+        """Whether training keeps a layer's input only and computes the rest again; a host's."""
 
     def forward(
         self,
@@ -147,7 +150,10 @@ class TransformerDecoder(nn.Module):
     ) -> Tensor:
         """[batch, length, hidden_size] -> the same shape; ``caches`` has one for each layer."""
         for index, layer in enumerate(self.layers):
-            states = layer(states, None if caches is None else caches[index], visible)
+            if self.recompute and self.training:
+                states = checkpoint(layer, states, use_reentrant=False)
+            else:
+                states = layer(states, None if caches is None else caches[index], visible)
         normed: Tensor = self.norm(states)
         return normed
 

@@ -12,15 +12,21 @@ from typing import Any
 
 import yaml
 
-from mediswift_cs.errors import CheckpointError
+from mediswift_cs.errors import CheckpointError, ConfigError
 from mediswift_cs.modelzoo import registration
 from mediswift_cs.params.load import LoadedParams
-from mediswift_cs.params.run_options import Engine, Mode, RunOptions, writing_to
+from mediswift_cs.params.run_options import Engine, EngineChoice, Mode, RunOptions, writing_to
 from mediswift_cs.params.schema import InitParams
 from mediswift_cs.storage.write import write_text
 
 RESOLVED_FILE = "modelzoo_params.yaml"
 INDEX_FILE = "checkpoints_index.yaml"
+
+# Where each of this package's own engines runs.
+DEVICES: dict[EngineChoice, tuple[str, ...]] = {
+    "torch": ("CPU", "GPU"),
+    "cerebras": ("CPU", "CSX"),
+}
 
 # The section of ``trainer`` for each mode, which is cszoo's command too, and where it names
 # checkpoints.
@@ -32,25 +38,41 @@ SECTIONS: dict[Mode, tuple[str, str]] = {
 }
 
 
-def uses_modelzoo(engine: Engine) -> bool:
-    """Whether ModelZoo runs: ``auto`` takes it where it is importable.
+def choose_engine(choice: EngineChoice, device: str) -> Engine:
+    """Who carries out a run on ``device``; what is not there is told.
 
     Raises:
-        ConfigError: the engine is modelzoo, and ModelZoo or a package it needs is not there.
+        ConfigError: the engine does not run on the device, or the choice is modelzoo, and ModelZoo
+            or a package it needs is not there.
     """
-    if engine == "modelzoo":
+    if choice == "modelzoo":
         registration.require_modelzoo()
-        return True
-    if engine == "builtin" or not registration.is_found():
-        return False
+        return choice
+    own: Engine = "cerebras" if device == "CSX" else "torch"
+    if choice == "builtin":
+        print(
+            f"--engine builtin is called {own} for the device {device} now; the old name goes "
+            "with the next release",
+            file=sys.stderr,
+        )
+        return own
+    if choice != "auto":
+        if device not in DEVICES[choice]:
+            raise ConfigError(
+                f"--engine {choice} runs on {' and '.join(DEVICES[choice])}, got the device "
+                f"{device}, allowed: --engine {own}, or auto"
+            )
+        return choice
+    if device != "CSX" or not registration.is_found():
+        return own
     if missing := registration.missing_packages():
         print(
             f"--engine auto: ModelZoo is there, but not {', '.join(missing)}, which it needs "
-            f"({registration.INSTALL_PACKAGES}); the built-in loop runs instead",
+            f"({registration.INSTALL_PACKAGES}); the engine cerebras runs instead",
             file=sys.stderr,
         )
-        return False
-    return True
+        return own
+    return "modelzoo"
 
 
 def resolve(raw: dict[str, Any], options: RunOptions) -> dict[str, Any]:
@@ -63,6 +85,7 @@ def resolve(raw: dict[str, Any], options: RunOptions) -> dict[str, Any]:
     trainer = params["trainer"]
     init = trainer["init"]
     init.pop("device", None)
+    init.pop("torch", None)
     init["backend"] = {**(init.get("backend") or {}), "backend_type": options.device}
     init["model_dir"] = str(options.model_dir)
     if options.mode == "train":
@@ -154,7 +177,8 @@ def hand_over(loaded: LoadedParams, options: RunOptions) -> int:
         # ModelZoo's own errors here are stack traces.
         from mediswift_cs.training.device import check_device
 
-        check_device(options.device, loaded.params.trainer.init.backend)
+        backend = loaded.params.trainer.init.backend
+        check_device(options.device, options.engine, backend)
     for note in loaded.notes:
         print(note, file=sys.stderr)
     init = loaded.params.trainer.init
@@ -179,8 +203,8 @@ def hand_over(loaded: LoadedParams, options: RunOptions) -> int:
     index_checkpoints(options.model_dir)
     arguments = ["-m", "mediswift_cs.modelzoo", "cszoo", command, str(path)]
     print(
-        f"engine: ModelZoo (python {' '.join(arguments)}); --engine builtin takes the package's "
-        f"own loop",
+        f"engine: ModelZoo (python {' '.join(arguments)}); --engine cerebras, or torch on "
+        f"CPU and GPU, takes the package's own loop",
         file=sys.stderr,
     )
     sys.stdout.flush()

@@ -1,17 +1,16 @@
 """What holds between the keys of a params file. Data folders are in data_rules.py."""
 
+import re
 from collections.abc import Iterator
 
 from mediswift_cs.params.dataloader import OUR_PROCESSOR, PROMPT_PROCESSOR
-from mediswift_cs.params.optimizer import SchedulerParams
 from mediswift_cs.params.problem import Problem, misfit, spell
+from mediswift_cs.params.schedule_rules import INIT, MAX_STEPS, check_schedules
 from mediswift_cs.params.schema import DataLoaderParams, Params
 from mediswift_cs.params.weights import matching, weights
 
-INIT = "trainer.init"
 MODEL = f"{INIT}.model"
 PROMPT = f"{MODEL}.soft_prompt"
-MAX_STEPS = f"{INIT}.loop.max_steps"
 
 
 def check_rules(params: Params) -> Iterator[Problem]:
@@ -19,8 +18,9 @@ def check_rules(params: Params) -> Iterator[Problem]:
     yield from _model(params)
     yield from _param_filter(params)
     yield from _run_length(params)
-    yield from _schedules(params)
+    yield from check_schedules(params)
     yield from _precision(params)
+    yield from _cluster(params)
     yield from _soft_prompt(params)
     for path, loader in dataloaders(params):
         yield from _dataloader(params, path, loader)
@@ -97,103 +97,6 @@ def _run_length(params: Params) -> Iterator[Problem]:
         )
 
 
-def _schedules(params: Params) -> Iterator[Problem]:
-    init = params.trainer.init
-    optimizer = init.optimizer
-    if not init.schedulers and optimizer is not None and optimizer.AdamW.learning_rate is None:
-        yield Problem(
-            path=f"{INIT}.schedulers",
-            got="nothing",
-            allowed="a schedule, or a learning_rate in trainer.init.optimizer.AdamW",
-            reads=(f"{INIT}.optimizer",),
-        )
-    for index, scheduler in enumerate(init.schedulers):
-        path = f"{INIT}.schedulers.{index}"
-        if nested := list(_nested(path, scheduler)):
-            yield from nested
-            continue
-        yield from _milestones(path, scheduler)
-        if init.loop.max_steps is not None:
-            too_long = list(_warm_up(path, scheduler, init.loop.max_steps))
-            yield from too_long or _schedule_length(path, scheduler, init.loop.max_steps)
-
-
-def _nested(path: str, scheduler: SchedulerParams) -> Iterator[Problem]:
-    parts = [] if scheduler.SequentialLR is None else scheduler.SequentialLR.schedulers
-    for index, part in enumerate(parts):
-        if part.SequentialLR is not None:
-            yield Problem(
-                path=f"{path}.SequentialLR.schedulers.{index}",
-                got="a SequentialLR",
-                allowed="a schedule of one part; write the inner parts in its place",
-            )
-
-
-def _milestones(path: str, scheduler: SchedulerParams) -> Iterator[Problem]:
-    sequence = scheduler.SequentialLR
-    if sequence is None:
-        return
-    *parts, _ = sequence.schedulers
-    ends, end = [], 0
-    for index, part in enumerate(parts):
-        if part.total_iters is None:
-            yield Problem(
-                path=f"{path}.SequentialLR.schedulers.{index}.{part.name}",
-                got="no total_iters",
-                allowed="a part with an end, as another one follows",
-            )
-            return
-        end += part.total_iters
-        ends.append(end)
-    if sequence.milestones is not None and sequence.milestones != ends:
-        yield Problem(
-            path=f"{path}.SequentialLR.milestones",
-            got=spell(sequence.milestones),
-            allowed=f"{ends}, the sums of total_iters, or nothing",
-            reads=(f"{path}.SequentialLR.schedulers",),
-        )
-
-
-def _warm_up(path: str, scheduler: SchedulerParams, max_steps: int) -> Iterator[Problem]:
-    """A first part that ends when the run ends, or later."""
-    steps: int | None = None
-    if scheduler.SequentialLR is not None and len(scheduler.SequentialLR.schedulers) > 1:
-        first = scheduler.SequentialLR.schedulers[0]
-        path = f"{path}.SequentialLR.schedulers.0.{first.name}.total_iters"
-        steps = first.total_iters
-    elif scheduler.InverseSquareRootDecayLR is not None:
-        path = f"{path}.InverseSquareRootDecayLR.warmup_steps"
-        steps = scheduler.InverseSquareRootDecayLR.warmup_steps
-    if steps is not None and steps >= max_steps:
-        yield Problem(
-            path=path,
-            got=f"a warm-up of {steps} steps",
-            allowed=f"fewer than the {max_steps} steps of {MAX_STEPS}",
-            reads=(MAX_STEPS,),
-        )
-
-
-def _schedule_length(path: str, scheduler: SchedulerParams, max_steps: int) -> Iterator[Problem]:
-    total = scheduler.total_iters
-    if total is None or total == max_steps or (scheduler.cycles and total < max_steps):
-        return
-    hint = ""
-    if scheduler.SequentialLR is not None:
-        parts = scheduler.SequentialLR.schedulers
-        last = parts[-1]
-        key = f"{path}.SequentialLR.schedulers.{len(parts) - 1}.{last.name}.total_iters"
-        wanted = max_steps - total + (last.total_iters or 0)
-        if wanted > 0:
-            hint = f"for example --set {key}={wanted}"
-    yield Problem(
-        path=f"{path}.{scheduler.name}",
-        got=f"{total} steps in all",
-        allowed=f"{max_steps}, the value of {MAX_STEPS}",
-        hint=hint,
-        reads=(MAX_STEPS,),
-    )
-
-
 def _precision(params: Params) -> Iterator[Problem]:
     init = params.trainer.init
     precision, path = init.precision, f"{INIT}.precision"
@@ -218,6 +121,23 @@ def _precision(params: Params) -> Iterator[Problem]:
             allowed="a precision block, as CSX computes in half precision",
             reads=(f"{INIT}.backend", f"{INIT}.device"),
         )
+
+
+def _cluster(params: Params) -> Iterator[Problem]:
+    """What cerebras.appliance's ClusterConfig takes, where it is asked."""
+    init = params.trainer.init
+    cluster, path = init.backend.cluster_config, f"{INIT}.backend.cluster_config"
+    if cluster is None or init.backend_type != "CSX":
+        return
+    if cluster.job_priority not in ("p1", "p2", "p3"):
+        yield misfit(f"{path}.job_priority", cluster, "p1, p2 or p3")
+    for index, label in enumerate(cluster.job_labels or []):
+        if not re.fullmatch(f"{_LABEL}={_LABEL}", label):
+            allowed = "name=value, each at most 63 of A-Z a-z 0-9 - _ ."
+            yield Problem(path=f"{path}.job_labels.{index}", got=spell(label), allowed=allowed)
+
+
+_LABEL = "([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]"
 
 
 def _soft_prompt(params: Params) -> Iterator[Problem]:

@@ -9,8 +9,12 @@ from typing import Literal
 from mediswift_cs.errors import ConfigError, DataError
 
 Mode = Literal["train", "eval", "train_and_eval", "eval_all"]
-Engine = Literal["auto", "builtin", "modelzoo"]
-"""The package's own loop, or ModelZoo's Trainer; auto takes ModelZoo where it is importable."""
+Engine = Literal["torch", "cerebras", "modelzoo"]
+"""Who carries out a run: this package on plain PyTorch (CPU, GPU) or on cerebras-pytorch (CSX, CPU
+for testing), or ModelZoo's Trainer."""
+EngineChoice = Literal["auto", "torch", "cerebras", "modelzoo", "builtin"]
+"""auto: CPU and GPU take torch; CSX takes ModelZoo where it is importable, else cerebras. builtin
+is the earlier name of auto without ModelZoo."""
 CheckData = Literal["train", "eval", "both", "none"]
 """The dataloaders whose folders must be there and fit the model."""
 
@@ -25,16 +29,18 @@ CHECKED_DATA: dict[Mode, CheckData] = {
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """The choices of one run, whichever loop carries it out.
+    """The choices of one run, whichever engine carries it out.
 
     Attributes:
         device: CPU, GPU or CSX.
+        engine: who carries it out.
         model_dir: where results go.
         checkpoint_path: the .mdl file to start from or to evaluate; None leaves the choice to the
             params and to model_dir.
     """
 
     device: str
+    engine: Engine
     mode: Mode
     model_dir: Path
     checkpoint_path: Path | None

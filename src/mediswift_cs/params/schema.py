@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Le
-from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from mediswift_cs.params.callbacks import CallbackParams, LoggerParams
 from mediswift_cs.params.dataloader import MAX_BATCH, DataLoaderParams
@@ -82,11 +82,6 @@ class SparsityParams(Section):
         return data
 
 
-# A name and a value, as ClusterConfig wants them.
-_LABEL = "([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]"
-JobLabel = Annotated[str, StringConstraints(pattern=f"^{_LABEL}={_LABEL}$")]
-
-
 class ClusterConfigParams(Section):
     """The wafer-scale cluster (cerebras.appliance.cluster_config.ClusterConfig)."""
 
@@ -98,8 +93,8 @@ class ClusterConfigParams(Section):
     max_act_per_csx: Count = 0
     num_workers_per_csx: Count = 1
     cbcore_image: str | None = None
-    job_labels: list[JobLabel] | None = None
-    job_priority: Literal["p1", "p2", "p3"] = "p2"
+    job_labels: list[str] | None = None
+    job_priority: str = "p2"
     job_time_sec: PositiveCount | None = None
     mount_dirs: list[Any] | None = None
     python_paths: list[str] | None = None
@@ -187,6 +182,17 @@ class LoggingParams(Section):
     enable_act_frequency: Flag = False
 
 
+class TorchParams(Section):
+    """``trainer.init.torch``: settings of the engine torch; ModelZoo does not know them."""
+
+    compile: Flag = False
+    """Compile the model with torch.compile before the first step."""
+    activation_checkpointing: Flag = False
+    """Keep one activation a layer and compute the others again in the backward pass."""
+    tf32: Flag = False
+    """GPU: multiply float32 matrices in TensorFloat-32."""
+
+
 class AutoRestartParams(Section):
     """Restarts after a failure (callbacks/autorestart.py, AutoRestart)."""
 
@@ -216,6 +222,7 @@ class InitParams(Section):
     loggers: list[LoggerParams] = Field(default_factory=list)
     seed: Count | None = None
     """What torch.manual_seed takes on every host."""
+    torch: TorchParams = TorchParams()
     autorestart: AutoRestartParams = AutoRestartParams()
 
     @classmethod

@@ -55,6 +55,12 @@ def sparse_groups(params: Params) -> list[SparseGroup]:
     return list(groups.values())
 
 
+def sparse_weights(params: Params) -> list[str]:
+    """The names of the weights that have a mask, in the order of the model's state dict."""
+    patterns = _patterns(params)
+    return [one.name for one in weights(params.trainer.init.model) if one.name in patterns]
+
+
 def _patterns(params: Params) -> dict[str, str]:
     """Name of each sparse weight -> the first pattern that makes it sparse."""
     sparsity = params.trainer.init.sparsity

@@ -4,11 +4,10 @@ A file appears under its name only when it is complete. Loading never unpickles 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import cerebras.pytorch as cstorch
 import torch
 from torch import nn
 
@@ -16,6 +15,7 @@ from mediswift_cs.checkpoints.mdl import check_file
 from mediswift_cs.errors import CheckpointError, DataError
 from mediswift_cs.params.weights import MASK_SUFFIX
 from mediswift_cs.storage.write import atomic_file, remove_partial
+from mediswift_cs.training import mdl_state
 
 CHECKPOINT_NAME = re.compile(r"checkpoint_(?P<step>\d+)(?:_\d{8}_\d{6})?\.mdl")
 
@@ -34,8 +34,15 @@ def list_checkpoints(model_dir: Path) -> list[Path]:
     return [path for _, _, path in sorted(found)]
 
 
-def save_checkpoint(state: dict[str, Any], path: Path) -> None:
+def save_checkpoint(
+    state: dict[str, Any],
+    path: Path,
+    write: Callable[[dict[str, Any], Path], None] = mdl_state.write,
+) -> None:
     """Write ``state`` to ``path``, replacing what is there only once the new file is complete.
+
+    Args:
+        write: of the host; it is given a path where there is no file.
 
     Raises:
         CheckpointError: the place cannot be written, or the disk is full.
@@ -43,9 +50,8 @@ def save_checkpoint(state: dict[str, Any], path: Path) -> None:
     remove_partial_files(path.parent)
     try:
         with atomic_file(path) as partial:
-            # cstorch.save refuses an existing file.
             partial.unlink()
-            cstorch.save(state, str(partial))
+            write(state, partial)
     except (DataError, RuntimeError) as error:
         # h5py tells of a full disk with an error of either kind.
         remove_partial_files(path.parent)
@@ -68,7 +74,9 @@ def keep_last(model_dir: Path, num_kept: int) -> None:
         path.unlink()
 
 
-def load_checkpoint(path: Path) -> dict[str, Any]:
+def load_checkpoint(
+    path: Path, read: Callable[[Path], dict[str, Any]] = mdl_state.read
+) -> dict[str, Any]:
     """The state in a checkpoint; its tensors are read when they are used.
 
     Raises CheckpointError for a file that is absent, cut short, of another format, or that holds
@@ -76,7 +84,9 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     """
     check_file(path)
     try:
-        state = cstorch.load(str(path))
+        state = read(path)
+    except CheckpointError:
+        raise
     except Exception as error:
         raise CheckpointError(f"cannot read the checkpoint {path}: {error}") from error
     if not isinstance(state, dict) or "model" not in state:

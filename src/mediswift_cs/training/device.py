@@ -31,7 +31,7 @@ def require_cluster(params: BackendParams) -> None:
         )
 
 
-def check_device(device: str, params: BackendParams) -> None:
+def check_device(device: str, engine: str, params: BackendParams) -> None:
     """See that this machine can run on the device, before anything is written.
 
     Raises:
@@ -41,7 +41,7 @@ def check_device(device: str, params: BackendParams) -> None:
 
     from mediswift_cs.training.ranks import check_ranks
 
-    check_ranks(device, params)
+    check_ranks(device, engine, params)
     if device == "CSX":
         require_cluster(params)
     if device == "GPU" and not torch.cuda.is_available():

@@ -11,11 +11,10 @@ from tqdm import tqdm
 from mediswift_cs.params.schema import DataLoaderParams
 from mediswift_cs.tokens.manifest import Manifest, find_manifest, read_manifest
 from mediswift_cs.training import ranks
-from mediswift_cs.training.hosts.cerebras.backend import after_step, batches, make_dataloader
-from mediswift_cs.training.hosts.cerebras.session import Session
+from mediswift_cs.training.hosts.host import Host
 
 
-def evaluate(session: Session, params: DataLoaderParams, num_steps: int | None) -> dict[str, float]:
+def evaluate(host: Host, params: DataLoaderParams, num_steps: int | None) -> dict[str, float]:
     """Token-weighted scores over ``num_steps`` batches of a data set, or over all of it if None.
 
     Returns val_loss (nats per token), val_perplexity, val_accuracy and val_tokens. The mean is
@@ -23,15 +22,15 @@ def evaluate(session: Session, params: DataLoaderParams, num_steps: int | None) 
     size also val_bits_per_byte; for the answers of a task, off CSX, also val_answer_accuracy, the
     share of answers that have every token right, which greedy decoding would give.
     """
-    dataloader = make_dataloader(params)
+    dataloader = host.make_dataloader(params)
     num_batches = len(dataloader)
     num_steps = num_batches if num_steps is None else min(num_steps, num_batches)
-    session.model.eval()
+    host.model.eval()
     manifest = _find_manifest(params)
-    session.metrics.reset(count_answers=_has_answers(manifest) and not session.is_traced)
+    host.metrics.reset(count_answers=_has_answers(manifest) and not host.is_traced)
     totals = {"loss": 0.0, "tokens": 0.0}
 
-    @after_step
+    @host.after_step
     def accumulate(loss: Tensor, num_tokens: Tensor) -> None:
         totals["loss"] += float(loss) * float(num_tokens)
         totals["tokens"] += float(num_tokens)
@@ -39,7 +38,7 @@ def evaluate(session: Session, params: DataLoaderParams, num_steps: int | None) 
     # The scores are weighted by tokens, so a short last batch does no harm.
     warnings.filterwarnings("ignore", message="Detected non-uniform batch sizes")
     for batch in tqdm(
-        batches(dataloader, num_steps),
+        host.batches(dataloader, num_steps),
         total=num_steps,
         desc="evaluate",
         unit="batch",
@@ -47,33 +46,30 @@ def evaluate(session: Session, params: DataLoaderParams, num_steps: int | None) 
         dynamic_ncols=True,
         disable=not sys.stderr.isatty(),
     ):
-        loss, num_tokens = session.evaluation_step(batch)
-        if ranks.num_ranks() > 1:
-            # A closure's arguments are averaged over GPUs in place, which integers cannot be.
-            num_tokens = num_tokens.float()
+        loss, num_tokens = host.evaluation_step(batch)
         accumulate(loss, num_tokens)
-    session.model.train()
+    host.model.train()
     if not ranks.is_main():
-        # Closures run on one rank only; each rank has seen every sample.
+        # Each rank has seen every sample; one writes down what came out.
         return {}
-    return _scores(session, totals, manifest, params)
+    return _scores(host, totals, manifest, params)
 
 
 def _scores(
-    session: Session, totals: dict[str, float], manifest: Manifest | None, params: DataLoaderParams
+    host: Host, totals: dict[str, float], manifest: Manifest | None, params: DataLoaderParams
 ) -> dict[str, float]:
     mean_loss = totals["loss"] / totals["tokens"] if totals["tokens"] else math.nan
     values = {
         "val_loss": mean_loss,
         "val_perplexity": perplexity(mean_loss),
-        "val_accuracy": float(session.metrics.accuracy),
+        "val_accuracy": float(host.metrics.accuracy),
         "val_tokens": totals["tokens"],
     }
     split = manifest and manifest.splits.get(Path(str(params.data_dir)).name)
     if split and (bits := split.bits_per_byte(mean_loss)) is not None:
         values["val_bits_per_byte"] = bits
-    if session.metrics.answers is not None:
-        right, number = session.metrics.answers
+    if host.metrics.answers is not None:
+        right, number = host.metrics.answers
         values["val_answer_accuracy"] = right / number if number else math.nan
     return values
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import torch
 from torch.utils.tensorboard.writer import SummaryWriter
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
@@ -43,7 +44,9 @@ class Journal:
     """The records of one run in its model_dir; a context manager.
 
     ``metrics.jsonl`` has one object a line, always with ``step``: training lines hold loss (nats
-    per token), learning_rate and tokens_per_second, with dynamic loss scaling also loss_scale;
+    per token), learning_rate and tokens_per_second, with dynamic loss scaling also loss_scale, on a
+    GPU also gpu_memory_gib (the most so far) and, where its peak is known,
+    model_flops_utilization;
     evaluation lines hold val_loss, val_perplexity, val_accuracy and val_tokens, and where they are
     known val_bits_per_byte or val_answer_accuracy.
     """
@@ -56,9 +59,14 @@ class Journal:
         last_step: int,
         log_steps: int,
         trains: bool = True,
+        peak_tokens_per_second: float | None = None,
     ) -> None:
         """``trains``: lines later than ``first_step`` are of steps that will be repeated, and are
-        dropped. An evaluation of an old checkpoint adds its line and drops none."""
+        dropped. An evaluation of an old checkpoint adds its line and drops none.
+
+        ``peak_tokens_per_second``: of the model at the peak of the device.
+        """
+        self.peak_tokens_per_second = peak_tokens_per_second
         self.path = model_dir / METRICS_FILE
         self.first_step = first_step
         self.last_step = last_step
@@ -161,6 +169,10 @@ class Journal:
         values = {"loss": loss, "learning_rate": learning_rate, "tokens_per_second": rate}
         if loss_scale is not None:
             values["loss_scale"] = loss_scale
+        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+            values["gpu_memory_gib"] = torch.cuda.max_memory_allocated() / 2**30
+        if self.peak_tokens_per_second is not None:
+            values["model_flops_utilization"] = rate / self.peak_tokens_per_second
         self.write(step, values)
         self.bar.set_postfix_str(f"loss {loss:.4f}, {rate:,.0f} tokens/s")
         LOGGER.info(
@@ -220,19 +232,9 @@ class SilentJournal(Journal):
         """Nothing."""
 
 
-def open_journal(
-    model_dir: Path, *, first_step: int, last_step: int, log_steps: int, trains: bool = True
-) -> Journal | SilentJournal:
+def open_journal(model_dir: Path, **settings: Any) -> Journal | SilentJournal:
     """The journal of this rank; the arguments are those of :class:`Journal`."""
-    if not ranks.is_main():
-        return SilentJournal()
-    return Journal(
-        model_dir,
-        first_step=first_step,
-        last_step=last_step,
-        log_steps=log_steps,
-        trains=trains,
-    )
+    return Journal(model_dir, **settings) if ranks.is_main() else SilentJournal()
 
 
 def check_finite(what: str, loss: float, step: int, learning_rate: float | None = None) -> None:

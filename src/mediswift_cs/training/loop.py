@@ -3,7 +3,7 @@
 import logging
 import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,21 +16,22 @@ from torch import Tensor
 from mediswift_cs.checkpoints.record import Record
 from mediswift_cs.data.processors import make_processor
 from mediswift_cs.data.prompts import MediSwiftPromptDataProcessor
+from mediswift_cs.data.restartable import position
 from mediswift_cs.errors import ConfigError
 from mediswift_cs.params.schema import DataLoaderParams, Params
+from mediswift_cs.params.training_cost import decoder_shape, weights_train
 from mediswift_cs.training import checkpoint, origin, ranks
 from mediswift_cs.training.held_out import evaluate
-from mediswift_cs.training.hosts.cerebras.backend import (
-    after_step,
-    batches,
-    make_dataloader,
-    when_saved,
-)
-from mediswift_cs.training.hosts.cerebras.session import Batch, Session
+from mediswift_cs.training.hosts.host import Batch, Host
 from mediswift_cs.training.journal import Journal, check_finite, not_finite, open_journal
 from mediswift_cs.training.masks import format_sparsity, measure_sparsity
 from mediswift_cs.training.plan import RunPlan, num_checkpoints_kept, plan_run
-from mediswift_cs.training.warm_start import check_soft_prompt, load_starting_weights, own_record
+from mediswift_cs.training.warm_start import (
+    check_soft_prompt,
+    load_starting_weights,
+    metadata,
+    own_record,
+)
 
 LOGGER = logging.getLogger("mediswift_cs")
 
@@ -73,19 +74,21 @@ class InterruptedRunError(Exception):
 class Trainer:
     """One training run in one model_dir."""
 
-    def __init__(self, params: Params, model_dir: Path, raw_params: dict[str, Any]) -> None:
+    def __init__(
+        self, params: Params, model_dir: Path, raw_params: dict[str, Any], host: Host
+    ) -> None:
         """``raw_params`` is the params file as read; it goes into the checkpoints' metadata."""
         self.params = params
+        self.host = host
         self.model_dir = model_dir
         self.raw_params = raw_params
         self.init = params.trainer.init
-        self.session = Session(params, for_training=True)
         assert params.trainer.fit is not None
         train_params = params.trainer.fit.train_dataloader
         self.processor = make_processor(train_params)
         if isinstance(self.processor, MediSwiftPromptDataProcessor):
             self.processor.check_model(self.init.model)
-        self.dataloader = make_dataloader(train_params)
+        self.dataloader = host.make_dataloader(train_params)
         self.batch_size = train_params.batch_size
         if ranks.num_ranks() > 1:
             if self.init.seed is None:
@@ -93,7 +96,7 @@ class Trainer:
                     "trainer.init.seed: got null, allowed: a number, so that all GPUs draw the "
                     "same masks"
                 )
-            self.dataloader.dataloader.take_rows(*ranks.share_of_batch(self.batch_size))
+            self.dataloader.order.rows = slice(*ranks.share_of_batch(self.batch_size))
         self.step = 0
         self.samples_streamed = 0
         self.continues_own_run = False
@@ -103,25 +106,25 @@ class Trainer:
     def tokens_per_step(self) -> int:
         """How many tokens one update sees."""
         length = self.processor.dataset.length
-        return self.batch_size * self.session.num_accumulated * length
+        return self.batch_size * self.host.num_accumulated * length
 
     def load(self, path: Path) -> None:
         """Continue from a checkpoint: weights, masks, optimizer, schedule, data position."""
-        state = checkpoint.load_checkpoint(path)
-        check_soft_prompt(self.session.model, state, path)
-        self.session.load_state_dict(state, path)
+        state = checkpoint.load_checkpoint(path, self.host.read)
+        check_soft_prompt(self.host.model, state, path)
+        self.host.load_state_dict(state, path)
         self.step = int(state.get("global_step", 0))
         self.continues_own_run = path.resolve().parent == self.model_dir.resolve()
-        if position := state.get("dataloader"):
-            self.dataloader.load_state_dict(position)
-            self.samples_streamed = int(position["samples_streamed"])
+        if saved := state.get("dataloader"):
+            self.dataloader.load_state_dict(saved)
+            self.samples_streamed = int(saved["samples_streamed"])
         if (random_state := Record.read(state).rng_state) is not None:
             torch.set_rng_state(random_state.detach().clone())
         LOGGER.info("continuing from %s at step %d", path, self.step)
 
     def start_from(self, path: Path) -> None:
         """Take the weights of another run, and begin at step 0."""
-        load_starting_weights(self.session.model, path, self.processor.tokenizer_sha256)
+        load_starting_weights(self.host, path, self.processor.tokenizer_sha256)
 
     def save(self) -> Path:
         """Write the checkpoint of the current step.
@@ -131,16 +134,16 @@ class Trainer:
             CheckpointError: the file cannot be written.
         """
         path = checkpoint.checkpoint_path(self.model_dir, self.step)
-        state = self.session.state_dict()
-        if not self.session.is_traced and (name := checkpoint.name_of_not_finite(state)):
+        state = self.host.state_dict()
+        if not self.host.is_traced and (name := checkpoint.name_of_not_finite(state)):
             raise not_finite(f"{name} is not finite", self.step, self.learning_rate)
         state["global_step"] = self.step
         state["dataloader"] = (
-            self.dataloader.state_dict() if self.session.is_traced else self._position()
+            self.dataloader.state_dict() if self.host.is_traced else self._position()
         )
-        state |= own_record(self.session.model, self.processor.tokenizer_sha256).to_state()
-        state["__metadata__"] = [self.session.metadata(self.raw_params)]
-        checkpoint.save_checkpoint(state, path)
+        state |= own_record(self.host.model, self.processor.tokenizer_sha256).to_state()
+        state["__metadata__"] = [metadata(self.host.model, self.raw_params)]
+        checkpoint.save_checkpoint(state, path, self.host.write)
         if (num_kept := num_checkpoints_kept(self.init)) is not None:
             checkpoint.keep_last(self.model_dir, num_kept)
         LOGGER.info("saved %s", path)
@@ -148,8 +151,7 @@ class Trainer:
 
     def _position(self) -> dict[str, Any]:
         """Where in the data the run is."""
-        position: dict[str, Any] = self.dataloader.dataloader.position(self.samples_streamed)
-        return position
+        return position(self.processor.identity, self.samples_streamed)
 
     def plan(self) -> RunPlan:
         """The steps still to do: of an interrupted run those that it had left."""
@@ -164,14 +166,15 @@ class Trainer:
         if ranks.is_main():
             origin.record_counting(self.model_dir, plan.counted_from)
         scores: dict[str, float] = {}
-        if not self.session.is_traced:
-            self.session.draw_masks()
+        if not self.host.is_traced:
+            self.host.draw_masks()
         self.log_sparsity("at the start")
         journal = open_journal(
             self.model_dir,
             first_step=self.step,
             last_step=plan.last_step,
             log_steps=self.init.logging.log_steps,
+            peak_tokens_per_second=self._peak_tokens_per_second(),
         )
         with stop_on_signal() as stop, journal:
             if self.init.checkpoint.save_initial_checkpoint and self.step == 0 and ranks.is_main():
@@ -187,85 +190,81 @@ class Trainer:
             origin.record_counting(self.model_dir, self.step)
         return scores
 
+    def _peak_tokens_per_second(self) -> float | None:
+        """How many tokens the model could train on at the peak of the device."""
+        if self.host.peak_flops is None:
+            return None
+        # A GPU computes what is masked as well.
+        shape = decoder_shape(self.params, as_dense=True)
+        flops = shape.training_flops(weights_train=weights_train(self.params)).total
+        return self.host.peak_flops / (flops / shape.sequence_length)
+
     def _missed_evaluation(self, plan: RunPlan, num_sets: int, journal: Journal) -> bool:
         """Whether a run was stopped between the checkpoint of this step and its evaluation."""
         is_due = self.continues_own_run and plan.is_evaluation_step(self.step)
         missed = is_due and num_sets > 0 and journal.lacks_evaluation(num_sets)
-        return self.session.any_rank(missed)
+        return self.host.any_rank(missed)
 
     def evaluate(self, val_params: list[DataLoaderParams], journal: Journal) -> dict[str, float]:
         """Score every validation set; the scores of the last one are returned."""
         scores: dict[str, float] = {}
         for number, params in enumerate(val_params):
-            scores = evaluate(self.session, params, self.init.loop.eval_steps)
+            scores = evaluate(self.host, params, self.init.loop.eval_steps)
             journal.evaluation(self.step, scores, number if len(val_params) > 1 else None)
         return scores
 
     def log_sparsity(self, moment: str) -> None:
         """Write the fraction of zeros of each weight, as it is now, into the log."""
-        if not self.session.is_traced:
-            table = format_sparsity(measure_sparsity(self.session.model))
+        if not self.host.is_traced:
+            table = format_sparsity(measure_sparsity(self.host.model))
             LOGGER.info("zeros in the weights %s:\n%s", moment, table)
 
     def _is_stopped(self, stop: StopRequest) -> bool:
         """Whether any rank was asked to stop; the ranks have to ask together."""
-        return self.session.any_rank(stop.signal_name is not None)
+        return self.host.any_rank(stop.signal_name is not None)
 
-    def _batches(self, plan: RunPlan, end: int) -> Iterable[Batch]:
-        """The batches up to step ``end``; a checkpoint is due after some."""
+    def _updates(self, plan: RunPlan, end: int) -> Iterator[list[Batch]]:
+        """The batches of each update up to step ``end``; a checkpoint is due after some."""
         # Each segment iterates the loader anew: without this it would repeat the epoch's start.
-        if not self.session.is_traced:
+        if not self.host.is_traced:
             self.dataloader.load_state_dict(self._position())
-        accumulated, begin = self.session.num_accumulated, self.step
+        begin = self.step
         saved_after = [
-            (step - begin) * accumulated - 1
-            for step in range(begin + 1, end + 1)
-            if plan.is_checkpoint_step(step)
+            step - begin - 1 for step in range(begin + 1, end + 1) if plan.is_checkpoint_step(step)
         ]
-        found: Iterable[Batch] = batches(self.dataloader, (end - begin) * accumulated, saved_after)
-        return found
+        return self.host.updates(self.dataloader, end - begin, saved_after)
 
     def _take_in(self, loss: float, learning_rate: float, journal: Journal) -> None:
         """A finished step, seen from Python; nothing is saved of one whose loss is not finite."""
         self.learning_rate = learning_rate
-        if failure := self.session.precision.failure:
+        if failure := self.host.failure:
             raise not_finite(failure, self.step, learning_rate)
         check_finite("the loss", loss, self.step, learning_rate)
-        scale = self.session.precision.logged_loss_scale
-        journal.train_step(self.step, loss, learning_rate, self.tokens_per_step, scale)
+        journal.train_step(
+            self.step, loss, learning_rate, self.tokens_per_step, self.host.loss_scale
+        )
 
     def _train_segment(self, plan: RunPlan, end: int, journal: Journal, stop: StopRequest) -> None:
         """Train up to step ``end``; raises InterruptedRunError once a stop is asked for."""
-        session, accumulated = self.session, self.session.num_accumulated
-        session.model.train()
+        host = self.host
+        host.model.train()
 
-        @after_step
+        @host.after_step
         def report(loss: Tensor, learning_rate: Tensor) -> None:
             self._take_in(float(loss), float(learning_rate), journal)
 
-        @when_saved
+        @host.when_saved
         def save() -> None:
             self.save()
 
-        losses: list[Tensor] = []
-        for index, batch in enumerate(self._batches(plan, end)):
+        for batches in self._updates(plan, end):
             # Asked at the top, where the closures of the step before have run.
-            if index % accumulated == 0 and not session.is_traced and self._is_stopped(stop):
+            if not host.is_traced and self._is_stopped(stop):
                 break
-            update = (index + 1) % accumulated == 0
-            losses.append(session.training_step(batch, update))
-            self.samples_streamed += self.batch_size
-            if not update:
-                continue
+            loss, learning_rate = host.update(batches)
+            self.samples_streamed += self.batch_size * len(batches)
             self.step += 1
-            loss = losses[0] if accumulated == 1 else torch.stack(losses).mean()
-            learning_rate = session.learning_rate
-            if not session.is_traced:
-                # Copies, because a closure's arguments are averaged over GPUs in place. On CSX
-                # nothing may be computed outside the traced step.
-                loss, learning_rate = loss.clone(), torch.as_tensor(learning_rate).clone()
             report(loss, learning_rate)
-            losses = []
             save()
         if self.step < plan.last_step and self._is_stopped(stop):
             path = checkpoint.checkpoint_path(self.model_dir, self.step)

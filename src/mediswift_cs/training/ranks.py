@@ -1,12 +1,6 @@
-"""One run in several processes, one a GPU, as torchrun starts them.
-
-cerebras-pytorch 2.10 makes all ranks start from the same weights and runs step closures on rank 0
-only. But it gives each rank the same batches, and its compiled model goes past the
-DistributedDataParallel that it sets up, so that gradients stay apart. Both are seen to here.
-"""
+"""One run in several processes, one a GPU or a share of the cores, as torchrun starts them."""
 
 import os
-from collections.abc import Iterable
 
 import torch
 from torch import distributed
@@ -35,40 +29,37 @@ def is_main() -> bool:
     return rank() == 0
 
 
-def any_rank(flag: bool, device: torch.device) -> bool:
-    """Whether the flag is set on any rank; every rank has to ask at the same step."""
+def total(number: float, device: torch.device) -> float:
+    """The sum of a number over the ranks; every rank has to ask at the same step."""
     if not distributed.is_initialized():
-        return flag
-    number = torch.tensor(int(flag), device=device)
-    distributed.all_reduce(number, op=distributed.ReduceOp.MAX)
-    return bool(number)
+        return number
+    value = torch.tensor(number, dtype=torch.float64, device=device)
+    distributed.all_reduce(value)
+    return float(value)
 
 
-def average_gradients(parameters: Iterable[torch.Tensor]) -> None:
-    """Replace each gradient by its mean over the ranks."""
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    works = [distributed.all_reduce(gradient, async_op=True) for gradient in gradients]
-    for work in works:
-        assert work is not None
-        work.wait()
-    torch._foreach_div_(gradients, num_ranks())
+def mean(value: torch.Tensor) -> torch.Tensor:
+    """The mean of a tensor over the ranks."""
+    if distributed.is_initialized():
+        distributed.all_reduce(value)
+        value /= num_ranks()
+    return value
 
 
-def check_ranks(device: str, params: BackendParams) -> None:
+def check_ranks(device: str, engine: str, params: BackendParams) -> None:
     """Raise ConfigError where the params and the way the process was started do not agree."""
     path = "trainer.init.backend.enable_distributed"
-    wants = device == "GPU" and params.enable_distributed
-    if wants and not started_by_torchrun():
+    if device == "GPU" and params.enable_distributed and not started_by_torchrun():
         raise ConfigError(
             f"{path} is true but torchrun did not start this process: use "
             f"torchrun --nproc_per_node=NUMBER_OF_GPUS run.py GPU ..."
         )
-    if started_by_torchrun() and num_ranks() > 1 and not wants:
+    if num_ranks() > 1 and engine != "torch":
         raise ConfigError(
-            f"torchrun started {num_ranks()} processes, allowed: one, or the device GPU with "
-            f"--set {path}=true"
+            f"torchrun started {num_ranks()} processes for the engine {engine}, allowed: one, or "
+            f"--engine torch"
         )
-    if wants and params.main_process_id != 0:
+    if num_ranks() > 1 and params.main_process_id != 0:
         raise ConfigError(
             f"trainer.init.backend.main_process_id: got {params.main_process_id}, allowed: 0"
         )
@@ -83,7 +74,7 @@ def share_of_batch(batch_size: int) -> tuple[int, int]:
     if batch_size % num_ranks():
         raise ConfigError(
             f"trainer.fit.train_dataloader.batch_size: got {batch_size}, allowed: a multiple of "
-            f"{num_ranks()}, the number of GPUs"
+            f"{num_ranks()}, the number of processes"
         )
     share = batch_size // num_ranks()
     return rank() * share, (rank() + 1) * share

@@ -13,8 +13,7 @@ from mediswift_cs.params.schema import DataLoaderParams, Params
 from mediswift_cs.training import checkpoint, origin, ranks
 from mediswift_cs.training.device import check_device
 from mediswift_cs.training.held_out import evaluate
-from mediswift_cs.training.hosts.cerebras.backend import create_backend
-from mediswift_cs.training.hosts.cerebras.session import Session
+from mediswift_cs.training.hosts.host import Host
 from mediswift_cs.training.journal import configure_logging, open_journal
 from mediswift_cs.training.loop import InterruptedRunError, Trainer
 from mediswift_cs.training.plan import ignored_settings
@@ -25,7 +24,7 @@ LOGGER = logging.getLogger("mediswift_cs")
 
 def start(loaded: LoadedParams, options: RunOptions) -> int:
     """Run as asked; returns the exit code. Results lie in ``options.model_dir``."""
-    check_device(options.device, loaded.params.trainer.init.backend)
+    check_device(options.device, options.engine, loaded.params.trainer.init.backend)
     model_dir = prepare_model_dir(options.model_dir)
     configure_logging(model_dir)
     for note in loaded.notes:
@@ -36,7 +35,6 @@ def start(loaded: LoadedParams, options: RunOptions) -> int:
             "this loop does not carry out %s; ModelZoo's Trainer does: run.py --engine modelzoo",
             ", ".join(ignored),
         )
-    create_backend(options.device, params.trainer.init.backend, model_dir / "cerebras_logs")
     if options.mode in ("train", "train_and_eval"):
         return train(params, loaded.raw, options)
     return score(params, options)
@@ -52,6 +50,20 @@ def prepare_model_dir(model_dir: Path) -> Path:
     return model_dir
 
 
+def make_host(params: Params, options: RunOptions, *, for_training: bool) -> Host:
+    """The model on the host that ``options.engine`` names; a process makes one."""
+    if options.engine == "torch":
+        from mediswift_cs.training.hosts.torch.session import TorchSession
+
+        return TorchSession(params, options.device, for_training=for_training)
+    from mediswift_cs.training.hosts.cerebras.backend import create_backend
+    from mediswift_cs.training.hosts.cerebras.session import Session
+
+    artifacts = options.model_dir / "cerebras_logs"
+    create_backend(options.device, params.trainer.init.backend, artifacts)
+    return Session(params, for_training=for_training)
+
+
 def train(params: Params, raw: dict[str, Any], options: RunOptions) -> int:
     """Train; in train_and_eval mode with an eval_frequency, evaluate on the way and at the end."""
     given = options.checkpoint_path
@@ -61,7 +73,8 @@ def train(params: Params, raw: dict[str, Any], options: RunOptions) -> int:
         given = Path(fit.ckpt_path)
     autoload = params.trainer.init.checkpoint.autoload_last_checkpoint and fit.loads_newest
     path = origin.choose_checkpoint(options.model_dir, given) if autoload or given else None
-    trainer = Trainer(params, options.model_dir, raw)
+    host = make_host(params, options, for_training=True)
+    trainer = Trainer(params, options.model_dir, raw, host)
     if path is not None:
         if is_new_start(params.trainer.init, path, options.model_dir):
             trainer.start_from(path)
@@ -128,11 +141,11 @@ def score(params: Params, options: RunOptions) -> int:
             )
         if options.mode == "eval":
             paths = paths[-1:]
-    session = Session(params, for_training=False)
+    host = make_host(params, options, for_training=False)
     for path in paths:
-        state = checkpoint.load_checkpoint(path)
-        checkpoint.load_model_state(session.model, state["model"], path)
-        session.draw_masks()
+        state = checkpoint.load_checkpoint(path, host.read)
+        checkpoint.load_model_state(host.model, state["model"], path)
+        host.draw_masks()
         step = int(state.get("global_step", 0))
         LOGGER.info("evaluating %s", path)
         journal = open_journal(
@@ -142,6 +155,6 @@ def score(params: Params, options: RunOptions) -> int:
             for number, val_params in enumerate(sets):
                 found = make_processor(val_params).tokenizer_sha256
                 check_tokenizer(state, found, path, f"the shards in {val_params.data_dir}")
-                values = evaluate(session, val_params, params.trainer.init.loop.eval_steps)
+                values = evaluate(host, val_params, params.trainer.init.loop.eval_steps)
                 journal.evaluation(step, values, number if len(sets) > 1 else None)
     return 0

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from mediswift_cs.checkpoints.mdl_writer import CEREBRAS_PYTORCH_VERSION
 from mediswift_cs.checkpoints.record import Record, SoftPromptRecord
 from mediswift_cs.errors import CheckpointError, ConfigError
 from mediswift_cs.model.pretraining import MediSwiftModel
@@ -18,6 +19,7 @@ from mediswift_cs.params.schema import InitParams
 from mediswift_cs.params.weights import MASK_SUFFIX
 from mediswift_cs.tokens.fingerprint_check import check_trained_with
 from mediswift_cs.training import checkpoint
+from mediswift_cs.training.hosts.host import Host
 
 LOGGER = logging.getLogger("mediswift_cs")
 
@@ -58,8 +60,8 @@ def is_new_start(init: InitParams, path: Path, model_dir: Path) -> bool:
     return any(key.endswith(MASK_SUFFIX) for key in checkpoint.load_checkpoint(path)["model"])
 
 
-def load_starting_weights(model: MediSwiftModel, path: Path, tokenizer_sha256: str | None) -> None:
-    """Load the weights of ``path`` into ``model``, and log what became of masks and prompt.
+def load_starting_weights(host: Host, path: Path, tokenizer_sha256: str | None) -> None:
+    """Load the weights of ``path`` into the host's model, and log what became of masks and prompt.
 
     Args:
         tokenizer_sha256: of the data to train on; None is not checked.
@@ -68,7 +70,8 @@ def load_starting_weights(model: MediSwiftModel, path: Path, tokenizer_sha256: s
         CheckpointError: keys or shapes differ otherwise, or the checkpoint was trained with another
             tokenizer or soft prompt.
     """
-    state = checkpoint.load_checkpoint(path)
+    model = host.model
+    state = checkpoint.load_checkpoint(path, host.read)
     check_tokenizer(state, tokenizer_sha256, path)
     check_soft_prompt(model, state, path)
     start = starting_weights(model, state["model"])
@@ -117,3 +120,12 @@ def own_record(model: MediSwiftModel, tokenizer_sha256: str | None) -> Record:
     return Record(
         rng_state=torch.get_rng_state(), tokenizer_sha256=tokenizer_sha256, soft_prompt=soft_prompt
     )
+
+
+def metadata(model: MediSwiftModel, raw_params: dict[str, Any]) -> dict[str, Any]:
+    """What ModelZoo's converters look for in a checkpoint, the params file as read in it."""
+    return {
+        "version": CEREBRAS_PYTORCH_VERSION,
+        "model_name": type(model).__name__,
+        "params": raw_params,
+    }

@@ -28,16 +28,6 @@ def create_backend(device: str, params: BackendParams, artifact_dir: Path) -> cs
     """The one backend of this process, for a device that check_device has let through."""
     if device == "CPU":
         return cstorch.backend("CPU", artifact_dir=str(artifact_dir))
-    if device == "GPU":
-        return cstorch.backend(
-            "GPU",
-            artifact_dir=str(artifact_dir),
-            enable_distributed=params.enable_distributed,
-            main_process_id=params.main_process_id,
-            dist_backend=params.dist_backend,
-            init_method=params.init_method,
-            sync_batchnorm=params.sync_batchnorm,
-        )
     assert device == "CSX"
     put_native_compiler_first()
     cluster = {} if params.cluster_config is None else params.cluster_config.model_dump()

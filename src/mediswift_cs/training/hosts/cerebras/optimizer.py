@@ -1,97 +1,22 @@
-"""AdamW as ModelZoo sets it up, with torch's fused kernel on CPU and GPU, and its schedules."""
+"""AdamW as ModelZoo sets it up, and its schedules."""
 
-import math
 from itertools import accumulate
 from typing import Any
 
 import cerebras.pytorch as cstorch
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from mediswift_cs.errors import ConfigError
 from mediswift_cs.params.schema import OptimizerParams
-
-
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Two groups: weights and embeddings decay; biases and layer norms do not.
-
-    This is the grouping of ModelZoo 2.10 (``optim_utils.configure_param_groups``), in its order,
-    so that optimizer states mean the same parameters in both hosts.
-    """
-    norms = tuple(
-        name for name, module in model.named_modules() if isinstance(module, nn.LayerNorm)
-    )
-    decayed: list[nn.Parameter] = []
-    not_decayed: list[nn.Parameter] = []
-    for name, parameter in model.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        is_norm = name.rpartition(".")[0] in norms
-        (not_decayed if is_norm or "bias" in name else decayed).append(parameter)
-    return [
-        {"params": decayed, "weight_decay": weight_decay},
-        {"params": not_decayed, "weight_decay": 0.0},
-    ]
-
-
-class FusedAdamW(cstorch.optim.AdamW):
-    """cerebras-pytorch's AdamW, computed by torch's fused kernel in one pass over memory.
-
-    The state and the mathematics are those of the parent class. It keeps a power of each beta for
-    every parameter and adds epsilon before the bias correction; the kernel counts steps and adds
-    epsilon after it. So the correction is part of the learning rate that the kernel is given.
-    """
-
-    @torch.no_grad()
-    def step(self, closure: None = None) -> None:
-        """Update every parameter that has a gradient."""
-        assert closure is None
-        for group in self.param_groups:
-            parameters = [p for p in group["params"] if p.grad is not None]
-            if parameters:
-                self._step_group(group, parameters)
-
-    def _step_group(self, group: dict[str, Any], parameters: list[Tensor]) -> None:
-        beta1, beta2 = group["betas"]
-        states = [self.state[p] for p in parameters]
-        correction = 1.0
-        if group["correct_bias"]:
-            correction1 = 1.0 - float(states[0]["beta1_power"])
-            correction2 = 1.0 - float(states[0]["beta2_power"])
-            correction = math.sqrt(correction2) / correction1
-        # After infinitely many steps the kernel's own correction is 1.
-        count = torch.tensor(math.inf, dtype=torch.float32, device=parameters[0].device)
-        torch._fused_adamw_(
-            parameters,
-            [p.grad for p in parameters if p.grad is not None],
-            [s["exp_avg"] for s in states],
-            [s["exp_avg_sq"] for s in states],
-            [],
-            [count.clone() for _ in parameters],
-            lr=float(group["lr"]) * correction,
-            beta1=beta1,
-            beta2=beta2,
-            # The kernel multiplies it with the learning rate, of which decay takes no correction.
-            weight_decay=group["weight_decay"] / correction,
-            eps=group["eps"],
-            amsgrad=False,
-            maximize=False,
-        )
-        if group["correct_bias"]:
-            torch._foreach_mul_([s["beta1_power"] for s in states], beta1)
-            torch._foreach_mul_([s["beta2_power"] for s in states], beta2)
+from mediswift_cs.training.parameter_groups import parameter_groups
 
 
 def configure_optimizer(model: nn.Module, params: OptimizerParams) -> cstorch.optim.Optimizer:
     """The optimizer for the current backend; schedulers replace its learning rate."""
     arguments = params.AdamW.model_dump()
     learning_rate, weight_decay = arguments.pop("learning_rate"), arguments["weight_decay"]
-    is_fused = not params.AdamW.amsgrad and not cstorch.use_cs()
-    optimizer_class = FusedAdamW if is_fused else cstorch.optim.AdamW
-    optimizer: cstorch.optim.Optimizer = optimizer_class(
-        parameter_groups(model, weight_decay), lr=learning_rate or 0.0, **arguments
-    )
-    return optimizer
+    groups = parameter_groups(model, weight_decay)
+    return cstorch.optim.AdamW(groups, lr=learning_rate or 0.0, **arguments)
 
 
 def configure_scheduler(optimizer: cstorch.optim.Optimizer, entry: dict[str, Any]) -> Any:

@@ -1,6 +1,6 @@
 """Everything that one run holds on one backend: model, optimizer, masks, and the traced steps."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,13 @@ from mediswift_cs.model.attention import SelfAttention
 from mediswift_cs.model.decoder import PositionEmbedding
 from mediswift_cs.model.finetuning import build_model
 from mediswift_cs.model.loss import mean_loss_per_token
-from mediswift_cs.params.schema import Params, PrecisionParams, SparsityParams
-from mediswift_cs.training import checkpoint, ranks
+from mediswift_cs.params.schema import Params, PrecisionParams
+from mediswift_cs.training import checkpoint, mdl_state
+from mediswift_cs.training.hosts.cerebras import backend
 from mediswift_cs.training.hosts.cerebras.optimizer import configure_optimizer, configure_scheduler
 from mediswift_cs.training.hosts.cerebras.precision import Precision
-from mediswift_cs.training.masks import fold_masks, mask_gradients
-
-Batch = dict[str, Tensor]
+from mediswift_cs.training.hosts.host import Batch, Update, batch_weights
+from mediswift_cs.training.masks import fold_masks
 
 
 class EvaluationMetrics(nn.Module):
@@ -73,29 +73,6 @@ def prepare_for_csx(model: nn.Module) -> None:
             module.softmax_in_float32 = False
 
 
-def apply_sparsity(
-    model: nn.Module, optimizer: cstorch.optim.Optimizer | None, params: SparsityParams
-) -> cstorch.sparse.SparsityAlgorithm:
-    """Give every weight that the filter names a mask, registered as the buffer ``<weight>_mask``.
-
-    The masks are drawn when the first run starts, unless a checkpoint brings them. On CSX,
-    cerebras-pytorch's hooks prune weights, gradients and moments at each step, which is how its
-    compiler learns of them. Elsewhere the caller folds the masks into the weights once
-    (:func:`fold_masks`) and masks the gradients of each step (:func:`mask_gradients`): moments and
-    weights then stay at exactly zero by themselves, without four further passes over memory.
-    """
-    sparsity = cstorch.sparse.configure(params.model_dump(exclude_none=True))
-    if cstorch.use_cs():
-        model.apply(sparsity)
-        if optimizer is not None:
-            optimizer.apply(sparsity)
-        return sparsity
-    for path, module in list(model.named_modules()):
-        for name, parameter in list(module.named_parameters(prefix=path, recurse=False)):
-            sparsity.sparsify_parameter(module, name, parameter)
-    return sparsity
-
-
 class Session:
     """A model on a backend, with what training it takes.
 
@@ -128,19 +105,62 @@ class Session:
             self.precision.create_scaler()
         self.sparsity: cstorch.sparse.SparsityAlgorithm | None = None
         if init.sparsity is not None:
-            self.sparsity = apply_sparsity(self.model, self.optimizer, init.sparsity)
+            # Each weight that the filter names has a mask, the buffer ``<weight>_mask``, which
+            # hooks apply to weights, gradients and moments; the compiler learns of it by them.
+            self.sparsity = cstorch.sparse.configure(init.sparsity.model_dump(exclude_none=True))
+            self.model.apply(self.sparsity)
+            if self.optimizer is not None:
+                self.optimizer.apply(self.sparsity)
         self.num_accumulated = 1 if self.backend.is_csx else init.loop.grad_accum_steps
         self.training_step = cstorch.trace(self._training_step)
         self.evaluation_step = cstorch.trace(torch.no_grad()(self._evaluation_step))
 
+        self.is_traced = bool(self.backend.is_csx)
+
+    peak_flops: float | None = None
+    make_dataloader = staticmethod(backend.make_dataloader)
+    batches = staticmethod(backend.batches)
+    after_step = staticmethod(backend.after_step)
+    when_saved = staticmethod(backend.when_saved)
+
     @property
-    def is_traced(self) -> bool:
-        """Whether steps run on a CS-2, so that nothing may be computed outside of them."""
-        return bool(self.backend.is_csx)
+    def failure(self) -> str | None:
+        """What ends the run after the update that was reported, as the start of a sentence."""
+        return self.precision.failure
+
+    @property
+    def loss_scale(self) -> float | None:
+        """The dynamic loss scale of that update, where it is to be logged."""
+        return self.precision.logged_loss_scale
 
     def any_rank(self, flag: bool) -> bool:
-        """Whether the flag is set on any rank; every rank has to ask at the same step."""
-        return flag if self.is_traced else ranks.any_rank(flag, self.backend.torch_device)
+        """The flag: this host has one process."""
+        return flag
+
+    def updates(
+        self, dataloader: Any, num_updates: int, saved_after: Sequence[int]
+    ) -> Iterator[list[Batch]]:
+        """The batches of each of the next updates; a checkpoint is due after some."""
+        number = self.num_accumulated
+        ends = [(update + 1) * number - 1 for update in saved_after]
+        batches: list[Batch] = []
+        for batch in backend.batches(dataloader, num_updates * number, ends):
+            batches.append(batch)
+            if len(batches) == number:
+                yield batches
+                batches = []
+
+    def write(self, state: dict[str, Any], path: Path) -> None:
+        """Write a state; on CSX its tensors come from the cluster, one after the other."""
+        if self.is_traced:
+            cstorch.save(state, str(path))
+        else:
+            mdl_state.write(state, path)
+
+    def read(self, path: Path) -> dict[str, Any]:
+        """The state in a ``.mdl`` file, its tensors on the disk until they are used."""
+        state: dict[str, Any] = cstorch.load(str(path)) if self.is_traced else mdl_state.read(path)
+        return state
 
     @property
     def learning_rate(self) -> Any:
@@ -154,21 +174,33 @@ class Session:
             self.sparsity.initialize()
             fold_masks(self.model)
 
-    def _training_step(self, batch: Batch, update: bool = True) -> Tensor:
+    def update(self, batches: list[Batch]) -> Update:
+        """Train on the batches together: each counted token weighs the same."""
+        if self.is_traced:
+            # The rate is the one after the schedule's step, as the recorded graphs give it out.
+            (batch,) = batches
+            return Update(self.training_step(batch), self.learning_rate)
+        # Read before the schedule's step, and copied, because it is changed in place.
+        learning_rate = float(self.learning_rate)
+        weights = batch_weights(batches, self.params.trainer.init.model.loss_scaling)
+        losses = [
+            self.training_step(batch, weight, index + 1 == len(batches))
+            for index, (batch, weight) in enumerate(zip(batches, weights, strict=True))
+        ]
+        return Update(sum(losses), torch.tensor(learning_rate))
+
+    def _training_step(self, batch: Batch, weight: float = 1.0, update: bool = True) -> Tensor:
         """Forward, backward and, unless gradients are still accumulating, the update.
 
-        Returns the loss of the batch, a detached scalar.
+        Returns the weighted loss of the batch, a detached scalar.
         """
         assert self.optimizer is not None
         with self.precision.autocast():
             loss = self.compiled_model(batch)
-        scaled = loss / self.num_accumulated if self.num_accumulated > 1 else loss
-        self.precision.backward(scaled)
+        if weight != 1.0:
+            loss = loss * weight
+        self.precision.backward(loss)
         if update:
-            if self.sparsity is not None and not self.backend.is_csx:
-                mask_gradients(self.model)
-            if ranks.num_ranks() > 1:
-                ranks.average_gradients(self.model.parameters())
             self.precision.optimizer_step(self.optimizer)
             self.optimizer.zero_grad()
             for scheduler in self.schedulers:
@@ -196,14 +228,6 @@ class Session:
         if self.sparsity is not None:
             state["sparsity"] = self.sparsity.state_dict()
         return state
-
-    def metadata(self, raw_params: dict[str, Any]) -> dict[str, Any]:
-        """What ModelZoo's converters look for in a checkpoint, the params file as read in it."""
-        return {
-            "version": cstorch.__version__,
-            "model_name": type(self.model).__name__,
-            "params": raw_params,
-        }
 
     def load_state_dict(self, state: Mapping[str, Any], source: Path) -> None:
         """Take over what :meth:`state_dict` gave, where the params ask for it.

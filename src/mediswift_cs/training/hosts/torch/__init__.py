@@ -1,0 +1,1 @@
+"""Plain PyTorch as the host of a run: CPU, one GPU, several GPUs."""

@@ -1,0 +1,92 @@
+"""A whole training state as a ``.mdl`` file, written and read without cerebras-pytorch.
+
+Tensors are written uncompressed, one after the other, so that a full disk is an ordinary error, no
+second copy is held, and what is read again stays on the disk until it is used.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import torch
+from torch import Tensor
+
+from mediswift_cs.checkpoints import lz4_chunks, mdl_writer, number_formats, treespec
+from mediswift_cs.checkpoints.mdl import MdlFile, OpaqueObject, StoredTensor
+from mediswift_cs.errors import CheckpointError
+
+
+def write(state: dict[str, Any], path: Path) -> None:
+    """Write nested dictionaries and lists of tensors, numbers and texts to ``path``.
+
+    Raises:
+        CheckpointError: a leaf is of another type.
+        OSError: the file cannot be written.
+    """
+    offsets = mdl_writer.create(path, _map_tensors(state, _description))
+    with path.open("r+b") as file:
+        for key, value in treespec.leaves(state):
+            if key in offsets:
+                file.seek(offsets[key])
+                file.write(_bits(value).data)
+    mdl_writer.finish(path)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The nested state in a file; its tensors are read when they are used, where that can be.
+
+    Raises:
+        CheckpointError: it is no complete ``.mdl`` file of plain data, or damaged.
+    """
+    with MdlFile(path) as file:
+
+        def load(leaf: Any) -> Any:
+            if isinstance(leaf, OpaqueObject):
+                raise CheckpointError(f"the checkpoint {path} holds a {leaf.type_name}")
+            return _load(file, leaf) if isinstance(leaf, StoredTensor) else leaf
+
+        state: dict[str, Any] = _map_leaves(file.state, load)
+        return state
+
+
+def _load(file: MdlFile, stored: StoredTensor) -> Tensor:
+    numbers = file.numbers(stored)
+    offset = numbers.id.get_offset() if isinstance(numbers, h5py.Dataset) else None
+    if offset is not None and stored.num_bytes:
+        # Private pages: what is changed is never written back.
+        bits: Any = np.memmap(file.path, numbers.dtype, mode="c", offset=offset, shape=stored.shape)
+    elif isinstance(numbers, h5py.Dataset) and lz4_chunks.is_lz4(numbers):
+        bits = np.empty(stored.shape, numbers.dtype)
+        lz4_chunks.read_block(numbers, tuple(slice(0, size) for size in stored.shape), bits)
+    else:
+        bits = np.array(numbers)
+    tensor = torch.from_numpy(np.asarray(bits))
+    return tensor.view(torch.bfloat16) if stored.dtype == "bfloat16" else tensor
+
+
+def _description(tensor: Tensor) -> mdl_writer.NewTensor:
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    return mdl_writer.NewTensor(shape=tuple(tensor.shape), dtype=dtype)
+
+
+def _bits(tensor: Tensor) -> np.ndarray[Any, Any]:
+    tensor = tensor.detach().cpu().contiguous()
+    if tensor.dtype == torch.bfloat16:
+        tensor = tensor.view(torch.int16)
+    bits: np.ndarray[Any, Any] = tensor.reshape(-1).numpy()
+    assert bits.dtype == number_formats.storage_dtype(str(tensor.dtype).removeprefix("torch."))
+    return bits
+
+
+def _map_tensors(value: Any, function: Callable[[Tensor], Any]) -> Any:
+    return _map_leaves(value, lambda leaf: function(leaf) if isinstance(leaf, Tensor) else leaf)
+
+
+def _map_leaves(value: Any, function: Callable[[Any], Any]) -> Any:
+    if isinstance(value, dict):
+        return {key: _map_leaves(inner, function) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_map_leaves(inner, function) for inner in value)
+    return function(value)
