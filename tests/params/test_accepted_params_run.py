@@ -51,7 +51,8 @@ def leaves(section: type[Section], node: Any, path: Path_ = ()) -> Iterator[tupl
             continue
         if isinstance(child, list):
             for index, entry in enumerate(child):
-                yield from leaves(inner, entry, (*path, key, index))
+                if isinstance(entry, dict):
+                    yield from leaves(inner, entry, (*path, key, index))
         elif isinstance(child, dict):
             yield from leaves(inner, child, (*path, key))
         elif not issubclass(inner, OneNamed):
@@ -220,6 +221,8 @@ def check_one(raw: dict[str, Any], run: Run, changes: list[tuple[Path_, Any]]) -
         assert "error: " in printed, (changes, printed)
         # Where two keys of a section do not go together, either may be the one that is named.
         places = [(str(path[-1]), ".".join(map(str, path[:-1]))) for path, _ in changes]
+        # Of a checkpoint, its name is said.
+        places += [(value, value) for _, value in changes if isinstance(value, str) and value]
         assert any(place in printed for pair in places for place in pair), (changes, printed)
         assert "Traceback" not in printed
     elif code == 1:

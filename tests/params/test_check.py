@@ -109,6 +109,8 @@ BROKEN: list[tuple[str, Any, str, str, str]] = [
     (f"{INIT}.logging.wsc_log_level", {"a": {1: 2}}, "", "2", "a key that is text"),
     (f"{INIT}.callbacks", [{"GlobalFlags": {"x": b"y"}}], "", "b'y'", "text in quotes"),
     (f"{INIT}.sparsity", [{"sparsity": 0.5}] * 2, "", "[{", "covers one group of sparse weights"),
+    ("trainer.fit.ckpt_path", "", "trainer.fit.ckpt_path", "''", "text, of a length of at least 1"),
+    (f"{TRAIN}.data_dir", "", f"{TRAIN}.data_dir", "''", "text, of a length of at least 1"),
     # unknown keys and names
     (f"{MODEL}.hiden_size", 256, f"{MODEL}.hiden_size", "an unknown key", "hidden_size"),
     (f"{INIT}.loop.max_step", 5, f"{INIT}.loop.max_step", "an unknown key", "max_steps"),

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from annotated_types import Le
 from pydantic import Field
 
-from mediswift_cs.params.section import Count, Flag, PositiveCount, Section
+from mediswift_cs.params.section import Count, Flag, PathText, PositiveCount, Section
 from mediswift_cs.sizes import MAX_SEQUENCE_LENGTH
 
 OUR_PROCESSOR = "MediSwiftPretrainingDataProcessor"
@@ -51,7 +51,7 @@ class DataLoaderParams(Section):
         "GptHDF5MapDataProcessor",
         "GptHDF5DataProcessor",
     ]
-    data_dir: str | list[str]
+    data_dir: PathText | list[PathText]
     """Folders of .h5 shards, relative to the working directory."""
     batch_size: Annotated[PositiveCount, Le(MAX_BATCH)]
     """Sequences an optimizer step, over all systems (before gradient accumulation)."""

@@ -28,6 +28,7 @@ BOUNDS = {
     "le": "at most",
     "lt": "less than",
     "pattern": "matching",
+    "min_length": "of a length of at least",
 }
 
 _SHORT = reprlib.Repr()

@@ -18,6 +18,7 @@ from mediswift_cs.params.optimizer import OptimizerParams, SchedulerParams
 from mediswift_cs.params.section import (
     Count,
     Flag,
+    PathText,
     PositiveCount,
     PositiveReal,
     Rate,
@@ -251,7 +252,7 @@ class FitParams(_CheckpointChoice):
 
     train_dataloader: DataLoaderParams
     val_dataloader: DataLoaderList | None = None
-    ckpt_path: str | None = None
+    ckpt_path: PathText | None = None
     """Where given, null trains from the initial weights; see loads_newest."""
 
 
@@ -259,14 +260,14 @@ class ValidateParams(_CheckpointChoice):
     """``trainer.validate``: the data of an evaluation."""
 
     val_dataloader: DataLoaderParams
-    ckpt_path: str | None = None
+    ckpt_path: PathText | None = None
 
 
 class ValidateAllParams(_CheckpointChoice):
     """``trainer.validate_all``: the data of an evaluation of several checkpoints."""
 
     val_dataloaders: DataLoaderList | None = None
-    ckpt_paths: StringList | None = None
+    ckpt_paths: Annotated[list[PathText], BeforeValidator(as_list)] | None = None
 
 
 class TrainerParams(Section):

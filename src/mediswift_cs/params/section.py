@@ -4,7 +4,15 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
 from annotated_types import Ge, Gt, Le, Lt
-from pydantic import AllowInfNan, BaseModel, BeforeValidator, ConfigDict, Strict, model_validator
+from pydantic import (
+    AllowInfNan,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Strict,
+    StringConstraints,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 
@@ -36,6 +44,8 @@ INT_END = 2**63
 Count = Annotated[int, Strict(), Ge(0), Lt(INT_END)]
 PositiveCount = Annotated[int, Strict(), Ge(1), Lt(INT_END)]
 Flag = Annotated[bool, Strict()]
+# Empty text would stand for the current folder.
+PathText = Annotated[str, StringConstraints(min_length=1)]
 StringList = Annotated[list[str], BeforeValidator(as_list)]
 
 
