@@ -239,7 +239,7 @@ def start(toy_raw: dict[str, Any], tmp_path: Path) -> Start:
 
 @pytest.mark.modelzoo
 def test_modes_run_in_modelzoo(start: Start, tmp_path: Path) -> None:
-    code, output, errors = start("--mode", "train", "--model_dir", "out")
+    code, output, errors = start("--mode", "train", "--model_dir", "out", "--engine", "modelzoo")
     assert code == 0, errors[-3000:]
     assert "engine: ModelZoo (python -m mediswift_cs.modelzoo cszoo fit" in errors
     assert {path.name for path in (tmp_path / "out").glob("checkpoint_*.mdl")} == {

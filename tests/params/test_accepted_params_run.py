@@ -30,7 +30,7 @@ from mediswift_cs.run import main
 from mediswift_cs.training import loop
 from mediswift_cs.training.plan import RunPlan
 
-NUM_EXAMPLES = int(os.environ.get("MEDISWIFT_EXAMPLES", "30"))
+NUM_EXAMPLES = int(os.environ.get("MEDISWIFT_EXAMPLES", "60"))
 NUM_STEPS = 3
 # What is accepted may be larger than what a test can run.
 TOO_LARGE = -1
