@@ -144,7 +144,7 @@ class Bench:
     def speeds(self, size: str, batch_size: int, num_steps: int) -> None:
         """One line a setting; the first half of the steps warms up."""
         length, vocab_size = SIZES[size].max_position_embeddings, SIZES[size].vocab_size
-        data = write_shards(self.folder / f"{size}_data", 256, length, vocab_size)
+        data = write_shards(self.folder / f"speed_{size}_data", 256, length, vocab_size)
         raw = params(size, data, batch_size, num_steps)
         for name, overrides in SETTINGS.items():
             lines = self.run(raw, name.replace(", ", "_"), "GPU", *overrides)

@@ -123,7 +123,7 @@ def balanced(shared_data: Path, number: int, skip: int = 0) -> list[Example]:
 
 
 def test_32_real_questions_are_learned_and_shuffled_labels_do_not_carry_over(
-    shared_data: Path, tokenizer: Path, tmp_path: Path, cpu_backend: Any
+    shared_data: Path, tokenizer: Path, tmp_path: Path
 ) -> None:
     torch.set_num_threads(1)
     examples = balanced(shared_data, NUM_EXAMPLES)
@@ -146,7 +146,7 @@ def test_32_real_questions_are_learned_and_shuffled_labels_do_not_carry_over(
 
 
 def test_the_answers_of_a_run_are_those_that_it_would_generate(
-    shared_data: Path, tokenizer: Path, tmp_path: Path, cpu_backend: Any
+    shared_data: Path, tokenizer: Path, tmp_path: Path
 ) -> None:
     torch.set_num_threads(1)
     examples = balanced(shared_data, NUM_EXAMPLES)
@@ -176,9 +176,7 @@ def test_the_answers_of_a_run_are_those_that_it_would_generate(
     assert any(line["val_accuracy"] > line["val_answer_accuracy"] for line in evaluations)
 
 
-def test_hoc_documents_are_learned(
-    shared_data: Path, tokenizer: Path, tmp_path: Path, cpu_backend: Any
-) -> None:
+def test_hoc_documents_are_learned(shared_data: Path, tokenizer: Path, tmp_path: Path) -> None:
     documents = hoc_documents.read_documents(shared_data / "hoc")
     *chosen, held_out = [d for d in documents.values() if len(d.labels) <= 2][:17]
     assert {len(document.labels) for document in chosen} == {0, 1, 2}
@@ -230,7 +228,6 @@ def test_ten_folds_give_mean_and_spread(
     shared_data: Path,
     tokenizer: Path,
     tmp_path: Path,
-    cpu_backend: Any,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     length = 160  # the longest question of the 1,000 has to fit

@@ -1,7 +1,6 @@
 """The converted model in EleutherAI's lm-evaluation-harness: the same log-likelihoods."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -50,7 +49,7 @@ def data(tmp_path: Path, shared_data: Path) -> PromptData:
 
 
 @pytest.fixture
-def checkpoint(tmp_path: Path, cpu_backend: Any) -> Path:
+def checkpoint(tmp_path: Path) -> Path:
     """Random weights, large enough that the choices differ."""
     torch.manual_seed(0)
     raw = {"trainer": {"init": {"model": MODEL}}}

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -34,9 +33,7 @@ SETTINGS = PromptSettings(max_sequence_length=90, num_virtual_tokens=3)
 
 
 @pytest.fixture
-def checkpoint(
-    tmp_path: Path, toy_model: MediSwiftFineTuningModel, toy_tokenizer: Path, cpu_backend: Any
-) -> Path:
+def checkpoint(tmp_path: Path, toy_model: MediSwiftFineTuningModel, toy_tokenizer: Path) -> Path:
     path = tmp_path / "checkpoint_1.mdl"
     state = {
         "model": {key: value.detach() for key, value in toy_model.state_dict().items()},

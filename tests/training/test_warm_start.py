@@ -36,7 +36,7 @@ def dense_raw(toy_raw: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture
-def sparse_run(toy_raw: dict[str, Any], tmp_path: Path, cpu_backend: Any) -> Path:
+def sparse_run(toy_raw: dict[str, Any], tmp_path: Path) -> Path:
     """The model_dir of a finished 75 % sparse run."""
     return run(toy_raw, tmp_path / "sparse")
 

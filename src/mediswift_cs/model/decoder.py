@@ -4,6 +4,7 @@ The names of ModelZoo's GPT-2 and GPT-3 are kept to the letter, because its conv
 parameter filters and existing checkpoints rely on them.
 """
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -251,6 +252,17 @@ def initialize(weight: Tensor, initializer: InitializerParams) -> None:
     if initializer.name == "normal":
         nn.init.normal_(weight, initializer.mean, initializer.std)
     else:
-        nn.init.trunc_normal_(
-            weight, initializer.mean, initializer.std, initializer.a, initializer.b
-        )
+        truncated_normal_(weight, initializer)
+
+
+@torch.no_grad()
+def truncated_normal_(weight: Tensor, initializer: InitializerParams) -> None:
+    """torch 2.4's ``trunc_normal_``; newer releases draw other numbers from the same seed."""
+    mean, std = initializer.mean, initializer.std
+    low, high = (
+        math.erf((end - mean) / std / math.sqrt(2)) for end in (initializer.a, initializer.b)
+    )
+    # Uniform in the values of the distribution function, which its inverse makes normal.
+    weight.uniform_(low, high)
+    weight.erfinv_().mul_(std * math.sqrt(2)).add_(mean)
+    weight.clamp_(min=initializer.a, max=initializer.b)
