@@ -138,7 +138,9 @@ def collect_overrides(args: argparse.Namespace) -> list[str]:
         for name, key in keys
         if getattr(args, name) is not None
     ]
-    return [*overrides, *args.overrides]
+    # Rules that depend on the device look at the one that runs.
+    device = [f"{backend}.backend_type={args.device}"] if args.device else []
+    return [*overrides, *args.overrides, *device]
 
 
 def tune_allocator() -> None:

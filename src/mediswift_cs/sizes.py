@@ -12,6 +12,9 @@ from typing import Any, NamedTuple
 
 from mediswift_cs.errors import ConfigError
 
+# A few samples of this length are still a bounded buffer; no model comes near it.
+MAX_SEQUENCE_LENGTH = 2**20
+
 
 class Mark(StrEnum):
     """How sure a number is."""

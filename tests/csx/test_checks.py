@@ -26,15 +26,6 @@ def test_settings_that_hold_have_no_problem(toy_raw: dict[str, Any], tmp_path: P
     assert problems(toy_raw, num_csx=8, mount_dirs=[folder], python_paths=[folder]) == []
 
 
-def test_batch_is_shared_by_all_systems(toy_raw: dict[str, Any]) -> None:
-    found = problems(toy_raw, num_csx=9)
-    assert len(found) == 2
-    assert found[0].startswith(
-        "trainer.fit.train_dataloader.batch_size: got 8, allowed: at least num_csx 9"
-    )
-    assert found[1].startswith("trainer.fit.val_dataloader.batch_size")
-
-
 def test_training_must_drop_an_incomplete_batch(toy_raw: dict[str, Any]) -> None:
     toy_raw["trainer"]["fit"]["train_dataloader"]["drop_last"] = False
     (line,) = problems(toy_raw)

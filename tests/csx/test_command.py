@@ -1,5 +1,6 @@
 """``run.py --validate_only`` and its neighbours from the command line."""
 
+import copy
 import json
 import os
 import subprocess
@@ -11,7 +12,9 @@ import pytest
 import yaml
 
 from mediswift_cs.csx.check import graphs_of_mode
+from mediswift_cs.csx.cirh import summarise
 from mediswift_cs.errors import ConfigError
+from mediswift_cs.params.load import fingerprint, load_params
 from mediswift_cs.params.schema import Params
 from mediswift_cs.run import main
 
@@ -106,7 +109,56 @@ def test_wrong_data_is_wrong_input(params: Path, toy_raw: dict[str, Any], tmp_pa
     params.write_text(yaml.safe_dump(toy_raw))
     done = run_py("--params", params.name, "--validate_only", "--mode", "train", folder=tmp_path)
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-1].startswith("error: the shards must be made with one")
+    assert done.stderr.startswith("error: trainer.fit.train_dataloader.tokenizer_sha256: got bbb")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "allowed"),
+    [("max_position_embeddings", 8, "at least 16"), ("vocab_size", 63, "at least 64")],
+)
+def test_data_that_do_not_fit_the_model_are_wrong_input(
+    key: str,
+    value: int,
+    allowed: str,
+    params: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    override = f"trainer.init.model.{key}={value}"
+    assert main(["--validate_only", "--params", str(params), "--set", override]) == 2
+    assert f"{key}: got {value}, allowed: {allowed}" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [params]
+
+
+def test_validations_at_once_in_one_folder_are_independent(params: Path, tmp_path: Path) -> None:
+    """One params file, two models: each verdict is that of its own."""
+    widths = (32, 64)
+    running = [
+        subprocess.Popen(
+            [
+                *(sys.executable, str(REPOSITORY / "run.py"), "--params", params.name),
+                *("--validate_only", "--mode", "train", "--json", f"{width}.json"),
+                *("--set", f"trainer.init.model.filter_size={width}"),
+            ],
+            cwd=tmp_path,
+            stdout=subprocess.DEVNULL,
+        )
+        for width in widths
+    ]
+    assert [process.wait() for process in running] == [0, 0]
+    found = [json.loads((tmp_path / f"{width}.json").read_text()) for width in widths]
+    assert found[0]["params_sha256"] != found[1]["params_sha256"]
+    num_more = found[1]["num_parameters"] - found[0]["num_parameters"]
+    assert num_more == 2 * 32 * (2 * 32 + 1)  # two layers; two matrices and one bias
+    for width, each in zip(widths, found, strict=True):
+        cirh = Path(each["artifacts"]["executors/000001/cirh.mlir"])
+        assert summarise(cirh).sha256 == each["graphs"]["training"]["sha256"]
+        loaded = load_params(params, [f"trainer.init.model.filter_size={width}"], check_data="none")
+        changed = copy.deepcopy(loaded.raw)
+        changed["trainer"]["init"]["backend"]["validate_only"] = True
+        assert each["params_sha256"] == fingerprint(changed)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +166,10 @@ def test_wrong_data_is_wrong_input(params: Path, toy_raw: dict[str, Any], tmp_pa
     [
         (["CPU", "--validate_only"], "--validate_only compiles for CSX, got device CPU"),
         (["--validate_only", "--compile_only"], "got both --compile_only and --validate_only"),
-        (["--validate_only", "--num_csx", "9"], "batch_size: got 8, allowed: at least num_csx 9"),
+        (
+            ["--validate_only", "--num_csx", "9"],
+            "got 8, allowed: a multiple of num_csx 9",
+        ),
         (["--validate_only", "--mount_dirs", "nowhere"], "mount_dirs.0: got 'nowhere'"),
         (["--validate_only", "--python_paths", "nowhere"], "python_paths.0: got 'nowhere'"),
         (["--json", "found.json"], "belongs to --validate_only"),
@@ -204,3 +259,17 @@ def test_problems_of_file_and_data_are_listed_at_once(
     printed = capsys.readouterr().err
     assert "trainer.init.model.num_heads: got 7" in printed
     assert "trainer.fit.train_dataloader.data_dir: got 'nowhere'" in printed
+
+
+def test_a_setting_that_the_client_refuses_is_wrong_input(params: Path, tmp_path: Path) -> None:
+    """Folders are relative to where the command is given, as those of the data are."""
+    (tmp_path / "shared").mkdir()
+    arguments = ["--params", params.name, "--validate_only", "--mode", "eval"]
+    arguments += ["--mount_dirs", "shared", "--python_paths", "shared"]
+    done = run_py(*arguments, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    key = "trainer.init.backend.cluster_config.notifications"
+    done = run_py(*arguments, "--set", f"{key}=[{{nobody: 1}}]", folder=tmp_path)
+    assert done.returncode == 2, done.stdout
+    assert "error: trainer.init.backend.cluster_config: " in done.stderr
+    assert "nobody" in done.stderr

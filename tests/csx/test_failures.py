@@ -93,3 +93,10 @@ def test_a_program_that_says_nothing_fails(small: LoadedParams, tmp_path: Path) 
     verdict = validate(small, mode="train", model_dir=tmp_path, trace_command=["true"])
     assert verdict.failure is not None
     assert "no CIRH for the training graph" in verdict.failure["message"]
+
+
+def test_other_params_than_those_asked_for_fail(small: LoadedParams, tmp_path: Path) -> None:
+    """A result that another validation wrote proves nothing of this one."""
+    verdict = compile_broken("other_params", small, tmp_path)
+    assert verdict.failure is not None
+    assert "read other params than those that were asked for" in verdict.failure["message"]

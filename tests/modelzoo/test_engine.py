@@ -179,6 +179,38 @@ def test_a_damaged_checkpoint_is_found_before_modelzoo_starts(
         hand_over(mode=mode, given=path if is_given else None)
 
 
+@pytest.mark.parametrize("mode", ["eval", "eval_all"])
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [],
+        ["trainer.validate.ckpt_path=null", "trainer.validate_all.ckpt_paths=[]"],
+        [f"{INIT}.checkpoint.autoload_last_checkpoint=false"],
+    ],
+)
+def test_random_weights_are_not_scored(
+    hand_over: Callable[..., int], tmp_path: Path, mode: Mode, overrides: list[str]
+) -> None:
+    with pytest.raises(CheckpointError, match=r"nothing to evaluate: .*, got .*out"):
+        hand_over(*overrides, mode=mode)
+    assert not (tmp_path / "out").exists()
+    # Control: with a checkpoint it starts, and so does training without one.
+    path = tmp_path / "checkpoint_6.mdl"
+    save_checkpoint({"model": {"weight": torch.zeros(2)}, "global_step": 6}, path)
+    with pytest.raises(StartedError):
+        hand_over(*overrides, mode=mode, given=path)
+    with pytest.raises(StartedError):
+        hand_over(*overrides)
+
+
+@pytest.mark.parametrize("mode", ["eval", "eval_all"])
+def test_a_remote_checkpoint_is_one(hand_over: Callable[..., int], mode: Mode) -> None:
+    remote = "s3://bucket/a.mdl"
+    keys = [f"trainer.validate.ckpt_path={remote}", f"trainer.validate_all.ckpt_paths={remote}"]
+    with pytest.raises(StartedError):
+        hand_over(*keys, mode=mode)
+
+
 @pytest.mark.parametrize("name", ["s3://bucket/a.mdl", None])
 def test_what_modelzoo_reads_itself_is_left_to_it(
     hand_over: Callable[..., int], name: str | None
@@ -207,7 +239,7 @@ def start(toy_raw: dict[str, Any], tmp_path: Path) -> Start:
 
 @pytest.mark.modelzoo
 def test_modes_run_in_modelzoo(start: Start, tmp_path: Path) -> None:
-    code, output, errors = start("--mode", "train", "--model_dir", "out")
+    code, output, errors = start("--mode", "train", "--model_dir", "out", "--engine", "modelzoo")
     assert code == 0, errors[-3000:]
     assert "engine: ModelZoo (python -m mediswift_cs.modelzoo cszoo fit" in errors
     assert {path.name for path in (tmp_path / "out").glob("checkpoint_*.mdl")} == {

@@ -46,9 +46,14 @@ def test_enable_and_disable(run: Run, tmp_path: Path) -> None:
     assert enabled.returncode == 0, enabled.stderr
     (file,) = tmp_path.rglob(site_hook.FILE_NAME)
     assert str(file) in enabled.stdout
+    # ModelZoo from a clone has no script; that nothing will be found is said here and not by bash.
+    assert "python -m mediswift_cs.modelzoo cszoo does the same" in enabled.stdout
     assert "hook for the stock cszoo: enabled" in run(*COMMAND, "status").stdout
     assert run("-c", "pass").stderr == ""
-    assert run(*COMMAND, "enable").returncode == 0
+    (tmp_path / "environment/bin/cszoo").touch()
+    enabled = run(*COMMAND, "enable")
+    assert (enabled.returncode, len(enabled.stdout.splitlines())) == (0, 1)
+    assert "stock cszoo: installed" in run(*COMMAND, "status").stdout
     assert "disabled: " in run(*COMMAND, "disable").stdout
     assert not file.exists()
     assert "it was not enabled" in run(*COMMAND, "disable").stdout

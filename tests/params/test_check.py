@@ -3,13 +3,17 @@
 import copy
 import re
 from collections.abc import Callable
+from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from mediswift_cs.errors import ConfigError
 from mediswift_cs.params.load import load_params
 from mediswift_cs.params.problem import Problem
+from mediswift_cs.run import main
 
 from .conftest import check
 
@@ -48,6 +52,9 @@ PARTS = f"{INIT}.schedulers.0.SequentialLR.schedulers"
 FILTER = f"{INIT}.sparsity.param_filter"
 TRAIN = "trainer.fit.train_dataloader"
 
+COSINE = {"initial_learning_rate": 1.0e-3, "end_learning_rate": 0.0}
+COSINE_600 = {"CosineDecayLR": {**COSINE, "total_iters": 600}}
+
 # path, value, path of the message, got, allowed (or hint)
 BROKEN: list[tuple[str, Any, str, str, str]] = [
     # ranges and types
@@ -77,6 +84,33 @@ BROKEN: list[tuple[str, Any, str, str, str]] = [
     (f"{TRAIN}.use_vsl", True, f"{TRAIN}.use_vsl", "true", "false"),
     (f"{INIT}.loop", 5, f"{INIT}.loop", "5", "a mapping"),
     (f"{INIT}.schedulers", {}, f"{INIT}.schedulers", "{}", "a list"),
+    (f"{INIT}.optimizer.AdamW.betas", [1.0, 0.9], f"{INIT}.optimizer.AdamW.betas.0", "1.0", "less"),
+    (f"{INIT}.precision.min_loss_scale", 1e-5, "", "1e-05", "at least 6.10352e-05"),
+    (f"{INIT}.loop.grad_accum_steps", 10**30, f"{INIT}.loop.grad_accum_steps", "100 bits", "64"),
+    (f"{INIT}.loop.grad_accum_steps", 2**21, "", "2097152", "at most 1048576"),
+    (
+        f"{MODEL}.initializer.std",
+        1e39,
+        f"{MODEL}.initializer.std",
+        "1e+39",
+        "3.4e38, as in float32",
+    ),
+    (f"{MODEL}.initializer.mean", "-1e39", "", "'-1e39'", "a number and at least -3.4e38"),
+    (f"{INIT}.loop.max_steps", 2**63, f"{INIT}.loop.max_steps", str(2**63), "less than 2^63"),
+    (f"{MODEL}.max_position_embeddings", 2**21, "", "2097152", "at most 1048576"),
+    (f"{MODEL}.initializer_range", 0, f"{MODEL}.initializer_range", "0", "more than 0"),
+    (f"{TRAIN}.num_workers", 10**12, f"{TRAIN}.num_workers", str(10**12), "at most 1024"),
+    (f"{TRAIN}.shuffle_seed", 2**70, f"{TRAIN}.shuffle_seed", "71 bits", "at most 64 bits"),
+    (f"{TRAIN}.shuffle_seed", -1, f"{TRAIN}.shuffle_seed", "-1", "at least 0"),
+    (f"{INIT}.model_dir", "a\0b", f"{INIT}.model_dir", "'a\\x00b'", "without NUL"),
+    (f"{INIT}.model_dir", "\ud800", f"{INIT}.model_dir", "'\\ud800'", "halves of surrogate"),
+    (f"{INIT}.logging.wsc_log_level", {"a": date(2026, 1, 2)}, "", "2026-01-02", "text in quotes"),
+    (f"{INIT}.logging.wsc_log_level", {"a": [{1, 2}]}, "", "{1, 2}", "text in quotes"),
+    (f"{INIT}.logging.wsc_log_level", {"a": {1: 2}}, "", "2", "a key that is text"),
+    (f"{INIT}.callbacks", [{"GlobalFlags": {"x": b"y"}}], "", "b'y'", "text in quotes"),
+    (f"{INIT}.sparsity", [{"sparsity": 0.5}] * 2, "", "[{", "covers one group of sparse weights"),
+    ("trainer.fit.ckpt_path", "", "trainer.fit.ckpt_path", "''", "text, of a length of at least 1"),
+    (f"{TRAIN}.data_dir", "", f"{TRAIN}.data_dir", "''", "text, of a length of at least 1"),
     # unknown keys and names
     (f"{MODEL}.hiden_size", 256, f"{MODEL}.hiden_size", "an unknown key", "hidden_size"),
     (f"{INIT}.loop.max_step", 5, f"{INIT}.loop.max_step", "an unknown key", "max_steps"),
@@ -96,6 +130,16 @@ BROKEN: list[tuple[str, Any, str, str, str]] = [
     # between keys
     (f"{MODEL}.num_heads", 7, f"{MODEL}.num_heads", "7", "a divisor of hidden_size 256"),
     (f"{MODEL}.initializer.a", 1.0, f"{MODEL}.initializer.a", "1", "at most b, 0.04"),
+    (f"{MODEL}.initializer.std", 0, f"{MODEL}.initializer.std", "0", "more than 0 for truncated"),
+    (f"{INIT}.precision.max_gradient_value", 1, "", "1", "null beside max_gradient_norm"),
+    (f"{TRAIN}.shuffle_seed", None, f"{TRAIN}.shuffle_seed", "null", "as shuffle is true"),
+    (
+        f"{PARTS}.1",
+        {"SequentialLR": {"schedulers": [COSINE_600]}},
+        "",
+        "a SequentialLR",
+        "one part",
+    ),
     (f"{FILTER}.2", "*linear.weight", f"{FILTER}.2", "'*linear.weight'", "matches no parameter"),
     (f"{FILTER}.0", "*PROJ*", f"{FILTER}.0", "'*PROJ*'", "matches no parameter"),
     (f"{FILTER}.0", "proj_q*", f"{FILTER}.0", "'proj_q*'", "matches no parameter"),
@@ -259,8 +303,6 @@ def test_what_follows_from_a_reported_mistake_is_not_reported_again(tiny: Raw) -
     assert len(check(put(tiny, f"{MODEL}.num_heads", 7))) == 1  # control
 
 
-COSINE = {"initial_learning_rate": 1.0e-3, "end_learning_rate": 0.0}
-
 # A first mistake, and a second one that may follow from it.
 MOOT: list[tuple[tuple[str, Any], tuple[str, Any]]] = [
     ((f"{PARTS}.0.LinearLR.cycles", 1), (f"{INIT}.schedulers.0.SequentialLR.milestones", [59])),
@@ -304,6 +346,24 @@ def test_schedules_without_a_warm_up(tiny: Raw) -> None:
     assert problem.got == "no total_iters"
 
 
+def test_a_schedule_that_cycles_may_be_shorter_than_the_run(tiny: Raw) -> None:
+    path = f"{INIT}.schedulers"
+    for name in ("LinearLR", "PolynomialLR"):
+        cycle = {name: {**COSINE, "total_iters": 100, "cycle": True}}
+        warm_up = {"LinearLR": {**COSINE, "total_iters": 10}}
+        for schedule in (cycle, {"SequentialLR": {"schedulers": [warm_up, cycle]}}):
+            assert check(put(tiny, path, [schedule])) == []
+        # Controls: a longer one, and one that does not cycle.
+        cycle[name]["total_iters"] = 601
+        assert the_problem(put(tiny, path, [cycle])).got == "601 steps in all"
+        cycle[name] |= {"total_iters": 100, "cycle": False}
+        assert the_problem(put(tiny, path, [cycle])).got == "100 steps in all"
+        # Another part after it has to know its end.
+        cycle[name]["cycle"] = True
+        both = {"SequentialLR": {"schedulers": [cycle, warm_up]}}
+        assert the_problem(put(tiny, path, [both])).got == "110 steps in all"
+
+
 def test_every_dataloader_is_checked(tiny: Raw) -> None:
     loader = {**tiny["trainer"]["fit"]["val_dataloader"], "max_sequence_length": 257}
     several = [loader, {**loader, "batch_size": 3}]
@@ -331,8 +391,43 @@ def test_rules_of_csx(xl: Raw) -> None:
         problem = the_problem(put(xl, f"{INIT}.precision.loss_scaling_factor", factor))
         assert problem.path == f"{INIT}.precision.loss_scaling_factor"
     problems = check(put(xl, f"{INIT}.backend.cluster_config", {"num_csx": 3}))
-    assert {problem.allowed for problem in problems} == {"a multiple of num_csx 3"}
+    assert {problem.allowed[:23] for problem in problems} == {"a multiple of num_csx 3"}
     assert check(put(xl, f"{INIT}.backend.cluster_config", {"num_csx": 4})) == []
+
+
+def test_jobs_of_a_cluster(xl: Raw, tiny: Raw) -> None:
+    path = f"{INIT}.backend.cluster_config"
+    assert check(put(xl, path, {"job_priority": "p1", "job_labels": ["a=b", "m.x=1_2"]})) == []
+    problem = the_problem(put(xl, path, {"job_priority": "p4"}))
+    assert (problem.path, problem.got) == (f"{path}.job_priority", "p4")
+    for label in ("c", "a=b=c", "=b", "a=-", "a=" + "b" * 64, "a=b\n"):
+        problem = the_problem(put(xl, path, {"job_labels": ["a=b", label]}))
+        assert problem.path == f"{path}.job_labels.1"
+    assert check(put(tiny, path, {"job_labels": ["c"]})) == []  # nobody reads it on a CPU
+
+
+def test_rules_look_at_the_device_that_runs(
+    tiny: Raw, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file's own backend counts only where the command names no device."""
+    monkeypatch.chdir(tmp_path)
+    raw = put(tiny, f"{INIT}.backend.cluster_config", {"num_csx": 3})
+    file = tmp_path / "mine.yaml"
+    for backend, arguments, num_refused in (
+        ("CPU", ["CSX"], 2),
+        ("CPU", ["CSX", "--validate_only"], 2),
+        ("CPU", ["--validate_only"], 2),
+        ("CSX", [], 2),
+        ("CSX", ["CPU"], 0),
+        ("CPU", [], 0),
+        ("CPU", ["CPU"], 0),
+    ):
+        file.write_text(yaml.safe_dump(put(raw, f"{INIT}.backend.backend_type", backend)))
+        assert main([*arguments, "--params", str(file)]) == 2
+        printed = capsys.readouterr().err
+        # Without their rule, the runs end at the data, which is not there.
+        assert printed.count("allowed: a multiple of num_csx 3") == num_refused, printed
+        assert num_refused or "data_dir: got" in printed
 
 
 def test_tokenizer_of_the_stock_processor(tiny: Raw) -> None:
@@ -356,3 +451,22 @@ def test_a_seed_that_torch_or_modelzoo_refuses(seed: str) -> None:
     ):
         load_params("mediswift_tiny_75", [f"trainer.init.seed={seed}"], check_data="none")
     load_params("mediswift_tiny_75", [f"trainer.init.seed={2**63 - 1}"], check_data="none")
+
+
+def test_every_odd_value_of_a_list_is_reported(tiny: Raw) -> None:
+    path = f"{INIT}.backend.cluster_config"
+    problems = check(put(tiny, path, {"job_labels": ["\0", "fine", "\ud800"]}))
+    assert [problem.path for problem in problems] == [
+        f"{path}.job_labels.{index}" for index in (0, 2)
+    ]
+
+
+def test_a_seed_that_cannot_even_be_printed(tiny: Raw) -> None:
+    problem = the_problem(put(tiny, f"{INIT}.seed", 10**4999))
+    assert problem.line("f.yaml") == (
+        f"{INIT}.seed: got a whole number of 16607 bits, allowed: a whole number of at most 64 "
+        f"bits (in f.yaml)"
+    )
+    hexadecimal = "0x" + "f" * 5000
+    with pytest.raises(ConfigError, match="got a whole number of 20000 bits"):
+        load_params("mediswift_tiny_75", [f"{INIT}.seed={hexadecimal}"], check_data="none")

@@ -1,10 +1,16 @@
-"""Data folders against the params, from the manifest alone."""
+"""Data folders against the params, from the manifest, or from shards that have none."""
 
+import tracemalloc
 from pathlib import Path
+from typing import Any
 
+import h5py
+import numpy as np
+import numpy.typing as npt
 import pytest
 
 from mediswift_cs.errors import ConfigError
+from mediswift_cs.params import data_contents
 from mediswift_cs.params.load import LoadedParams, load_params
 from mediswift_cs.params.run_options import CheckData
 from mediswift_cs.tokens.manifest import (
@@ -180,9 +186,86 @@ def test_a_folder_that_the_manifest_does_not_know(data: Path) -> None:
     assert "knows the splits train, val, not pubmed" in line
 
 
-def test_shards_of_other_tools_have_no_manifest(data: Path) -> None:
-    (data / MANIFEST_NAME).unlink()
-    assert load().params
+def write_foreign(folder: Path, samples: npt.NDArray[Any], name: str = "a.h5") -> Path:
+    """A shard as other tools make it: samples and nothing else."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with h5py.File(folder / name, "w") as file:
+        file["data"] = samples
+    return folder
+
+
+def foreign_lines(folder: Path, *overrides: str) -> list[str]:
+    train = "trainer.fit.train_dataloader"
+    lengths = [f"{train}.max_sequence_length=null", f"{train}.data_dir={folder}"]
+    try:
+        load(*lengths, *overrides, check_data="train")
+    except ConfigError as error:
+        return str(error).splitlines()
+    return []
+
+
+def ids(*, length: int = 16, row: int = 0, last: int = 0) -> npt.NDArray[np.int32]:
+    """70 samples of zeros; the last id of one row is `last`."""
+    samples = np.zeros((70, 3, length), np.int32)
+    samples[-1, row, -1] = last
+    return samples
+
+
+def test_shards_of_other_tools_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data_contents, "BLOCK_BYTES", 1000)  # several blocks, the last one short
+    assert foreign_lines(write_foreign(tmp_path / "fits", ids(last=4095))) == []
+    for row in (0, 2):  # ids and labels
+        folder = write_foreign(tmp_path / f"large{row}", ids(row=row, last=4096))
+        (line,) = foreign_lines(folder)
+        assert line.startswith("trainer.init.model.vocab_size: got 4096, allowed: at least 4097")
+        assert foreign_lines(folder, "trainer.init.model.vocab_size=4097") == []
+        (line,) = foreign_lines(write_foreign(tmp_path / f"negative{row}", ids(row=row, last=-100)))
+        assert "with the token id -100, allowed: shards whose token ids are at least 0" in line
+    # A loss mask is no id.
+    assert foreign_lines(write_foreign(tmp_path / "mask", ids(row=1, last=9999))) == []
+    (line,) = foreign_lines(write_foreign(tmp_path / "long", ids(length=257)))
+    assert line.startswith("trainer.init.model.max_position_embeddings: got 256, allowed: at least")
+    (line,) = foreign_lines(write_foreign(tmp_path / "few", ids()[:7]))
+    assert "batch_size: got 8, allowed: at most the 7 samples" in line
+
+
+def test_every_foreign_shard_is_read(tmp_path: Path) -> None:
+    folder = write_foreign(tmp_path / "two", ids())
+    assert foreign_lines(folder) == []
+    write_foreign(folder, ids(last=5000), "b.h5")
+    (line,) = foreign_lines(folder)
+    assert "has the token id 5000" in line
+    write_foreign(folder, ids(length=8), "c.h5")
+    (line,) = foreign_lines(folder)
+    assert "must have one sequence length, got 16" in line
+
+
+def test_a_foreign_shard_that_cannot_be_read(tmp_path: Path) -> None:
+    folder = write_foreign(tmp_path / "data", ids())
+    damaged = folder / "b.h5"
+    damaged.write_bytes((folder / "a.h5").read_bytes()[:4000])
+    (line,) = foreign_lines(folder)
+    assert "b.h5" in line
+    damaged.unlink()
+    write_foreign(folder, np.zeros(100, np.int32))
+    (line,) = foreign_lines(folder)
+    assert "expected integers [samples, 3, length]" in line
+    # ModelZoo's own processors read other layouts.
+    processor = "trainer.fit.train_dataloader.data_processor=GptHDF5MapDataProcessor"
+    assert foreign_lines(folder, processor) == []
+
+
+def test_memory_for_foreign_shards_is_bounded(tmp_path: Path) -> None:
+    samples = np.zeros((4000, 3, 2048), np.int32)
+    folder = write_foreign(tmp_path / "large", samples)
+    size = samples.nbytes
+    del samples
+    tracemalloc.start()
+    data_contents.read_contents(folder)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert size > 5 * data_contents.BLOCK_BYTES, "control: the blocks are small beside the file"
+    assert peak < 2 * data_contents.BLOCK_BYTES
 
 
 def test_sections_that_a_mode_needs(data: Path) -> None:

@@ -258,6 +258,21 @@ class TestOverrides:
         assert message in error
         assert "\n" not in error
 
+    @pytest.mark.parametrize(
+        ("overrides", "message"),
+        [
+            (["trainer.init.loop.max_steps=0x" + "f" * 5000], "got a whole number of 20000 bits"),
+            (["trainer.init.loop.max_steps=-5"], "got -5, allowed: a whole number, at least 1"),
+            (["trainer.init.loop.max_steps=true"], "got true, allowed: a whole number"),
+            (["trainer.init.loop.max_steps=5", "trainer.init.loop=7"], "got 7, allowed: a mapping"),
+            (["trainer.init.loop.max_steps=5", "trainer.init=7"], "got 7, allowed: a mapping"),
+        ],
+    )
+    def test_a_length_that_is_none_rescales_nothing(
+        self, overrides: list[str], message: str
+    ) -> None:
+        assert message in error_of("mediswift_tiny_75", *overrides)
+
     def test_wrong_ones_are_listed_at_once(self) -> None:
         error = error_of("mediswift_tiny_75", "trainer.init.sed=1", "trainer.init.model.n=1")
         assert len(error.splitlines()) == 2

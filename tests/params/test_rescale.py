@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from mediswift_cs.errors import ConfigError
-from mediswift_cs.params.load import LoadedParams, load_params
+from mediswift_cs.params.load import LoadedParams, find_params_file, load_params
 from mediswift_cs.params.rescale import shares
 
 LAST = "trainer.init.schedulers.0.SequentialLR.schedulers.1.CosineDecayLR.total_iters"
@@ -155,3 +155,21 @@ def test_shares_add_up(total: int) -> None:
         assert sum(scaled) == total
         assert min(scaled) >= 1
     assert shares([50, 30, 20], 10) == [5, 3, 2]
+
+
+def test_cycles_keep_their_number(tmp_path: Path) -> None:
+    """Six cycles of 100 steps are six of 10; one without `cycle` does not fit and stays."""
+    rates = {"initial_learning_rate": 0.1, "end_learning_rate": 0.0}
+    document = yaml.safe_load(find_params_file("mediswift_tiny_75").read_text())
+    cycle = {"LinearLR": {**rates, "total_iters": 100, "cycle": True}}
+    document["trainer"]["init"]["schedulers"] = [cycle]
+    file = tmp_path / "mine.yaml"
+    file.write_text(yaml.safe_dump(document))
+    overrides = ["trainer.init.loop.max_steps=60"]
+    loaded = load_params(file, overrides, check_data="none")
+    assert loaded.params.trainer.init.schedulers[0].total_iters == 10
+    assert "LinearLR 100 -> 10" in loaded.notes[0]
+    cycle["LinearLR"]["cycle"] = False
+    file.write_text(yaml.safe_dump(document))
+    with pytest.raises(ConfigError, match="got 100 steps in all, allowed: 60"):
+        load_params(file, overrides, check_data="none")

@@ -25,6 +25,8 @@ def run(args: argparse.Namespace) -> int:
 
     if args.action == "enable":
         print(f"enabled: {site_hook.enable()}")
+        if advice := site_hook.missing_cszoo():
+            print(advice)
     elif args.action == "disable":
         removed = site_hook.disable()
         print(f"disabled: {site_hook.site_file()}" if removed else "disabled: it was not enabled")

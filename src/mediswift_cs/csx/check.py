@@ -5,14 +5,15 @@ it checks what one traced batch does not show, watches memory, and judges what c
 """
 
 import json
-import shutil
+import os
+import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mediswift_cs.csx.cirh import HINTS_PER_TRAINED_MASK, GraphSummary, summarise
+from mediswift_cs.csx.cirh import GraphSummary, hints_per_mask, summarise
 from mediswift_cs.csx.cluster_settings import check_cluster_settings
 from mediswift_cs.csx.watched_trace import (
     EVALUATION,
@@ -25,7 +26,9 @@ from mediswift_cs.csx.watched_trace import (
     run_trace,
 )
 from mediswift_cs.errors import ConfigError, DataError
-from mediswift_cs.params.load import LoadedParams
+from mediswift_cs.params import rules
+from mediswift_cs.params.data_rules import check_dataloader
+from mediswift_cs.params.load import LoadedParams, fingerprint
 from mediswift_cs.params.run_options import Mode, writing_to
 from mediswift_cs.params.schema import DataLoaderParams, Params
 from mediswift_cs.params.training_cost import kept_weights, sparse_groups
@@ -37,11 +40,13 @@ class Verdict:
 
     Attributes:
         failure: message, operation, location, source and hint; None for a pass.
+        params_sha256: fingerprint of the params that were judged, overrides included.
         trace: what the tracing process says: data, batches, num_parameters, cerebras_pytorch.
         artifacts: path below the folder of the validation -> path.
     """
 
     failure: dict[str, Any] | None = None
+    params_sha256: str = ""
     graphs: dict[str, GraphSummary] = field(default_factory=dict)
     trace: dict[str, Any] = field(default_factory=dict)
     artifacts: dict[str, str] = field(default_factory=dict)
@@ -71,11 +76,14 @@ def validate(
     """
     started = time.monotonic()
     params = loaded.params
-    problems = [problem.line(loaded.source.name) for problem in check_cluster_settings(params)]
-    if problems:
-        raise ConfigError("\n".join(problems))
     dataloaders = graphs_of_mode(params, mode)
-    folder = prepare_artifact_dir(model_dir, loaded.source.stem)
+    problems = list(check_cluster_settings(params))
+    for path, loader in rules.dataloaders(params):
+        if loader in dataloaders.values() and loader.is_there:
+            problems += check_dataloader(params.trainer.init.model, path, loader)
+    if problems:
+        raise ConfigError("\n".join(problem.line(loaded.source.name) for problem in problems))
+    folder = make_artifact_dir(model_dir, loaded.source.stem)
     request = {
         "params": loaded.raw,
         "artifact_dir": str(folder),
@@ -85,12 +93,12 @@ def validate(
     with PeakMemory() as memory:
         # Source locations make the graphs four times larger, so only a failure pays for them.
         result = run_trace(folder, trace_command, on_stage, with_locations=False)
-        verdict = judge(result, list(dataloaders), params, folder)
+        verdict = judge(result, list(dataloaders), loaded, folder)
         if verdict.failure and verdict.failure.get("needs_locations"):
             clear_outputs(folder)
             on_stage("compiling again to find the line of the failure")
             result = run_trace(folder, trace_command, on_stage, with_locations=True)
-            verdict = judge(result, list(dataloaders), params, folder)
+            verdict = judge(result, list(dataloaders), loaded, folder)
     verdict.peak_bytes = memory.num_bytes
     verdict.wall_seconds = time.monotonic() - started
     return verdict
@@ -124,27 +132,30 @@ def graphs_of_mode(params: Params, mode: Mode) -> dict[str, DataLoaderParams]:
     return graphs
 
 
-def prepare_artifact_dir(model_dir: Path, name: str) -> Path:
-    """An empty folder for what the compiler writes; an earlier validation's is replaced."""
-    folder = model_dir.resolve() / "validate_only" / name
+def make_artifact_dir(model_dir: Path, name: str) -> Path:
+    """A new folder for what the compiler writes: of this process alone, whoever else validates."""
+    started = time.strftime("%Y%m%d_%H%M%S")
+    # Process numbers alone come again: in containers each run may have the same one.
+    own = f"{started}-{os.getpid()}-{secrets.token_hex(4)}"
+    folder = model_dir.resolve() / "validate_only" / name / own
     with writing_to(model_dir):
-        if (folder / REQUEST_FILE).is_file():
-            shutil.rmtree(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / REQUEST_FILE).write_text("{}")
+        folder.mkdir(parents=True)
     return folder
 
 
-def judge(result: dict[str, Any], graphs: Sequence[str], params: Params, folder: Path) -> Verdict:
+def judge(
+    result: dict[str, Any], graphs: Sequence[str], loaded: LoadedParams, folder: Path
+) -> Verdict:
     """The verdict on what tracing left; a pass needs evidence for each of ``graphs``.
 
     Raises:
-        DataError: the data are wrong.
+        DataError: the trace calls the data or a setting wrong.
     """
     if "wrong_input" in result:
         raise DataError(result["wrong_input"])
     verdict = Verdict(
         failure=result.get("failure") or _failure_unsaid(result, folder),
+        params_sha256=fingerprint(loaded.raw),
         trace={
             key: result.get(key)
             for key in ("data", "batches", "num_parameters", "cerebras_pytorch")
@@ -157,7 +168,12 @@ def judge(result: dict[str, Any], graphs: Sequence[str], params: Params, folder:
     for graph in graphs:
         if verdict.failure is None:
             cirh = Path(result.get("graphs", {}).get(graph, "none")) / "cirh.mlir"
-            verdict.failure = _check_graph(verdict, graph, cirh, params, folder / LOG_FILE)
+            verdict.failure = _check_graph(verdict, graph, cirh, loaded.params, folder / LOG_FILE)
+    if verdict.failure is None and result.get("params_sha256") != verdict.params_sha256:
+        verdict.failure = _plain_failure(
+            f"the compiler read other params than those that were asked for: sha256 "
+            f"{result.get('params_sha256')}, expected {verdict.params_sha256}"
+        )
     return verdict
 
 
@@ -189,7 +205,7 @@ def _check_graph(
         return _plain_failure(f"the {graph} graph has no operation")
     # Every sparse weight is in it.
     num_masks = sum(group.num_matrices for group in sparse_groups(params))
-    expected = num_masks * (HINTS_PER_TRAINED_MASK if graph == TRAINING else 1)
+    expected = num_masks * hints_per_mask(params, trains=graph == TRAINING)
     if summary.num_sparsity_hints != expected:
         return _plain_failure(
             f"the {graph} graph tells the compiler of {summary.num_sparsity_hints} sparse "

@@ -12,14 +12,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from mediswift_cs.params.schema import Params
+
 OPERATION = re.compile(r"\bcirh\.([A-Za-z0-9_]+)")
 SPARSITY_HINT = "min_sparsity"
 # Where each line came from: paths and line numbers of this machine's Python code.
 LOCATION_ENTRY = re.compile(r"^#loc[0-9]* = ")
 LOCATION_START = "loc("
 
-# Cerebras' compiler annotates a weight's mask and its two moments, or the mask alone.
-HINTS_PER_TRAINED_MASK = 3
+
+def hints_per_mask(params: Params, *, trains: bool) -> int:
+    """Annotations of one sparse weight: its mask and, where it trains, each moment of AdamW."""
+    optimizer = params.trainer.init.optimizer
+    if not trains or optimizer is None:
+        return 1
+    return 4 if optimizer.AdamW.amsgrad else 3
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,14 +13,7 @@ CLUSTER_CONFIG = "trainer.init.backend.cluster_config"
 def check_cluster_settings(params: Params) -> Iterator[Problem]:
     """What a run on a cluster needs and one traced batch does not show."""
     cluster = params.trainer.init.backend.cluster_config
-    num_csx = 1 if cluster is None else cluster.num_csx
     for path, loader in dataloaders(params):
-        if loader.batch_size < num_csx:
-            yield Problem(
-                path=f"{path}.batch_size",
-                got=str(loader.batch_size),
-                allowed=f"at least num_csx {num_csx}: each system takes a share of every batch",
-            )
         if path.startswith("trainer.fit.train_dataloader") and not loader.drop_last:
             yield Problem(
                 path=f"{path}.drop_last",

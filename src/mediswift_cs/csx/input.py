@@ -54,7 +54,9 @@ class ImportCheck:
         stdin = tempfile.TemporaryFile()  # noqa: SIM115
         stdin.write(payload)
         stdin.seek(0)
-        paths = [*python_paths, *filter(None, [os.environ.get("PYTHONPATH")])]
+        inherited = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+        # The interpreter starts in another folder.
+        paths = [str(Path(path).resolve()) for path in (*python_paths, *inherited) if path]
         self.process = subprocess.Popen(
             [sys.executable, "-c", WORKER_PROGRAM],
             stdin=stdin,

@@ -41,6 +41,7 @@ def report(loaded: LoadedParams, verdict: Verdict) -> dict[str, Any]:
         flops[f"{kind}_run"] = num_sequences and total * num_sequences
     return {
         "params": str(loaded.source),
+        "params_sha256": verdict.params_sha256,
         "passed": verdict.passed,
         "failure": verdict.failure,
         "proved": [PROVED[graph] for graph in verdict.graphs] if verdict.passed else [],
@@ -78,6 +79,7 @@ def text(found: dict[str, Any]) -> str:
     """The block that is printed."""
     title = "PASSED" if found["passed"] else "FAILED"
     rows = [("compiles for CSX", f"{title}  {found['params']}")]
+    rows.append(("params sha256", found["params_sha256"]))
     if found["failure"] is not None:
         rows += failure_rows(found["failure"])
     rows += [("proved", line) for line in found["proved"]]

@@ -6,6 +6,7 @@ done inside a program that goes on. Run through :mod:`mediswift_cs.csx.check`.
 """
 
 import json
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -19,7 +20,8 @@ from mediswift_cs.csx.failure import describe_failure
 from mediswift_cs.csx.input import ImportCheck, check_batches, write_stand_in_shards
 from mediswift_cs.csx.watched_trace import EVALUATION, TRAINING
 from mediswift_cs.data.processors import create_dataloader
-from mediswift_cs.errors import MediSwiftError
+from mediswift_cs.errors import ConfigError, MediSwiftError
+from mediswift_cs.params.load import fingerprint
 from mediswift_cs.params.schema import DataLoaderParams, Params
 from mediswift_cs.storage.write import write_json
 from mediswift_cs.training.hosts.cerebras.backend import (
@@ -55,6 +57,7 @@ class Result:
 def trace(request: dict[str, Any], result: Result, make_session: MakeSession) -> None:
     """Carry out the request."""
     params = Params.model_validate(request["params"])
+    result.values["params_sha256"] = fingerprint(request["params"])
     folder = Path(request["artifact_dir"])
     loaders = {
         graph: dataloader_params(raw, graph, params, folder, result)
@@ -69,7 +72,13 @@ def trace(request: dict[str, Any], result: Result, make_session: MakeSession) ->
     backend_params = params.trainer.init.backend.model_copy(
         update={"validate_only": True, "compile_only": False}
     )
-    create_backend("CSX", backend_params, folder)
+    try:
+        create_backend("CSX", backend_params, folder)
+    except (TypeError, ValueError) as error:
+        import_check.finish()
+        raise ConfigError(f"trainer.init.backend.cluster_config: {error}") from error
+    # The compiler leaves a file of a failure in the working directory, which others share.
+    os.chdir(folder)
     try:
         result.enter("building the model")
         session = make_session(params, for_training=TRAINING in loaders)
@@ -90,8 +99,9 @@ def dataloader_params(
     """The params of the graph's data, with shards of the same shape where there are none."""
     loader = DataLoaderParams(**raw)
     # Worker processes would share the patched torch; one batch needs none.
-    loader = loader.model_copy(update={"num_workers": 0})
-    if all(Path(data_dir).is_dir() for data_dir in loader.data_dirs):
+    data_dirs = [str(Path(data_dir).absolute()) for data_dir in loader.data_dirs]
+    loader = loader.model_copy(update={"num_workers": 0, "data_dir": data_dirs})
+    if loader.is_there:
         result.data["data"][graph] = "read"
         return loader
     result.data["data"][graph] = "synthetic"

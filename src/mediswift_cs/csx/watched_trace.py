@@ -98,8 +98,6 @@ def run_trace(
     for name in ("MALLOC_TOP_PAD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"):
         environment.pop(name, None)
     command = [*trace_command, str(folder / REQUEST_FILE), str(folder / RESULT_FILE)]
-    unsupported = Path("ltc_unsupported.graph")
-    littered = unsupported.exists()
     with (folder / LOG_FILE).open("wb") as log:
         process: subprocess.Popen[bytes] | None = None
         try:
@@ -109,8 +107,6 @@ def run_trace(
         finally:
             if process is not None:
                 process.kill()
-    if unsupported.exists() and not littered:
-        shutil.move(unsupported, folder / unsupported)
     return {**_read_result(folder / RESULT_FILE), "status": status}
 
 

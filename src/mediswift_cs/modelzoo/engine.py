@@ -68,7 +68,7 @@ def choose_engine(choice: EngineChoice, device: str) -> Engine:
     if missing := registration.missing_packages():
         print(
             f"--engine auto: ModelZoo is there, but not {', '.join(missing)}, which it needs "
-            f'(pip install "mediswift_cs[modelzoo]"); the engine cerebras runs instead',
+            f"({registration.INSTALL_PACKAGES}); the engine cerebras runs instead",
             file=sys.stderr,
         )
         return own
@@ -166,13 +166,13 @@ def hand_over(loaded: LoadedParams, options: RunOptions) -> int:
 
     Raises:
         ConfigError: there is no such device here, or model_dir is not writable.
-        CheckpointError: no checkpoint_path, a checkpoint that is to be loaded is damaged, or
-            ModelZoo's index in model_dir is.
+        CheckpointError: no checkpoint_path or nothing to evaluate; a checkpoint that is to be
+            loaded is damaged, or ModelZoo's index in model_dir is.
     """
     from mediswift_cs.checkpoints.mdl import check_file
 
     params = resolve(loaded.raw, options)
-    command, _ = SECTIONS[options.mode]
+    command, key = SECTIONS[options.mode]
     if options.device != "CPU":
         # ModelZoo's own errors here are stack traces.
         from mediswift_cs.training.device import check_device
@@ -182,7 +182,14 @@ def hand_over(loaded: LoadedParams, options: RunOptions) -> int:
     for note in loaded.notes:
         print(note, file=sys.stderr)
     init = loaded.params.trainer.init
-    for checkpoint in checkpoints_to_load(params, init, options.mode, options.model_dir):
+    checkpoints = checkpoints_to_load(params, init, options.mode, options.model_dir)
+    if command != "fit" and not (checkpoints or params["trainer"][command].get(key)):
+        # ModelZoo would score random weights.
+        raise CheckpointError(
+            f"nothing to evaluate: give --checkpoint_path, or a --model_dir with "
+            f"checkpoint_*.mdl files, got {options.model_dir}"
+        )
+    for checkpoint in checkpoints:
         check_file(checkpoint)
         if command == "fit" and (step := finished_step(init, checkpoint)) is not None:
             print(

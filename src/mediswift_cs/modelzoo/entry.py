@@ -19,7 +19,8 @@ DESCRIPTION = """Run a command of Cerebras ModelZoo with MediSwift's models regi
 examples:
   python -m mediswift_cs.modelzoo cszoo model info mediswift
   python -m mediswift_cs.modelzoo cszoo fit params.yaml --target_device CPU
-  python -m mediswift_cs.modelzoo run CPU --params params.yaml --mode train
+
+run in the place of cszoo is ModelZoo's older run.py, which it calls deprecated.
 """
 
 
@@ -30,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("command", choices=("cszoo", "run"), help="ModelZoo's CLI, or its run.py")
+    parser.add_argument("command", choices=("cszoo", "run"), help="ModelZoo's CLI")
     parser.add_argument(
         "arguments", nargs=argparse.REMAINDER, help="handed over to ModelZoo unchanged"
     )

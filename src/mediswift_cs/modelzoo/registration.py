@@ -7,9 +7,11 @@ from types import ModuleType
 
 from mediswift_cs.errors import ConfigError
 
+# Neither ModelZoo nor this package is on a package index.
+INSTALL_PACKAGES = 'pip install -c constraints.txt -e ".[modelzoo]" in a checkout of mediswift_cs'
 HOW_TO_INSTALL = (
-    "clone the repository Cerebras/modelzoo at release 2.10, put its folder src on PYTHONPATH, "
-    'and pip install "mediswift_cs[modelzoo]"'
+    "clone the repository Cerebras/modelzoo at its tag Release_2.10.0, pip install --no-deps -e "
+    f"that clone, and {INSTALL_PACKAGES}"
 )
 
 # What ModelZoo 2.10's trainer and command line import beyond the requirements of this package;
@@ -77,7 +79,7 @@ def require_modelzoo() -> None:
     if missing := missing_packages():
         raise ConfigError(
             f"ModelZoo needs packages that are not installed, got none of {', '.join(missing)}: "
-            f'pip install "mediswift_cs[modelzoo]"'
+            f"{INSTALL_PACKAGES}"
         )
 
 

@@ -69,6 +69,17 @@ def disable() -> bool:
     return True
 
 
+def missing_cszoo() -> str | None:
+    """What to do where this environment has no command cszoo; None where it has one."""
+    script = Path(sysconfig.get_path("scripts")) / "cszoo"
+    if script.is_file():
+        return None
+    return (
+        f"there is no {script}: pip install --no-deps -e in ModelZoo's clone makes it, and "
+        f"python -m mediswift_cs.modelzoo cszoo does the same without it"
+    )
+
+
 def is_active() -> bool:
     """Whether a new process of this interpreter has the hook."""
     return subprocess.run([sys.executable, "-c", PROBE], check=False).returncode == 0
@@ -88,6 +99,7 @@ def format_status() -> str:
         "packages it needs": f"missing {missing}" if missing else "all there",
         "bigcode_eval": "installed" if real else "not installed; a stand-in is used",
         "hook for the stock cszoo": f"{hook} ({site_file()})",
+        "stock cszoo": missing_cszoo() or "installed",
         "models": ", ".join(model.name for model in registration.MODELS),
     }
     return "\n".join(f"{what}: {state}" for what, state in states.items())

@@ -1,23 +1,17 @@
-"""Data folders against the model, from their manifests alone: no shard is opened."""
+"""Data folders against the model: from their manifests, or from shards that have none."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from mediswift_cs.errors import DataError
-from mediswift_cs.params.dataloader import PROMPT_PROCESSOR
+from mediswift_cs.params.data_contents import Contents, has_other_layout, read_contents
+from mediswift_cs.params.dataloader import OUR_PROCESSOR, PROMPT_PROCESSOR
 from mediswift_cs.params.problem import Problem, misfit
 from mediswift_cs.params.rules import MODEL, PROMPT, dataloaders
 from mediswift_cs.params.run_options import CheckData
 from mediswift_cs.params.schema import DataLoaderParams, ModelParams, Params
 from mediswift_cs.tokens.fingerprint_check import is_other_tokenizer
-from mediswift_cs.tokens.manifest import (
-    Manifest,
-    SplitEntry,
-    find_manifest,
-    read_manifest,
-    shard_paths,
-)
 
 # The paths of these dataloaders begin with one of those.
 SECTIONS: dict[CheckData, tuple[str, ...]] = {
@@ -60,67 +54,56 @@ def check_data_rules(params: Params, check_data: CheckData) -> Iterator[Problem]
     if check_data == "eval" and trainer.validate_ is None and trainer.validate_all is None:
         yield Problem(path="trainer.validate", got="nothing", allowed="a section for evaluation")
     for path, loader in dataloaders(params, SECTIONS[check_data]):
-        counts: list[int] = []
-        for index, folder in enumerate(loader.data_dirs):
-            found = None
-            try:
-                shard_paths(Path(folder))
-                found = _split_of(Path(folder))
-            except DataError as error:
-                yield Problem(
-                    path=f"{path}.data_dir" + f".{index}" * isinstance(loader.data_dir, list),
-                    got=repr(folder),
-                    allowed="a folder of *.h5 shards",
-                    hint=str(error),
-                )
-            if found is None:
-                continue
-            manifest, split = found
-            counts.append(split.num_samples)
-            yield from _folder(params.trainer.init.model, path, loader, folder, manifest, split)
-            yield from _prompt(params.trainer.init.model, path, loader, folder, manifest)
-        if len(counts) == len(loader.data_dirs):
-            yield from _batch(path, loader, sum(counts))
+        yield from check_dataloader(params.trainer.init.model, path, loader)
 
 
-def _split_of(folder: Path) -> tuple[Manifest, SplitEntry] | None:
-    """The manifest and the split of a folder; None for shards of other tools."""
-    if find_manifest(folder) is None:
-        return None
-    manifest = read_manifest(folder)
-    name = folder.resolve().name
-    if name not in manifest.splits:
-        known = ", ".join(manifest.splits)
-        raise DataError(f"the manifest in {manifest.folder} knows the splits {known}, not {name}")
-    return manifest, manifest.splits[name]
+def check_dataloader(model: ModelParams, path: str, loader: DataLoaderParams) -> Iterator[Problem]:
+    """The folders of one dataloader, which the params name at `path`."""
+    counts: list[int] = []
+    for index, folder in enumerate(loader.data_dirs):
+        try:
+            contents = read_contents(Path(folder))
+        except DataError as error:
+            is_ours = loader.data_processor in (OUR_PROCESSOR, PROMPT_PROCESSOR)
+            if not is_ours and has_other_layout(Path(folder)):
+                continue  # ModelZoo's processors read that too
+            yield Problem(
+                path=f"{path}.data_dir" + f".{index}" * isinstance(loader.data_dir, list),
+                got=repr(folder),
+                allowed="a folder of *.h5 shards",
+                hint=str(error),
+            )
+            continue
+        counts.append(contents.num_samples)
+        yield from _folder(model, path, loader, folder, contents)
+        yield from _prompt(model, path, loader, folder, contents.prompt)
+    if len(counts) == len(loader.data_dirs):
+        yield from _batch(path, loader, sum(counts))
 
 
 def _folder(
-    model: ModelParams,
-    path: str,
-    loader: DataLoaderParams,
-    folder: str,
-    manifest: Manifest,
-    split: SplitEntry,
+    model: ModelParams, path: str, loader: DataLoaderParams, folder: str, contents: Contents
 ) -> Iterator[Problem]:
     """The shards' tokens and length against the model and the dataloader."""
     reads = f"{path}.data_dir"
     # The soft prompt's ids lie above the vocabulary.
-    num_virtual = manifest.options.get("prompt", {}).get("num_virtual_tokens", 0)
-    if split.max_token_id >= model.vocab_size + num_virtual:
-        smallest = split.max_token_id + 1 - num_virtual
-        allowed = f"at least {smallest}, as {folder} has the token id {split.max_token_id}"
+    num_virtual = (contents.prompt or {}).get("num_virtual_tokens", 0)
+    if contents.max_token_id >= model.vocab_size + num_virtual:
+        smallest = contents.max_token_id + 1 - num_virtual
+        allowed = f"at least {smallest}, as {folder} has the token id {contents.max_token_id}"
         yield misfit(f"{MODEL}.vocab_size", model, allowed, reads)
-    length, wanted = manifest.max_sequence_length, loader.max_sequence_length
+    if contents.min_token_id < 0:
+        got = f"{folder!r} with the token id {contents.min_token_id}"
+        yield Problem(path=reads, got=got, allowed="shards whose token ids are at least 0")
+    length, wanted = contents.max_sequence_length, loader.max_sequence_length
     if wanted is not None and wanted != length:
         allowed = f"{length}, the length of the sequences in {folder}"
         yield misfit(f"{path}.max_sequence_length", loader, allowed, reads)
     elif length > model.max_position_embeddings:
         allowed = f"at least {length}, the length of the sequences in {folder}"
         yield misfit(f"{MODEL}.max_position_embeddings", model, allowed, reads)
-    fingerprint = manifest.tokenizer.sha256
-    if is_other_tokenizer(loader.tokenizer_sha256, fingerprint):
-        allowed = f"{fingerprint}, the tokenizer of {folder}"
+    if is_other_tokenizer(loader.tokenizer_sha256, contents.tokenizer_sha256):
+        allowed = f"{contents.tokenizer_sha256}, the tokenizer of {folder}"
         yield misfit(f"{path}.tokenizer_sha256", loader, allowed, reads)
 
 
@@ -139,10 +122,14 @@ def _batch(path: str, loader: DataLoaderParams, num_samples: int) -> Iterator[Pr
 
 
 def _prompt(
-    model: ModelParams, path: str, loader: DataLoaderParams, folder: str, manifest: Manifest
+    model: ModelParams,
+    path: str,
+    loader: DataLoaderParams,
+    folder: str,
+    layout: Mapping[str, Any] | None,
 ) -> Iterator[Problem]:
     """The layout of the examples in a folder against the model."""
-    layout, data_dir = manifest.options.get("prompt"), f"{path}.data_dir"
+    data_dir = f"{path}.data_dir"
     if loader.data_processor != PROMPT_PROCESSOR:
         if layout is not None:
             allowed = f"{PROMPT_PROCESSOR}, as {folder} holds task examples"
@@ -152,7 +139,8 @@ def _prompt(
         yield Problem(
             path=data_dir,
             got=f"{folder!r}, which holds no task examples",
-            allowed="a folder that `mediswift pubmedqa` or `mediswift hoc` prepared",
+            allowed="a folder that `mediswift pubmedqa` or `mediswift hoc` prepared, as the "
+            f"data_processor is {PROMPT_PROCESSOR}",
         )
         return
     different = {key: data for key, data, _ in prompt_disagreements(layout, model)}

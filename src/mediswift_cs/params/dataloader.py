@@ -5,14 +5,21 @@ data/nlp/gpt/GptHDF5MapDataProcessor.py).
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
 
+from annotated_types import Le
 from pydantic import Field
 
-from mediswift_cs.params.section import Count, Flag, PositiveCount, Section
+from mediswift_cs.params.section import Count, Flag, PathText, PositiveCount, Section
+from mediswift_cs.sizes import MAX_SEQUENCE_LENGTH
 
 OUR_PROCESSOR = "MediSwiftPretrainingDataProcessor"
 PROMPT_PROCESSOR = "MediSwiftPromptDataProcessor"
+
+# These keep a mistyped number from filling memory or the table of processes.
+MAX_BATCH = 2**20
+MAX_NUM_WORKERS = 1024
 
 # ModelZoo's further keys, each with the values at which they change nothing.
 NOT_COVERED: dict[str, tuple[Any, ...]] = {
@@ -44,20 +51,21 @@ class DataLoaderParams(Section):
         "GptHDF5MapDataProcessor",
         "GptHDF5DataProcessor",
     ]
-    data_dir: str | list[str]
+    data_dir: PathText | list[PathText]
     """Folders of .h5 shards, relative to the working directory."""
-    batch_size: PositiveCount
+    batch_size: Annotated[PositiveCount, Le(MAX_BATCH)]
     """Sequences an optimizer step, over all systems (before gradient accumulation)."""
     shuffle: Flag = False
-    shuffle_seed: int | None = 0
+    shuffle_seed: Count | None = 0
+    """Null where nothing is shuffled only."""
     drop_last: Flag = True
     """Whether an incomplete last batch is left out."""
-    num_workers: Count = 0
+    num_workers: Annotated[Count, Le(MAX_NUM_WORKERS)] = 0
     prefetch_factor: PositiveCount | None = 10
     """Batches that each worker reads ahead; used with num_workers > 0 only."""
     persistent_workers: Flag = True
     """Used with num_workers > 0 only."""
-    max_sequence_length: PositiveCount | None = None
+    max_sequence_length: Annotated[PositiveCount, Le(MAX_SEQUENCE_LENGTH)] | None = None
     """Tokens a sequence; None takes the length that the shards have."""
     tokenizer_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
     """Fingerprint that the shards' tokenizer must have; None checks nothing. Ours only."""
@@ -66,3 +74,8 @@ class DataLoaderParams(Section):
     def data_dirs(self) -> list[str]:
         """data_dir as a list."""
         return [self.data_dir] if isinstance(self.data_dir, str) else self.data_dir
+
+    @property
+    def is_there(self) -> bool:
+        """Whether every folder exists on this machine."""
+        return all(Path(folder).is_dir() for folder in self.data_dirs)

@@ -20,6 +20,10 @@ from mediswift_cs.params.section import (
     Real,
     Section,
 )
+from mediswift_cs.sizes import MAX_SEQUENCE_LENGTH
+
+# The limits keep a mistyped number from filling memory; no model comes near them.
+MAX_WIDTH = 2**18
 
 # ModelZoo's further keys of GPT-3, each with the values at which it changes nothing. Any other
 # value asks for something that the MediSwift decoder does not do, and is refused by name.
@@ -146,15 +150,14 @@ class ModelParams(Section):
 
     # Embedding
     vocab_size: PositiveCount = Field(default=50257, le=512000)
-    hidden_size: PositiveCount = 768
+    hidden_size: Annotated[PositiveCount, Le(MAX_WIDTH)] = 768
     position_embedding_type: Literal["learned"] = "learned"
     share_embedding_weights: Flag = True
-    max_position_embeddings: PositiveCount = 1024
+    max_position_embeddings: Annotated[PositiveCount, Le(MAX_SEQUENCE_LENGTH)] = 1024
     embedding_dropout_rate: Rate | None = None
     """None means dropout_rate."""
 
     # Decoder
-    # The limit keeps a mistyped number from filling memory with names of weights.
     num_hidden_layers: Annotated[PositiveCount, Le(1000)] = 12
     dropout_rate: Rate = 0.1
     layer_norm_epsilon: PositiveReal = 1.0e-5
@@ -170,12 +173,12 @@ class ModelParams(Section):
     """Bias of the output projection."""
 
     # Feed-forward
-    filter_size: PositiveCount = 3072
+    filter_size: Annotated[PositiveCount, Le(MAX_WIDTH)] = 3072
     nonlinearity: Literal["gelu"] = "gelu"
     use_ffn_bias: Flag = True
 
     # Initialisation; _completed resolves what is left out
-    initializer_range: NonNegativeReal = 0.02
+    initializer_range: PositiveReal = 0.02
     embedding_initializer: InitializerParams = Field(default_factory=InitializerParams)
     initializer: InitializerParams = Field(default_factory=InitializerParams)
     output_layer_initializer: InitializerParams = Field(default_factory=InitializerParams)

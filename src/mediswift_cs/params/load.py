@@ -1,6 +1,8 @@
 """From a file name and overrides to checked params, before anything heavy is imported."""
 
 import copy
+import hashlib
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -78,14 +80,22 @@ def load_params(
         apply_override(document, path, value)
     notes: list[str] = []
     paths = [path for path, _ in parsed]
-    if MAX_STEPS in paths and not any(path[:3] == SCHEDULERS for path in paths):
-        shape = check_shape(before)
-        if shape.params is not None and not shape.problems:
-            notes = rescale_schedules(document, shape.params)
+    touches_schedulers = any(
+        all(a == b for a, b in zip(path, SCHEDULERS, strict=False)) for path in paths
+    )
+    if MAX_STEPS in paths and not touches_schedulers:
+        shape, new = check_shape(before), check_shape(document).params
+        if shape.params is not None and not shape.problems and new is not None:
+            notes = rescale_schedules(document, shape.params, new.trainer.init.loop.max_steps)
     params, problems = examine(document, check_data=check_data, put_data_off=put_data_off)
     _refuse(problems, source)
     assert params is not None
     return LoadedParams(params=params, raw=document, source=source, notes=tuple(notes))
+
+
+def fingerprint(raw: dict[str, Any]) -> str:
+    """The sha256 of a document's content, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(raw, sort_keys=True).encode()).hexdigest()
 
 
 def _refuse(problems: Iterable[Problem], source: Path) -> None:

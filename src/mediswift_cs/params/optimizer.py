@@ -14,7 +14,7 @@ from mediswift_cs.params.section import (
     OneNamed,
     PositiveCount,
     PositiveReal,
-    Rate,
+    RateBelowOne,
     Real,
     Section,
 )
@@ -25,7 +25,7 @@ class AdamWParams(Section):
 
     learning_rate: NonNegativeReal | None = None
     """None: the schedulers set it."""
-    betas: tuple[Rate, Rate] = (0.9, 0.999)
+    betas: tuple[RateBelowOne, RateBelowOne] = (0.9, 0.999)
     eps: PositiveReal = 1.0e-6
     weight_decay: NonNegativeReal = 0.0
     """Of weights and embeddings; both hosts leave biases and layer norms alone."""
@@ -107,6 +107,12 @@ class SchedulerParams(OneNamed):
         parts = self.SequentialLR.schedulers
         ends = [part.total_iters for part in parts if part.total_iters is not None]
         return sum(ends) if len(ends) == len(parts) else None
+
+    @property
+    def cycles(self) -> bool:
+        """Whether the last part is asked to begin anew at its end, while the run lasts."""
+        last = self.SequentialLR.schedulers[-1] if self.SequentialLR is not None else self
+        return bool(getattr(last.arguments, "cycle", False))
 
 
 # It names SchedulerParams, which did not exist before.

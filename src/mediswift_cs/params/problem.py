@@ -4,14 +4,22 @@ import difflib
 import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from mediswift_cs.params.section import OneNamed, Section
+from mediswift_cs.params.section import FLOAT_MAX, INT_END, OneNamed, Section
 
 Path = tuple[str | int, ...]
+
+# Every number has these limits: they are said where they are broken.
+WIDEST = {
+    INT_END: "less than 2^63",
+    FLOAT_MAX: "at most 3.4e38, as in float32",
+    -FLOAT_MAX: "at least -3.4e38, as in float32",
+}
 
 # What annotated_types and pydantic call the limits of a value.
 BOUNDS = {
@@ -20,6 +28,7 @@ BOUNDS = {
     "le": "at most",
     "lt": "less than",
     "pattern": "matching",
+    "min_length": "of a length of at least",
 }
 
 _SHORT = reprlib.Repr()
@@ -48,7 +57,8 @@ class Problem:
 
 def misfit(path: str, section: Section, allowed: str, *reads: str, hint: str = "") -> Problem:
     """The value at `path`, which is a key of `section`, does not go with those that it reads."""
-    got = str(getattr(section, path.rpartition(".")[2]))
+    value = getattr(section, path.rpartition(".")[2])
+    got = str(value) if isinstance(value, str) else spell(value)
     return Problem(path=path, got=got, allowed=allowed, hint=hint, reads=reads)
 
 
@@ -58,6 +68,10 @@ def spell(value: object) -> str:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, int) and value.bit_length() > 64:
+        return f"a whole number of {value.bit_length()} bits"
+    if isinstance(value, date):
+        return f"the date {value}"
     if isinstance(value, dict):
         return f"a mapping with the keys {', '.join(map(str, value))}" if value else "{}"
     # reprlib stays short however large or deep the value is.
@@ -66,7 +80,13 @@ def spell(value: object) -> str:
 
 def dotted(path: Path) -> str:
     """``("trainer", "init", "schedulers", 0)`` -> ``trainer.init.schedulers.0``."""
-    return ".".join(map(str, path)) or "the file"
+    return ".".join(map(_spell_part, path)) or "the file"
+
+
+def _spell_part(part: object) -> str:
+    """A key as it is, or so that it can be printed."""
+    text = part if isinstance(part, str) else spell(part) if isinstance(part, int) else str(part)
+    return text if text.isprintable() else repr(text)
 
 
 def keys_of(section: type[Section]) -> dict[str, FieldInfo]:
@@ -127,7 +147,7 @@ def describe(annotation: Any, metadata: Sequence[Any] = ()) -> str:
         keys = list(keys_of(annotation))
         if issubclass(annotation, OneNamed):
             return f"a mapping with one key, one of {', '.join(keys)}"
-        return "a mapping" if keys else "an empty mapping"
+        return annotation.described or ("a mapping" if keys else "an empty mapping")
     return _describe_scalar(annotation, metadata)
 
 
@@ -135,9 +155,9 @@ def _describe_scalar(annotation: Any, metadata: Sequence[Any]) -> str:
     names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
     word = names.get(annotation, "a mapping" if get_origin(annotation) is dict else "a value")
     bounds = [
-        f"{words} {limit:g}" if name != "pattern" else f"{words} {limit}"
+        f"{words} {limit:g}" if isinstance(limit, float) else f"{words} {limit}"
         for name, words in BOUNDS.items()
         for meta in metadata
-        if (limit := getattr(meta, name, None)) is not None
+        if (limit := getattr(meta, name, None)) not in (None, *WIDEST)
     ]
     return f"{word}, {' and '.join(bounds)}" if bounds else word

@@ -7,8 +7,8 @@ from mediswift_cs.params.optimizer import SchedulerParams
 from mediswift_cs.params.schema import Params
 
 
-def rescale_schedules(document: Any, before: Params) -> list[str]:
-    """Stretch the schedules from the run's length in `before` to the one in `document`.
+def rescale_schedules(document: Any, before: Params, new: int | None) -> list[str]:
+    """Stretch the schedules of `document` from the run's length in `before` to `new` steps.
 
     Each part of a schedule keeps its share of the run and has at least one step. Schedules that
     did not fit the run before are left for the checks to report.
@@ -17,8 +17,7 @@ def rescale_schedules(document: Any, before: Params) -> list[str]:
         One sentence for each schedule that was changed.
     """
     old = before.trainer.init.loop.max_steps
-    new = document["trainer"]["init"]["loop"]["max_steps"]
-    if old is None or new == old or not isinstance(new, int) or isinstance(new, bool):
+    if old is None or new is None or new == old:
         return []
     notes = []
     for index, scheduler in enumerate(before.trainer.init.schedulers):
@@ -38,11 +37,14 @@ def _rescale(scheduler: SchedulerParams, entry: dict[str, Any], old: int, new: i
     if scheduler.total_iters is None and parts[-1].total_iters is None:
         # A last part without an end goes on until the run ends.
         lengths[-1] = old - sum(lengths)
-    if min(lengths) < 1 or sum(lengths) != old or new < len(parts):
+    if scheduler.cycles and sum(lengths) < old:
+        # The cycles after the first one take part, so that their number stays.
+        lengths.append(old - sum(lengths))
+    if min(lengths) < 1 or sum(lengths) != old or new < len(lengths):
         return []
     changes = []
     raw_parts = _raw_parts(entry, scheduler)
-    for part, raw, length in zip(parts, raw_parts, shares(lengths, new), strict=True):
+    for part, raw, length in zip(parts, raw_parts, shares(lengths, new), strict=False):
         if part.total_iters is not None:
             raw["total_iters"] = length
             changes.append(f"{part.name} {part.total_iters} -> {length}")

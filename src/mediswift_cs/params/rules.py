@@ -1,17 +1,16 @@
 """What holds between the keys of a params file. Data folders are in data_rules.py."""
 
+import re
 from collections.abc import Iterator
 
 from mediswift_cs.params.dataloader import OUR_PROCESSOR, PROMPT_PROCESSOR
-from mediswift_cs.params.optimizer import SchedulerParams
 from mediswift_cs.params.problem import Problem, misfit, spell
+from mediswift_cs.params.schedule_rules import INIT, MAX_STEPS, check_schedules
 from mediswift_cs.params.schema import DataLoaderParams, Params
 from mediswift_cs.params.weights import matching, weights
 
-INIT = "trainer.init"
 MODEL = f"{INIT}.model"
 PROMPT = f"{MODEL}.soft_prompt"
-MAX_STEPS = f"{INIT}.loop.max_steps"
 
 
 def check_rules(params: Params) -> Iterator[Problem]:
@@ -19,8 +18,9 @@ def check_rules(params: Params) -> Iterator[Problem]:
     yield from _model(params)
     yield from _param_filter(params)
     yield from _run_length(params)
-    yield from _schedules(params)
+    yield from check_schedules(params)
     yield from _precision(params)
+    yield from _cluster(params)
     yield from _soft_prompt(params)
     for path, loader in dataloaders(params):
         yield from _dataloader(params, path, loader)
@@ -51,14 +51,13 @@ def _model(params: Params) -> Iterator[Problem]:
         allowed = f"a divisor of hidden_size {model.hidden_size}"
         yield misfit(f"{MODEL}.num_heads", model, allowed, f"{MODEL}.hidden_size")
     for key in ("embedding_initializer", "initializer", "output_layer_initializer"):
-        initializer = getattr(model, key)
+        initializer, path = getattr(model, key), f"{MODEL}.{key}"
         if initializer.name == "truncated_normal" and initializer.a > initializer.b:
-            yield Problem(
-                path=f"{MODEL}.{key}.a",
-                got=f"{initializer.a:g}",
-                allowed=f"at most b, {initializer.b:g}",
-                reads=(f"{MODEL}.{key}.b", f"{MODEL}.{key}.std"),
-            )
+            reads = (f"{path}.b", f"{path}.std")
+            yield misfit(f"{path}.a", initializer, f"at most b, {initializer.b:g}", *reads)
+        if initializer.name == "truncated_normal" and initializer.std == 0:
+            allowed = "more than 0 for truncated_normal"
+            yield misfit(f"{path}.std", initializer, allowed, f"{MODEL}.initializer_range")
 
 
 def _param_filter(params: Params) -> Iterator[Problem]:
@@ -98,89 +97,6 @@ def _run_length(params: Params) -> Iterator[Problem]:
         )
 
 
-def _schedules(params: Params) -> Iterator[Problem]:
-    init = params.trainer.init
-    optimizer = init.optimizer
-    if not init.schedulers and optimizer is not None and optimizer.AdamW.learning_rate is None:
-        yield Problem(
-            path=f"{INIT}.schedulers",
-            got="nothing",
-            allowed="a schedule, or a learning_rate in trainer.init.optimizer.AdamW",
-            reads=(f"{INIT}.optimizer",),
-        )
-    for index, scheduler in enumerate(init.schedulers):
-        path = f"{INIT}.schedulers.{index}"
-        yield from _milestones(path, scheduler)
-        if init.loop.max_steps is not None:
-            too_long = list(_warm_up(path, scheduler, init.loop.max_steps))
-            yield from too_long or _schedule_length(path, scheduler, init.loop.max_steps)
-
-
-def _milestones(path: str, scheduler: SchedulerParams) -> Iterator[Problem]:
-    sequence = scheduler.SequentialLR
-    if sequence is None:
-        return
-    *parts, _ = sequence.schedulers
-    ends, end = [], 0
-    for index, part in enumerate(parts):
-        if part.total_iters is None:
-            yield Problem(
-                path=f"{path}.SequentialLR.schedulers.{index}.{part.name}",
-                got="no total_iters",
-                allowed="a part with an end, as another one follows",
-            )
-            return
-        end += part.total_iters
-        ends.append(end)
-    if sequence.milestones is not None and sequence.milestones != ends:
-        yield Problem(
-            path=f"{path}.SequentialLR.milestones",
-            got=spell(sequence.milestones),
-            allowed=f"{ends}, the sums of total_iters, or nothing",
-            reads=(f"{path}.SequentialLR.schedulers",),
-        )
-
-
-def _warm_up(path: str, scheduler: SchedulerParams, max_steps: int) -> Iterator[Problem]:
-    """A first part that ends when the run ends, or later."""
-    steps: int | None = None
-    if scheduler.SequentialLR is not None and len(scheduler.SequentialLR.schedulers) > 1:
-        first = scheduler.SequentialLR.schedulers[0]
-        path = f"{path}.SequentialLR.schedulers.0.{first.name}.total_iters"
-        steps = first.total_iters
-    elif scheduler.InverseSquareRootDecayLR is not None:
-        path = f"{path}.InverseSquareRootDecayLR.warmup_steps"
-        steps = scheduler.InverseSquareRootDecayLR.warmup_steps
-    if steps is not None and steps >= max_steps:
-        yield Problem(
-            path=path,
-            got=f"a warm-up of {steps} steps",
-            allowed=f"fewer than the {max_steps} steps of {MAX_STEPS}",
-            reads=(MAX_STEPS,),
-        )
-
-
-def _schedule_length(path: str, scheduler: SchedulerParams, max_steps: int) -> Iterator[Problem]:
-    total = scheduler.total_iters
-    if total is None or total == max_steps:
-        return
-    hint = ""
-    if scheduler.SequentialLR is not None:
-        parts = scheduler.SequentialLR.schedulers
-        last = parts[-1]
-        key = f"{path}.SequentialLR.schedulers.{len(parts) - 1}.{last.name}.total_iters"
-        wanted = max_steps - total + (last.total_iters or 0)
-        if wanted > 0:
-            hint = f"for example --set {key}={wanted}"
-    yield Problem(
-        path=f"{path}.{scheduler.name}",
-        got=f"{total} steps in all",
-        allowed=f"{max_steps}, the value of {MAX_STEPS}",
-        hint=hint,
-        reads=(MAX_STEPS,),
-    )
-
-
 def _precision(params: Params) -> Iterator[Problem]:
     init = params.trainer.init
     precision, path = init.precision, f"{INIT}.precision"
@@ -191,6 +107,13 @@ def _precision(params: Params) -> Iterator[Problem]:
             allowed="dynamic, which cbfloat16 needs",
             reads=(f"{path}.fp16_type",),
         )
+    if precision.max_gradient_norm is not None and precision.max_gradient_value is not None:
+        allowed = "null beside max_gradient_norm, as gradients are clipped in one way"
+        yield misfit(f"{path}.max_gradient_value", precision, allowed, f"{path}.max_gradient_norm")
+    low, high = precision.min_loss_scale or 2.0**-14, precision.max_loss_scale
+    if high is not None and high < low:
+        reads = f"{path}.min_loss_scale"
+        yield misfit(f"{path}.max_loss_scale", precision, f"at least min_loss_scale {low:g}", reads)
     if init.backend_type == "CSX" and "precision" not in init.model_fields_set:
         yield Problem(
             path=path,
@@ -198,6 +121,23 @@ def _precision(params: Params) -> Iterator[Problem]:
             allowed="a precision block, as CSX computes in half precision",
             reads=(f"{INIT}.backend", f"{INIT}.device"),
         )
+
+
+def _cluster(params: Params) -> Iterator[Problem]:
+    """What cerebras.appliance's ClusterConfig takes, where it is asked."""
+    init = params.trainer.init
+    cluster, path = init.backend.cluster_config, f"{INIT}.backend.cluster_config"
+    if cluster is None or init.backend_type != "CSX":
+        return
+    if cluster.job_priority not in ("p1", "p2", "p3"):
+        yield misfit(f"{path}.job_priority", cluster, "p1, p2 or p3")
+    for index, label in enumerate(cluster.job_labels or []):
+        if not re.fullmatch(f"{_LABEL}={_LABEL}", label):
+            allowed = "name=value, each at most 63 of A-Z a-z 0-9 - _ ."
+            yield Problem(path=f"{path}.job_labels.{index}", got=spell(label), allowed=allowed)
+
+
+_LABEL = "([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]"
 
 
 def _soft_prompt(params: Params) -> Iterator[Problem]:
@@ -244,9 +184,12 @@ def _dataloader(params: Params, path: str, loader: DataLoaderParams) -> Iterator
         allowed = f"at most max_position_embeddings {positions}"
         reads = f"{MODEL}.max_position_embeddings"
         yield misfit(f"{path}.max_sequence_length", loader, allowed, reads)
+    if loader.shuffle and loader.shuffle_seed is None:
+        allowed = "a whole number, as shuffle is true"
+        yield misfit(f"{path}.shuffle_seed", loader, allowed, f"{path}.shuffle")
     cluster = init.backend.cluster_config
     if init.backend_type == "CSX" and cluster is not None and loader.batch_size % cluster.num_csx:
-        allowed = f"a multiple of num_csx {cluster.num_csx}"
+        allowed = f"a multiple of num_csx {cluster.num_csx}, as each takes a share of a batch"
         reads = f"{INIT}.backend.cluster_config.num_csx"
         yield misfit(f"{path}.batch_size", loader, allowed, reads)
     is_ours = loader.data_processor in (OUR_PROCESSOR, PROMPT_PROCESSOR)
@@ -258,5 +201,5 @@ def _dataloader(params: Params, path: str, loader: DataLoaderParams) -> Iterator
             reads=(f"{path}.data_processor",),
         )
     if init.model.soft_prompt is not None and loader.data_processor != PROMPT_PROCESSOR:
-        allowed = f"{PROMPT_PROCESSOR}, whose batches hold the soft prompt"
+        allowed = f"{PROMPT_PROCESSOR}, whose batches hold the soft prompt ({PROMPT})"
         yield misfit(f"{path}.data_processor", loader, allowed, PROMPT)

@@ -8,19 +8,21 @@ ModelZoo's own default. What holds between keys is in :mod:`mediswift_cs.params.
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from annotated_types import Ge, Lt
+from annotated_types import Ge, Le
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from mediswift_cs.params.callbacks import CallbackParams, LoggerParams
-from mediswift_cs.params.dataloader import DataLoaderParams
+from mediswift_cs.params.dataloader import MAX_BATCH, DataLoaderParams
 from mediswift_cs.params.decoder import InitializerParams, ModelParams
 from mediswift_cs.params.optimizer import OptimizerParams, SchedulerParams
 from mediswift_cs.params.section import (
     Count,
     Flag,
+    PathText,
     PositiveCount,
     PositiveReal,
     Rate,
+    RateBelowOne,
     Real,
     Section,
     StringList,
@@ -52,8 +54,12 @@ class SparsityParams(Section):
         ("balance_in_groups", "balance_out_groups", "drop_fraction", "update"), (None,)
     )
 
+    described: ClassVar[str] = (
+        "a mapping or a list of one (MediSwift covers one group of sparse weights)"
+    )
+
     algorithm: Literal["static"] = "static"
-    sparsity: Annotated[Real, Ge(0.0), Lt(1.0)]
+    sparsity: RateBelowOne
     init_method: Literal["random", "topk", "from_zeros", "checkerboard"] = "random"
     param_filter: StringList | None = None
     """Glob patterns of parameter names; None is cerebras.pytorch's default filter."""
@@ -98,7 +104,7 @@ class ClusterConfigParams(Section):
     disable_mount_check: Flag = True
     disable_version_check: Flag = False
     workflow_id: str | None = None
-    notifications: list[Any] | None = None
+    notifications: list[dict[str, Any]] | None = None
 
 
 class BackendParams(Section):
@@ -128,7 +134,8 @@ class PrecisionParams(Section):
     loss_scaling_factor: Literal["dynamic"] | PositiveReal = 1.0
     initial_loss_scale: PositiveReal | None = None
     steps_per_increase: PositiveCount = 2000
-    min_loss_scale: PositiveReal | None = None
+    min_loss_scale: Annotated[Real, Ge(2.0**-14)] | None = None
+    """2^-14, the smallest normal number of float16, when left out."""
     max_loss_scale: PositiveReal | None = None
     max_gradient_norm: PositiveReal | None = None
     max_gradient_value: PositiveReal | None = None
@@ -149,7 +156,7 @@ class LoopParams(Section):
     """Steps between evaluations, or a fraction of the run; None or 0: no evaluation."""
     eval_steps: PositiveCount | None = None
     """Batches of an evaluation; None: the whole validation set."""
-    grad_accum_steps: PositiveCount = 1
+    grad_accum_steps: Annotated[PositiveCount, Le(MAX_BATCH)] = 1
     """CPU and GPU only; on CSX the compiler chooses the micro batch."""
 
 
@@ -214,7 +221,7 @@ class InitParams(Section):
     logging: LoggingParams = LoggingParams(log_steps=1)
     callbacks: list[CallbackParams] = Field(default_factory=list)
     loggers: list[LoggerParams] = Field(default_factory=list)
-    seed: Annotated[Count, Lt(2**63)] | None = None
+    seed: Count | None = None
     """What torch.manual_seed takes on every host."""
     torch: TorchParams = TorchParams()
     autorestart: AutoRestartParams = AutoRestartParams()
@@ -227,7 +234,9 @@ class InitParams(Section):
 
     @property
     def backend_type(self) -> BackendType | None:
-        """The backend of the run: backend.backend_type, else device."""
+        """The backend of the run: backend.backend_type, else device; a validation is for CSX."""
+        if self.backend.validate_only:
+            return "CSX"
         return self.backend.backend_type or self.device
 
 
@@ -243,7 +252,7 @@ class FitParams(_CheckpointChoice):
 
     train_dataloader: DataLoaderParams
     val_dataloader: DataLoaderList | None = None
-    ckpt_path: str | None = None
+    ckpt_path: PathText | None = None
     """Where given, null trains from the initial weights; see loads_newest."""
 
 
@@ -251,14 +260,14 @@ class ValidateParams(_CheckpointChoice):
     """``trainer.validate``: the data of an evaluation."""
 
     val_dataloader: DataLoaderParams
-    ckpt_path: str | None = None
+    ckpt_path: PathText | None = None
 
 
 class ValidateAllParams(_CheckpointChoice):
     """``trainer.validate_all``: the data of an evaluation of several checkpoints."""
 
     val_dataloaders: DataLoaderList | None = None
-    ckpt_paths: StringList | None = None
+    ckpt_paths: Annotated[list[PathText], BeforeValidator(as_list)] | None = None
 
 
 class TrainerParams(Section):

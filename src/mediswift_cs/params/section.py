@@ -3,8 +3,16 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
-from annotated_types import Ge, Gt, Le
-from pydantic import AllowInfNan, BaseModel, BeforeValidator, ConfigDict, Strict, model_validator
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import (
+    AllowInfNan,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Strict,
+    StringConstraints,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 
@@ -23,13 +31,21 @@ def as_list(value: object) -> object:
 # YAML writes 1e-8 without a dot as text, so numbers may come as text; ModelZoo reads them too.
 # Bounds are annotated_types, not Field(): two Field() in one Annotated lose "required"
 # (pydantic 2.8).
-Real = Annotated[float, BeforeValidator(_refuse_bool), AllowInfNan(False)]
+FLOAT_MAX = 3.4028234663852886e38  # of float32, which every tensor here holds at most
+Real = Annotated[
+    float, BeforeValidator(_refuse_bool), AllowInfNan(False), Ge(-FLOAT_MAX), Le(FLOAT_MAX)
+]
 NonNegativeReal = Annotated[Real, Ge(0.0)]
 PositiveReal = Annotated[Real, Gt(0.0)]
 Rate = Annotated[Real, Ge(0.0), Le(1.0)]
-Count = Annotated[int, Strict(), Ge(0)]
-PositiveCount = Annotated[int, Strict(), Ge(1)]
+RateBelowOne = Annotated[Real, Ge(0.0), Lt(1.0)]
+# Tensors, which count steps and seed generators, end here.
+INT_END = 2**63
+Count = Annotated[int, Strict(), Ge(0), Lt(INT_END)]
+PositiveCount = Annotated[int, Strict(), Ge(1), Lt(INT_END)]
 Flag = Annotated[bool, Strict()]
+# Empty text would stand for the current folder.
+PathText = Annotated[str, StringConstraints(min_length=1)]
 StringList = Annotated[list[str], BeforeValidator(as_list)]
 
 
@@ -43,6 +59,9 @@ class Section(BaseModel):
 
     not_covered: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
     """Keys of ModelZoo that this package does not cover, with the values that ask for nothing."""
+
+    described: ClassVar[str] = ""
+    """What messages say is allowed here, where that is more than a mapping."""
 
     @model_validator(mode="before")
     @classmethod

@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from mediswift_cs.params.plain import find_odd_values
 from mediswift_cs.params.problem import (
+    WIDEST,
     Path,
     Problem,
     describe,
@@ -54,6 +56,11 @@ def check_shape(raw: Any) -> Shape:
     document = copy.deepcopy(raw)
     problems: list[Problem] = []
     wrong: set[Path] = set()
+    for path, value, allowed in list(find_odd_values(document)):
+        problems.append(Problem(path=dotted(path), got=spell(value), allowed=allowed))
+        wrong |= {path, _meant(path)}
+        if not _mend(document, path, "wrong"):
+            return Shape(None, problems, wrong)
     seen: set[tuple[int, str]] = set()
     # Each round mends at least one path, and a path is at most this deep.
     for _ in range(20):
@@ -62,9 +69,13 @@ def check_shape(raw: Any) -> Shape:
         except ValidationError as error:
             errors = error.errors(include_url=False)
         found: dict[Path, str] = {}
+        limits: dict[Path, str] = {}
         for entry in errors:
             path = _path_in(document, entry["loc"], is_missing=entry["type"] == "missing")
             found.setdefault(path, entry["type"])
+            for limit in entry.get("ctx", {}).values():
+                if isinstance(limit, int | float) and limit in WIDEST:
+                    limits[path] = f" and {WIDEST[limit]}"
         new: set[Path] = set()
         for path, kind in found.items():
             if not path:
@@ -74,7 +85,7 @@ def check_shape(raw: Any) -> Shape:
             # An anchor used twice is one mapping, and its mistakes are one mistake.
             owner = (id(_node(document, path[:-1])), str(path[-1]))
             if owner not in seen and not _follows_from(path, wrong):
-                problems.append(_problem(document, path, kind))
+                problems.append(_problem(document, path, kind, limits.get(path, "")))
             seen.add(owner)
             new.update({path, _meant(path)})
         wrong |= new
@@ -128,7 +139,7 @@ def _follows_from(path: Path, wrong: set[Path]) -> bool:
     return any(path[: len(other)] == other[: len(path)] for other in wrong)
 
 
-def _problem(document: Any, path: Path, kind: str) -> Problem:
+def _problem(document: Any, path: Path, kind: str, limit: str) -> Problem:
     if kind == "one_name":
         return _name_problem(document, path)
     key_path = path
@@ -145,6 +156,7 @@ def _problem(document: Any, path: Path, kind: str) -> Problem:
         allowed = describe(field.annotation, field.metadata)
     if isinstance(path[-1], int):
         allowed = allowed.removeprefix("a list, each entry ")
+    allowed += limit
     got = "nothing" if kind == "missing" else spell(value)
     # ModelZoo may know more values than the one that is covered.
     is_narrow = kind == "literal_error" and " or " not in allowed

@@ -13,11 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from mediswift_cs.errors import ConfigError, DataError
+from mediswift_cs.sizes import MAX_SEQUENCE_LENGTH
 
 # The shards are int32, and numpy would wrap a larger id around without a word.
 MAX_TOKEN_ID = 2**31 - 1
-# A few samples of this length are still a bounded buffer; no model comes near it.
-MAX_SEQUENCE_LENGTH = 2**20
 
 DATASET = "data"
 ROWS = ("input_ids", "loss_mask", "labels")
