@@ -97,11 +97,8 @@ def _load(file: MdlFile, stored: StoredTensor) -> Tensor:
     if offset is not None and stored.num_bytes:
         # Private pages: what is changed is never written back.
         bits: Any = np.memmap(file.path, numbers.dtype, mode="c", offset=offset, shape=stored.shape)
-    elif isinstance(numbers, h5py.Dataset) and lz4_chunks.is_lz4(numbers):
-        bits = np.empty(stored.shape, numbers.dtype)
-        lz4_chunks.read_block(numbers, tuple(slice(0, size) for size in stored.shape), bits)
     else:
-        bits = np.array(numbers)
+        bits = np.array(lz4_chunks.read(numbers, ()))
     tensor = torch.from_numpy(np.asarray(bits))
     return tensor.view(torch.bfloat16) if stored.dtype == "bfloat16" else tensor
 
