@@ -209,10 +209,6 @@ def run(args: argparse.Namespace) -> int:
     if init.backend.validate_only:
         return validate(args, loaded, model_dir)
     options = run_options(args, loaded, model_dir)
-    if options.device == "CSX":
-        from mediswift_cs.training.device import require_cluster
-
-        require_cluster(init.backend)
     loaded.check_data(data)
     if options.device == "CPU":
         tune_allocator()
@@ -231,8 +227,8 @@ def run_options(args: argparse.Namespace, loaded: "LoadedParams", model_dir: Pat
     """The choices of a run that trains or evaluates.
 
     Raises:
-        ConfigError: nobody names a device, the engine does not run on it, or ``--json`` is given
-            without ``--validate_only``.
+        ConfigError: nobody names a device, there is no cluster, the engine does not run on the
+            device, or ``--json`` is given without ``--validate_only``.
     """
     if args.json is not None:
         raise ConfigError(f"--json {args.json} belongs to --validate_only, which is not given")
@@ -242,6 +238,11 @@ def run_options(args: argparse.Namespace, loaded: "LoadedParams", model_dir: Pat
             f"no device: give CPU, GPU or CSX as the first argument, or set "
             f"trainer.init.backend.backend_type in {loaded.source}"
         )
+    if device == "CSX":
+        from mediswift_cs.training.device import require_cluster
+
+        # Before ModelZoo is looked for, which takes its time.
+        require_cluster(loaded.params.trainer.init.backend)
     from mediswift_cs.modelzoo.engine import choose_engine
 
     return RunOptions(

@@ -268,3 +268,18 @@ def test_a_device_that_is_not_there_is_one_sentence(start: Start, tmp_path: Path
     assert code == 2
     assert errors.startswith("error: the device is CSX but no Wafer-Scale Cluster is configured")
     assert not (tmp_path / "out").exists()
+
+
+def test_accumulated_batches_are_counted_as_modelzoo_does(toy_raw: dict[str, Any]) -> None:
+    """Its steps are batches: the same number of updates, checkpoints and evaluations."""
+    loop = toy_raw["trainer"]["init"]["loop"]
+    steps, every = loop["max_steps"], toy_raw["trainer"]["init"]["checkpoint"]["steps"]
+    loop |= {"grad_accum_steps": 3, "eval_frequency": 4}
+    init = resolve(toy_raw)["init"]
+    assert init["loop"]["max_steps"] == 3 * steps
+    assert init["loop"]["eval_frequency"] == 12
+    assert init["checkpoint"]["steps"] == 3 * every
+    assert init["schedulers"] == toy_raw["trainer"]["init"]["schedulers"], "they count updates"
+    loop["eval_frequency"] = 0.5
+    assert resolve(toy_raw)["init"]["loop"]["eval_frequency"] == 0.5
+    assert resolve(toy_raw, device="CSX")["init"]["loop"]["max_steps"] == steps

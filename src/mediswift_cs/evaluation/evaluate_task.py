@@ -2,6 +2,7 @@
 
 import os
 import statistics
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from mediswift_cs.evaluation.report import Report, make_report
 from mediswift_cs.evaluation.report_files import prepare_folder, write_report
 from mediswift_cs.evaluation.tfidf import METHOD as TFIDF
 from mediswift_cs.evaluation.tfidf import tfidf_predictions
+from mediswift_cs.evaluation.trained_on import documents_trained_on, warning
 from mediswift_cs.params.load import load_params
 from mediswift_cs.storage.write import write_json
 from mediswift_cs.tasks.example import Example
@@ -149,7 +151,13 @@ def evaluate_once(options: EvaluationOptions, fold: int | None) -> tuple[Report,
         method=options.method,
         convention=convention,
     )
-    write_report(report, predictions, folder, recorded)
+    known = None
+    if checkpoint is not None:
+        scored = {example.document for example in examples}
+        known = documents_trained_on(Path(checkpoint), scored)
+        if told := warning(known or [], len(scored)):
+            print(told, file=sys.stderr)
+    write_report(report, predictions, folder, recorded, known)
     return report, folder
 
 

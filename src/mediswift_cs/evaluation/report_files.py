@@ -60,16 +60,20 @@ def write_report(
     predictions: Sequence[Prediction],
     folder: Path,
     options: Mapping[str, str | None],
+    trained_on: list[str] | None = None,
 ) -> list[Path]:
     """Write the files of one evaluation into a prepared folder; returns their paths.
+
+    ``trained_on``: the scored documents that the model was trained on; None: not known.
 
     The file for a task's leaderboard is written for its official test set, where every answer
     could be read.
     """
+    scores = {**report.as_dict(), "options": dict(options), "documents_trained_on": trained_on}
     lines = "".join(json.dumps(p.record(), ensure_ascii=False) + "\n" for p in predictions)
     paths = [
         write_text(folder / PREDICTIONS_FILE, lines),
-        write_json(folder / SCORES_FILE, {**report.as_dict(), "options": dict(options)}),
+        write_json(folder / SCORES_FILE, scores),
         draw_counts(report, folder / PICTURE_FILE),
     ]
     said = {p.example.document: p.labels[0] if p.labels else None for p in predictions}

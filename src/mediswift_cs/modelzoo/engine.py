@@ -92,6 +92,7 @@ def resolve(raw: dict[str, Any], options: RunOptions) -> dict[str, Any]:
         # What ModelZoo itself does in the mode train of its run.py.
         init["loop"] = {**(init.get("loop") or {"num_epochs": 1}), "eval_frequency": None}
         trainer["fit"].pop("val_dataloader", None)
+    _count_batches(init, options.device)
     given = options.checkpoint_path
     if given is not None:
         if not given.is_file():
@@ -99,6 +100,34 @@ def resolve(raw: dict[str, Any], options: RunOptions) -> dict[str, Any]:
         section, key = SECTIONS[options.mode]
         trainer[section][key] = str(given)
     return params
+
+
+# Numbers of steps, which are updates in this package and batches in ModelZoo.
+_STEPS = (
+    ("loop", "max_steps"),
+    ("loop", "num_steps"),
+    ("loop", "steps_per_epoch"),
+    ("loop", "eval_frequency"),
+    ("checkpoint", "steps"),
+    ("logging", "log_steps"),
+)
+
+
+def _count_batches(init: dict[str, Any], device: str) -> None:
+    """Make ModelZoo's run of accumulated batches the one that the params ask for.
+
+    Its steps are batches, its schedules count updates (trainer/callbacks/grad_accum.py). On CSX
+    nothing is accumulated.
+    """
+    number = (init.get("loop") or {}).get("grad_accum_steps", 1)
+    if number == 1 or device == "CSX":
+        return
+    defaults = {"eval_frequency": 1.0, "log_steps": 1}
+    for section, key in _STEPS:
+        steps = (init.get(section) or {}).get(key, defaults.get(key))
+        # A fraction of the run stays one.
+        if isinstance(steps, int):
+            init[section] = {**(init.get(section) or {}), key: steps * number}
 
 
 def index_checkpoints(model_dir: Path) -> None:
@@ -140,11 +169,12 @@ def checkpoints_to_load(
     return [found for path in paths for found in sorted(path.parent.glob(path.name)) or [path]]
 
 
-def finished_step(init: InitParams, path: Path) -> int | None:
+def finished_step(init: InitParams, path: Path, num_accumulated: int = 1) -> int | None:
     """The step of the checkpoint where max_steps leaves nothing to train after it, else None.
 
     ModelZoo lets num_steps go before max_steps, takes the step from the checkpoint unless
-    LoadCheckpointStates leaves it out, and counts no steps where it only compiles.
+    LoadCheckpointStates leaves it out, and counts no steps where it only compiles. Its steps are
+    batches, of which ``num_accumulated`` make an update.
     """
     from mediswift_cs.checkpoints.mdl import MdlFile
 
@@ -156,7 +186,8 @@ def finished_step(init: InitParams, path: Path) -> int | None:
         return None
     with MdlFile(path) as file:
         step = file.state.get("global_step")
-    return step if isinstance(step, int) and step >= loop.max_steps else None
+    last_step = loop.max_steps * num_accumulated
+    return step if isinstance(step, int) and step >= last_step else None
 
 
 def hand_over(loaded: LoadedParams, options: RunOptions) -> int:
@@ -189,9 +220,11 @@ def hand_over(loaded: LoadedParams, options: RunOptions) -> int:
             f"nothing to evaluate: give --checkpoint_path, or a --model_dir with "
             f"checkpoint_*.mdl files, got {options.model_dir}"
         )
+    accumulated = 1 if options.device == "CSX" else init.loop.grad_accum_steps
     for checkpoint in checkpoints:
         check_file(checkpoint)
-        if command == "fit" and (step := finished_step(init, checkpoint)) is not None:
+        step = finished_step(init, checkpoint, accumulated) if command == "fit" else None
+        if step is not None:
             print(
                 f"nothing left to train: step {step} of {init.loop.max_steps} is done",
                 file=sys.stderr,
