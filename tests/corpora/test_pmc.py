@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from mediswift_cs.corpora.pmc import TextOptions, read_pmc
+from mediswift_cs.corpora.pmc import read_pmc
+from mediswift_cs.corpora.text_options import TextOptions
 from mediswift_cs.errors import DataError
 
 META = """<article-id pub-id-type="pmid">123</article-id>

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from mediswift_cs.corpora.pmc import TextOptions, read_pmc
+from mediswift_cs.corpora.pmc import read_pmc
+from mediswift_cs.corpora.text_options import TextOptions
 
 TOKEN = re.compile(r"\w+|[^\w\s]")
 BACK = ("Acknowledgements", "Abbreviations", "Authors' contributions", "Footnotes")

@@ -15,12 +15,6 @@ _NO_SIGNS = dict.fromkeys(map(ord, _MARK + _MARK_END + _SUP + _SUP_END + _NAME +
 # What to put around a superscript with a cross-reference in it.
 SUPERSCRIPT = (_SUP, _SUP_END)
 
-# Cross-references to references and to notes, as JATS and publishers name them.
-REFERENCE_TYPES = frozenset(("bibr", "bib", "bibl", "bibliography", "citation", "ref", "reference"))
-NOTE_TYPES = frozenset(
-    ("fn", "footnote", "table-fn", "tfn", "author-notes", "corresp", "endnote", "note", "other-fn")
-)
-
 _DASHES = "\u2010-\u2015\u2212-"
 _SEPARATORS = rf"[\s,;:{_DASHES}]"
 _LONGEST = 300
@@ -46,7 +40,7 @@ def cited(text: str, *, is_note: bool, is_superscript: bool) -> tuple[str, str, 
     if _PAIRS.get(text[:1]) == text[-1:] and text:
         inner = text[1:-1].strip()
     if _ONLY_SEPARATORS.fullmatch(inner):
-        # "3", "–" and "5" may be three cross-references.
+        # "3", a dash and "5" may be three cross-references.
         return "", text, ""
     if _is_mark(inner, is_note=is_note, is_superscript=is_superscript):
         return _MARK, inner, _MARK_END
@@ -82,8 +76,11 @@ def resolve(line: str, citations: Citations) -> str:
     """The text of a line that was collected with its citations."""
     if _MARK not in line and _NAME not in line:
         return line.translate(_NO_SIGNS) if _SUP in line else line
-    line = _SUPERSCRIPT.sub(_superscript, " ".join(line.split()))
-    line = _names(line.replace(_SUP, "").replace(_SUP_END, ""))
+    line = " ".join(line.split())
+    if _SUP in line:
+        line = _SUPERSCRIPT.sub(_superscript, line).replace(_SUP, "").replace(_SUP_END, "")
+    if _NAME in line:
+        line = _names(line)
     line = _PLACE.sub(_bracketed if citations == "brackets" else _dropped, line)
     return _close_gaps(line) if _GAP in line else line
 

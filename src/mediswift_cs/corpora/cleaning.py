@@ -31,6 +31,15 @@ def _characters() -> dict[int, str | None]:
 
 
 _CHARACTERS = _characters()
+# Searching for them is faster than replacing, and few lines have any.
+_CHARACTER = re.compile(
+    r"[\x00-\x08\x0e-\x1b\x7f-\x9f"
+    + "".join(
+        "-".join(rf"\U{int(code, 16):08x}" for code in codes.split("-"))
+        for codes in _INVISIBLE_RANGES.split()
+    )
+    + "]"
+)
 _DROPPED_IN_ASCII = re.compile(r"[\x00-\x08\x0e-\x1b\x7f]")
 
 
@@ -45,7 +54,9 @@ def clean_line(text: str) -> str:
     if text.isascii():
         text = _DROPPED_IN_ASCII.sub("", text)
     else:
-        text = unicodedata.normalize("NFC", text.translate(_CHARACTERS))
+        if _CHARACTER.search(text):
+            text = text.translate(_CHARACTERS)
+        text = unicodedata.normalize("NFC", text)
     return " ".join(text.split())
 
 
@@ -110,7 +121,9 @@ def _without_boilerplate(line: str, counts: dict[str, int]) -> str:
     lower = line.lower()
     if "©" in line or "(c)" in lower or "copyright" in lower:
         match = _COPYRIGHT.search(line)
-        if match is None or ("(c)" in match[0].lower()[:6] and _PANEL.search(line, 0, match.start())):
+        if match is None or (
+            "(c)" in match[0].lower()[:6] and _PANEL.search(line, 0, match.start())
+        ):
             return line
         line = line[: match.start()]
         counts["copyright_sentences"] += 1

@@ -63,9 +63,9 @@ _NAMES = {
     # initials.
     Role.WORD: """
         addr-line city conf-acronym conf-date conf-loc conf-name conf-num conf-sponsor conf-theme
-        conference country date day degrees edition era fax fpage elocation-id page-range institution
-        institution-wrap isbn issn issn-l issue issue-id issue-part issue-sponsor issue-title
-        journal-id lpage month name named-content given-names phone postal-code prefix
+        conference country date day degrees edition era fax fpage elocation-id page-range
+        institution institution-wrap isbn issn issn-l issue issue-id issue-part issue-sponsor
+        issue-title journal-id lpage month name named-content given-names phone postal-code prefix
         publisher-loc publisher-name role season series-text series-title size state string-date
         string-name suffix supplement surname taxon-authority taxon-name-part volume volume-id
         volume-issue-group volume-series year authority taxon-status
@@ -140,7 +140,9 @@ CAPTIONED = frozenset(
     name for name, role in ROLES.items() if role in (Role.FLOAT, Role.PICTURE)
 ) - {"fn", "boxed-text"} | {"chem-struct-wrap"}
 # In these a sentence goes on, so that even what is left out elsewhere is text.
-SENTENCES = frozenset("p title td th term bold italic sc underline sup sub".split())
+SENTENCES = frozenset(
+    ["p", "title", "td", "th", "term", "bold", "italic", "sc", "underline", "sup", "sub"]
+)
 # May stand beside a translation of themselves.
 TRANSLATED = frozenset(("abstract", "caption", "sec", "title"))
 

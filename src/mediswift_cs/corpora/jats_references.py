@@ -12,14 +12,24 @@ from mediswift_cs.corpora.mathml import local_name
 TextOf = Callable[[etree._Element], str]
 
 _PEOPLE = frozenset(
-    "name string-name collab etal anonymous name-alternatives collab-alternatives".split()
+    [
+        "name",
+        "string-name",
+        "collab",
+        "etal",
+        "anonymous",
+        "name-alternatives",
+        "collab-alternatives",
+    ]
 )
 _DATE = ("year", "season", "month", "day")
 _PAGES = ("page-range", "elocation-id", "fpage")
 # In the order of the printed form; what is not named here comes where it stands.
 _PLACED = frozenset((*_DATE, *_PAGES, "lpage", "volume", "issue", "date", "publisher-loc"))
 # Numbers of catalogues, and what only says when a page was looked at.
-LEFT_OUT = frozenset("pub-id object-id issn issn-l isbn date-in-citation access-date size".split())
+LEFT_OUT = frozenset(
+    ["pub-id", "object-id", "issn", "issn-l", "isbn", "date-in-citation", "access-date", "size"]
+)
 
 
 def is_of_elements_alone(citation: etree._Element) -> bool:

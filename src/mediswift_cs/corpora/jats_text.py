@@ -3,23 +3,16 @@
 import re
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
 
 from lxml import etree
 
-from mediswift_cs.corpora.citations import (
-    NOTE_TYPES,
-    REFERENCE_TYPES,
-    SUPERSCRIPT,
-    Citations,
-    cited,
-    resolve,
-)
+from mediswift_cs.corpora.citations import SUPERSCRIPT, cited, resolve
 from mediswift_cs.corpora.cleaning import CLICK_HERE, clean_line
+from mediswift_cs.corpora.cross_references import NOTE_TYPES, CrossReferences
 from mediswift_cs.corpora.jats_elements import SENTENCES, TRANSLATED, Role, role_of
 from mediswift_cs.corpora.jats_references import citation_text, is_of_elements_alone
 from mediswift_cs.corpora.mathml import MATH, local_name, math_text
+from mediswift_cs.corpora.text_options import TextOptions
 
 XML_LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 
@@ -28,24 +21,6 @@ _TEX_FENCE = re.compile(r"\$+|\\\[|\\\]")
 _FORMS = (MATH, "tex-math", "textual-form")
 # Unlisted names that are kept apart; a file of made-up names must not fill the memory.
 _MAX_NAMES = 1000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TextOptions:
-    """What becomes text, and how.
-
-    Attributes:
-        tables: cells of tables, one line a row (captions are always text).
-        references: the list of references.
-        back: acknowledgements, abbreviations, appendices and notes.
-        citations: ``brackets`` puts the marks of one place in one bracket, ``drop`` leaves them
-            out; authors and years are text in both.
-    """
-
-    tables: bool = False
-    references: bool = False
-    back: bool = False
-    citations: Citations = "brackets"
 
 
 def language_of(element: etree._Element) -> str | None:
@@ -69,7 +44,6 @@ class TextCollector:
         self.unlisted: Counter[str] = Counter()
         self._options = options
         self._language = language
-        self._root: etree._Element | None = None
         self._parts: list[str] = []
         self._deferred: list[etree._Element] = []
         self._in_paragraph = 0
@@ -79,7 +53,7 @@ class TextCollector:
 
     def add(self, element: etree._Element) -> None:
         """Append the text of ``element`` as lines of its own."""
-        self._root = element
+        self._references_of = CrossReferences(element)
         self._end_line()
         self._visit(element)
         self._end_line()
@@ -131,7 +105,7 @@ class TextCollector:
         self._parts.append(after)
 
     def _cross_reference(self, element: etree._Element) -> None:
-        kind = self._cited_kind(element)
+        kind = self._references_of.kind(element)
         if kind is None:
             self._content(element)
             return
@@ -140,26 +114,6 @@ class TextCollector:
         is_note = kind in NOTE_TYPES
         before, mark, after = cited(text, is_note=is_note, is_superscript=is_raised)
         self._parts += (before, mark, after)
-
-    def _cited_kind(self, element: etree._Element) -> str | None:
-        """What a cross-reference cites: a reference or a note; None for anything else."""
-        kind = (element.get("ref-type") or "").strip().lower()
-        if kind in REFERENCE_TYPES or kind in NOTE_TYPES:
-            return kind
-        if kind:
-            return None
-        targets = (element.get("rid") or "").split()
-        return self._targets.get(targets[0]) if targets else None
-
-    @cached_property
-    def _targets(self) -> dict[str, str]:
-        """The identifiers of references and notes, for cross-references that do not say."""
-        if self._root is None:
-            return {}
-        root = self._root.getroottree().getroot()
-        article = next(self._root.iterancestors("article"), root)
-        found = article.iter("ref", "fn")
-        return {e.get("id", ""): "bibr" if e.tag == "ref" else "fn" for e in found}
 
     def _ruby(self, element: etree._Element) -> None:
         self._parts.append("(")
@@ -173,9 +127,7 @@ class TextCollector:
         self._parts.append(math_text(element))
 
     def _tex(self, element: etree._Element) -> None:
-        source = "".join(element.itertext())
-        match = _TEX_BODY.search(source)
-        self._parts.append(_TEX_FENCE.sub("", match[1] if match else source).strip())
+        self._parts.append(_tex_text(element))
 
     def _formula(self, element: etree._Element) -> None:
         """MathML before TeX before words, where a formula has the same in several forms."""
@@ -310,6 +262,13 @@ class TextCollector:
             line = CLICK_HERE.sub("", line)
         if line:
             self.lines.append(line)
+
+
+def _tex_text(element: etree._Element) -> str:
+    """A formula of TeX without its preamble and dollar signs."""
+    source = "".join(element.itertext())
+    match = _TEX_BODY.search(source)
+    return _TEX_FENCE.sub("", match[1] if match else source).strip()
 
 
 _LABELLED = frozenset(

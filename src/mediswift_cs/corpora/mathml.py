@@ -30,7 +30,7 @@ _STARTS_WITH_OPERATOR = re.compile(r"[^\w\s(\[{√]")
 
 def local_name(tag: str) -> str:
     """The name of an element without its namespace."""
-    return tag.rpartition("}")[2]
+    return str(tag).rpartition("}")[2]
 
 
 def math_text(element: etree._Element) -> str:
@@ -44,16 +44,12 @@ def _children(element: etree._Element) -> list[str]:
 
 
 def _leaf(element: etree._Element) -> str:
-    if len(element):
-        return "".join((_own(element), *_children_with_tails(element)))
-    return _own(element)
+    own = _own(element)
+    return "".join((own, *_children_with_tails(element))) if len(element) else own
 
 
 def _own(element: etree._Element) -> str:
-    text = element.text
-    if not text:
-        return ""
-    text = text.strip(_LAYOUT)
+    text: str = (element.text or "").strip(_LAYOUT)
     return text if text.isascii() else text.translate(_INVISIBLE)
 
 
@@ -68,11 +64,9 @@ def _children_with_tails(element: etree._Element) -> list[str]:
 
 def _row(element: etree._Element) -> str:
     """Things side by side; a fraction beside a number or name is one factor: ``(1/2)mv2``."""
-    texts = _children_with_tails(element) if len(element) else []
-    if any(_core(child).tag == _FRACTION for child in element) and len(element) > 1:
-        texts = _with_factors(element)
-    own = _own(element)
-    return own + "".join(texts) if own else "".join(texts)
+    has_fraction = len(element) > 1 and any(_core(e).tag == _FRACTION for e in element)
+    texts = _with_factors(element) if has_fraction else _children_with_tails(element)
+    return "".join((_own(element), *texts))
 
 
 def _with_factors(element: etree._Element) -> list[str]:
@@ -116,7 +110,7 @@ def _is_compound(text: str) -> bool:
         step = _BRACKETS.get(character)
         if step is not None:
             depth += step
-        elif depth == 0 and 0 < place and not character.isalnum():
+        elif depth == 0 and place > 0 and not character.isalnum():
             # A sign at either end is part of a number or a charge.
             is_sign = place == last and character in "+-\u2212*~"
             if not is_sign and _is_operator(character):
@@ -171,28 +165,14 @@ def _scripts(base: str, below: str, above: str, *, are_marked: bool = False) -> 
     return base + marked
 
 
-def _below(element: etree._Element) -> str:
-    base, script, *_ = [*_children(element), "", ""]
-    return _scripts(base, script, "")
-
-
-def _above(element: etree._Element) -> str:
-    base, script, *_ = [*_children(element), "", ""]
-    return _scripts(base, "", script)
-
-
-def _below_and_above(element: etree._Element) -> str:
+def _attached(element: etree._Element) -> str:
+    """Below and above; a letter under or over a base is no index of it, an accent is joined."""
     base, below, above, *_ = [*_children(element), "", "", ""]
-    return _scripts(base, below, above)
-
-
-def _limits(element: etree._Element) -> str:
-    """Under and over; a letter there is no index of the base, an accent is joined."""
-    base, first, second, *_ = [*_children(element), "", "", ""]
-    is_over = element.tag == f"{MATHML}mover"
-    below, above = ("", first) if is_over else (first, second)
-    is_letter = any(character.isalnum() for character in below + above)
-    return _scripts(base, below, above, are_marked=is_letter)
+    name = local_name(element.tag)
+    if name in ("msup", "mover"):
+        below, above = "", below
+    has_letter = any(character.isalnum() for character in below + above)
+    return _scripts(base, below, above, are_marked=has_letter and not name.startswith("ms"))
 
 
 def _multiple_scripts(element: etree._Element) -> str:
@@ -273,7 +253,7 @@ def _nothing(_: etree._Element) -> str:
 
 
 def _image(element: etree._Element) -> str:
-    return element.get("alt", "")
+    return str(element.get("alt", ""))
 
 
 _BY_NAME: dict[str, Callable[[etree._Element], str]] = {
@@ -288,10 +268,7 @@ _BY_NAME: dict[str, Callable[[etree._Element], str]] = {
     "mfenced": _fenced,
     "menclose": _enclosed,
     "mphantom": lambda _: " ",
-    "msub": _below,
-    "msup": _above,
-    "msubsup": _below_and_above,
-    **dict.fromkeys(("munder", "mover", "munderover"), _limits),
+    **dict.fromkeys(("msub", "msup", "msubsup", "munder", "mover", "munderover"), _attached),
     "mmultiscripts": _multiple_scripts,
     **dict.fromkeys(("mprescripts", "none", "malignmark", "maligngroup", "msline"), _nothing),
     "mtable": _table,

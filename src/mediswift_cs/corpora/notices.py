@@ -60,7 +60,8 @@ _WORDS = {
     RETRACTED: (_RETRACTED, r"(?!)"),
     RETRACTION: (
         r"(?:partial )?retraction(?: of)?",
-        r"(?:notice|statement) of (?:retraction|withdrawal)|(?:retraction|withdrawal) (?:notice|note)",
+        r"(?:notice|statement) of (?:retraction|withdrawal)"
+        r"|(?:retraction|withdrawal) (?:notice|note)",
     ),
     ERRATUM: (r"(?:author |publisher )?corrections?", r"corrigend(?:um|a)|errat(?:um|a)"),
     CONCERN: (r"(?!)", r"(?:editorial )?expression of concern"),

@@ -6,19 +6,16 @@ expanded and nothing is fetched.
 """
 
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path, PurePath
 
 from lxml import etree
 
+from mediswift_cs.corpora.article_text import ArticleText
 from mediswift_cs.corpora.cleaning import clean_line
 from mediswift_cs.corpora.document import Document
-from mediswift_cs.corpora.citations import NOTE_TYPES
-from mediswift_cs.corpora.jats_elements import CAPTIONED
-from mediswift_cs.corpora.jats_text import TextCollector, TextOptions, language_of
+from mediswift_cs.corpora.jats_text import language_of
 from mediswift_cs.corpora.licence import OTHER, Licence, article_licence
 from mediswift_cs.corpora.mathml import local_name
 from mediswift_cs.corpora.notices import (
@@ -28,13 +25,12 @@ from mediswift_cs.corpora.notices import (
     kind_by_title,
 )
 from mediswift_cs.corpora.pmid import parse_pmid
+from mediswift_cs.corpora.text_options import TextOptions
 from mediswift_cs.corpora.xml_stream import MAX_FILE_BYTES, read_chunks, read_records
 from mediswift_cs.errors import DataError
 
 SUFFIXES = (".nxml", ".xml", ".nxml.gz", ".xml.gz")
 
-# Abstracts that are not the article's own summary, or that repeat it.
-_OTHER_ABSTRACTS = frozenset(("toc", "graphical", "video", "teaser", "web-summary", "key-points"))
 # An article, PMC's and Europe PMC's sets of them.
 _ROOTS = ("article", "pmc-articleset", "articles")
 _PMC_ID = re.compile(r"(?:PMC)?([0-9]{1,10})(?:\.([0-9]{1,3}))?")
@@ -155,7 +151,7 @@ def _article(article: etree._Element, options: TextOptions) -> Article:
     text_of = article if translation is None else translation
     text_meta = meta if translation is None else _stub(translation)
     language = language_of(text_of)
-    reader = _Reader(options, language or _DEFAULT_LANGUAGE)
+    reader = ArticleText(options, language or _DEFAULT_LANGUAGE)
     title = reader.title(text_meta)
     kinds = _kinds(meta, article_type, title)
     abstract, body = reader.abstract(text_meta), reader.body(text_of)
@@ -221,73 +217,6 @@ def _ids(meta: etree._Element) -> tuple[str | None, int | None, int]:
     if article_id is None and pmid is not None:
         article_id = f"pubmed:{pmid}"
     return article_id, pmid, version
-
-
-class _Reader:
-    """Reads the parts of one article.
-
-    Attributes:
-        unlisted: names that the table of elements does not have, and how often they were read.
-    """
-
-    def __init__(self, options: TextOptions, language: str) -> None:
-        self.unlisted: Counter[str] = Counter()
-        self._options = options
-        self._language = language
-
-    def _lines(self, elements: Iterable[etree._Element]) -> list[str]:
-        collector = TextCollector(self._options, self._language)
-        for element in elements:
-            collector.add(element)
-        self.unlisted += collector.unlisted
-        return collector.lines
-
-    def title(self, meta: etree._Element) -> str:
-        """Title and subtitle."""
-        group = meta.find("title-group")
-        if group is None:
-            return ""
-        titles = [*group.iterfind("article-title"), *group.iterfind("subtitle")]
-        for title in titles:
-            # Notes to a title are about the article, not part of it.
-            for reference in title.iterfind(".//xref"):
-                if reference.get("ref-type", "") in NOTE_TYPES:
-                    reference.tag = "fn"
-            etree.strip_elements(title, "fn", with_tail=False)
-        return ": ".join(line.rstrip(":") for line in self._lines(titles))
-
-    def abstract(self, meta: etree._Element) -> list[str]:
-        """The article's own summary, in its language."""
-        lines = self._lines(
-            abstract
-            for abstract in meta.iterfind("abstract")
-            if abstract.get("abstract-type") not in _OTHER_ABSTRACTS
-        )
-        return lines[1:] if lines and lines[0].lower() in ("abstract", "summary") else lines
-
-    def body(self, article: etree._Element) -> list[str]:
-        """The body, with what floats beside it and what of the back matter is asked for."""
-        lines = self._lines(article.iterfind("body"))
-        if not lines:
-            return []
-        lines += self._lines(article.iterchildren("floats-group", "floats-wrap"))
-        back = article.find("back")
-        if back is None:
-            return lines
-        if self._options.back:
-            return lines + self._lines([back])
-        references = back.iterfind("ref-list") if self._options.references else ()
-        # Where older articles have the captions of their figures.
-        return lines + self._lines(chain(_outermost(back), references))
-
-
-def _outermost(part: etree._Element) -> Iterator[etree._Element]:
-    """The figures, tables and files of a part; what stands in one of them is its own."""
-    for element in part:
-        if element.tag in CAPTIONED:
-            yield element
-        elif element.tag not in ("ref-list", "fn-group"):
-            yield from _outermost(element)
 
 
 def _year(meta: etree._Element) -> int | None:

@@ -33,8 +33,9 @@ PARSER_OPTIONS: dict[str, Any] = {
 
 # Bytes that are decompressed and parsed at a time.
 CHUNK = 1 << 16
+_PIECE = 1 << 12
 _LONGEST_START = 1 << 20
-_GZIP_MAGIC = b"\x1f\x8b"
+GZIP_MAGIC = b"\x1f\x8b"
 
 _UNDEFINED_ENTITY = re.compile(r"Entity '([^']{1,80})' not defined")
 
@@ -71,9 +72,9 @@ def read_chunks(
         DataError: there is more.
     """
     with path.open("rb") as raw:
-        magic = raw.read(len(_GZIP_MAGIC))
+        magic = raw.read(len(GZIP_MAGIC))
         raw.seek(0)
-        stream: IO[bytes] = gzip.GzipFile(fileobj=raw) if magic == _GZIP_MAGIC else raw  # type: ignore[assignment]
+        stream: IO[bytes] = gzip.GzipFile(fileobj=raw) if magic == GZIP_MAGIC else raw  # type: ignore[assignment]
         position = num_bytes = 0
         while chunk := stream.read(CHUNK):
             num_bytes += len(chunk)
@@ -94,23 +95,33 @@ def read_start(chunks: Iterator[bytes], path: PurePath, roots: Collection[str]) 
         DataError: no root near the start, another root, or entities of the file's own.
     """
     parser = etree.XMLPullParser(events=("start",), resolve_entities=False, **PARSER_OPTIONS)
-    expected = " or ".join(f"<{root}>" for root in roots)
+    expected = _expected(roots)
     start = b""
     for chunk in chunks:
         start += chunk
-        parser.feed(chunk)
-        for _, root in parser.read_events():
-            if local_name(root.tag) not in roots:
-                raise DataError(
-                    f"{path} is other XML: its root is <{root.tag}>, expected {expected}"
-                )
-            dtd = root.getroottree().docinfo.internalDTD
-            if dtd is not None and any(True for _ in dtd.iterentities()):
-                raise DataError(f"{path} defines entities of its own, which NLM's files never do")
-            return start
+        # In small pieces, since what is behind the root's tag is parsed for nothing.
+        for place in range(0, len(chunk), _PIECE):
+            parser.feed(chunk[place : place + _PIECE])
+            for _, root in parser.read_events():
+                _check_root(root, path, roots)
+                return start
         if len(start) > _LONGEST_START:
             raise DataError(f"{path} has no {expected} in its first {len(start)} bytes")
     raise DataError(f"{path} holds no XML element, expected {expected}")
+
+
+def _check_root(root: etree._Element, path: PurePath, roots: Collection[str]) -> None:
+    if local_name(root.tag) not in roots:
+        raise DataError(
+            f"{path} is other XML: its root is <{root.tag}>, expected {_expected(roots)}"
+        )
+    dtd = root.getroottree().docinfo.internalDTD
+    if dtd is not None and any(True for _ in dtd.iterentities()):
+        raise DataError(f"{path} defines entities of its own, which NLM's files never do")
+
+
+def _expected(roots: Collection[str]) -> str:
+    return " or ".join(f"<{root}>" for root in roots)
 
 
 def read_records(
@@ -143,7 +154,8 @@ def read_records(
         if parent is None:
             return
         is_other = local_name(element.tag) not in tags
-        if (is_other and are_alone) or parent.getparent() is not None or local_name(parent.tag) in tags:
+        is_nested = parent.getparent() is not None or local_name(parent.tag) in tags
+        if is_nested or (is_other and are_alone):
             raise DataError(f"{path} has <{element.tag}> in <{parent.tag}>, which is not {kind}")
         if is_other:
             others.append(element)
