@@ -17,6 +17,8 @@ SUPERSCRIPT = (_SUP, _SUP_END)
 
 _DASHES = "\u2010-\u2015\u2212-"
 _SEPARATORS = rf"[\s,;:{_DASHES}]"
+# Of them, what may stand at the ends of a cross-reference.
+_STRIPPED = " ,;\u2010\u2011\u2012\u2013\u2014\u2212-"
 _LONGEST = 300
 _NUMBER = r"[A-Za-z]{0,2}[0-9]{1,4}[A-Za-z]?"
 _NUMBERS = re.compile(rf"{_NUMBER}(?:{_SEPARATORS}+(?:(?:and|&)\s+)?{_NUMBER})*")
@@ -42,8 +44,10 @@ def cited(text: str, *, is_note: bool, is_superscript: bool) -> tuple[str, str, 
     if _ONLY_SEPARATORS.fullmatch(inner):
         # "3", a dash and "5" may be three cross-references.
         return "", text, ""
-    if _is_mark(inner, is_note=is_note, is_superscript=is_superscript):
-        return _MARK, inner, _MARK_END
+    mark = inner.strip(_STRIPPED)
+    if _is_mark(mark, is_note=is_note, is_superscript=is_superscript):
+        before, _, after = inner.partition(mark)
+        return before + _MARK, mark, _MARK_END + after
     return _NAME, text, _NAME_END
 
 
@@ -60,7 +64,9 @@ def _is_mark(text: str, *, is_note: bool, is_superscript: bool) -> bool:
 _ONE_MARK = rf"{_MARK}[^{_MARK}{_MARK_END}]*{_MARK_END}"
 _SUPERSCRIPT = re.compile(rf"{_SUP}([^{_SUP}{_SUP_END}]*){_SUP_END}")
 # Numbers without a cross-reference of their own: "<xref>3</xref>,4".
-_ALL_MARKS = re.compile(rf"(?:{_ONE_MARK}|{_SEPARATORS}|[0-9]|(?<=[0-9])[a-z](?![a-z]))+")
+_ALL_MARKS = re.compile(
+    rf"(?:{_ONE_MARK}|{_SEPARATORS}|[0-9]|(?<![A-Za-z{_MARK_END}])[A-Za-z](?![A-Za-z{_MARK}]))+"
+)
 _NUMBER_AND_MARK = re.compile(rf"[0-9a-z]{_MARK}|{_MARK_END}[0-9]")
 _PLACE = re.compile(rf"{_ONE_MARK}(?:{_SEPARATORS}*{_ONE_MARK})*")
 _SPACED_SEPARATOR = re.compile(rf"\s?([,;:{_DASHES}])\s?")
@@ -91,10 +97,10 @@ def _superscript(match: re.Match[str]) -> str:
     if _PAIRS.get(inner[:1]) == inner[-1:] and inner:
         inner = inner[1:-1]
     is_list = _ALL_MARKS.fullmatch(inner) and _MARK in inner
-    starts = inner[:1].isdigit() or inner[:1] == _MARK
+    starts = inner[:1].isalnum() or inner[:1] == _MARK
     if not (is_list and starts) or _NUMBER_AND_MARK.search(inner):
         return match[1]
-    return f"{_MARK}{_as_printed(inner)}{_MARK_END}"
+    return f"{_MARK}{_as_one(inner)}{_MARK_END}"
 
 
 def _names(line: str) -> str:
@@ -103,7 +109,7 @@ def _names(line: str) -> str:
     # "2001a" and "b" may be two cross-references, and "2001" one without its letter.
     line = re.sub(rf"(?<=[0-9]){_NAME}(?=[a-z]{_NAME_END})", "", line)
     line = re.sub(rf"(?<=\w){_NAME}(?=\w)", " ", line)
-    line = re.sub(rf"(?<=\w){_NAME_END}(?=\w)(?![a-z]\b)", " ", line)
+    line = re.sub(rf"(?<=[\w)\]]){_NAME_END}(?=\w)(?![a-z]\b)", " ", line)
     return line.replace(_NAME, "").replace(_NAME_END, "")
 
 

@@ -106,7 +106,7 @@ class TextCollector:
 
     def _cross_reference(self, element: etree._Element) -> None:
         kind = self._references_of.kind(element)
-        if kind is None:
+        if kind is None and not self._in_superscript:
             self._content(element)
             return
         text = "".join(element.itertext())
@@ -121,7 +121,8 @@ class TextCollector:
         self._parts.append(")")
 
     def _et_al(self, element: etree._Element) -> None:
-        self._parts.append("".join(element.itertext()) or "et al.")
+        is_stopped = (element.tail or "").startswith(".")
+        self._parts.append("".join(element.itertext()) or ("et al" if is_stopped else "et al."))
 
     def _math(self, element: etree._Element) -> None:
         self._parts.append(math_text(element))

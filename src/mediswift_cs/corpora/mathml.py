@@ -25,6 +25,7 @@ _OPERANDS = frozenset("∞∂∇√~¬∑∏∫")
 _MORE_OPERATORS = frozenset(" ,;:/-\u2013\u00b7*")
 _BRACKETS = {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}
 _ZERO = re.compile(r"-.*|0*\.?0*(?:[a-z%]*)", re.IGNORECASE)
+_ENDS_RAISED = re.compile(r"[_^]\w+\Z")
 _STARTS_WITH_OPERATOR = re.compile(r"[^\w\s(\[{√]")
 
 
@@ -64,9 +65,21 @@ def _children_with_tails(element: etree._Element) -> list[str]:
 
 def _row(element: etree._Element) -> str:
     """Things side by side; a fraction beside a number or name is one factor: ``(1/2)mv2``."""
-    has_fraction = len(element) > 1 and any(_core(e).tag == _FRACTION for e in element)
+    has_fraction = len(element) > 1 and any(_core(child).tag == _FRACTION for child in element)
     texts = _with_factors(element) if has_fraction else _children_with_tails(element)
-    return "".join((_own(element), *texts))
+    return _side_by_side([_own(element), *texts])
+
+
+def _side_by_side(texts: list[str]) -> str:
+    """Joined; what follows a raised letter is kept from it: ``x_1^2 y``."""
+    line = "".join(texts)
+    if "^" not in line and "_" not in line:
+        return line
+    line = ""
+    for text in filter(None, texts):
+        is_raised = text[0].isalnum() and _ENDS_RAISED.search(line[-20:]) is not None
+        line += f" {text}" if is_raised else text
+    return line
 
 
 def _with_factors(element: etree._Element) -> list[str]:
@@ -274,7 +287,7 @@ _BY_NAME: dict[str, Callable[[etree._Element], str]] = {
     "mtable": _table,
     "mtr": _table_row,
     "mlabeledtr": _labeled_row,
-    **dict.fromkeys(("mstack", "mlongdiv", "msgroup", "mscarries"), _stacked),
+    **dict.fromkeys(("mstack", "mlongdiv", "msgroup", "mscarries", "apply"), _stacked),
     **dict.fromkeys(("semantics", "maction"), _chosen),
     **dict.fromkeys(("annotation", "annotation-xml"), _nothing),
 }
