@@ -151,7 +151,7 @@ def test_sections_lists_and_labels(read: Any) -> None:
 def test_inline_markup_neither_adds_nor_loses_spaces(read: Any) -> None:
     body = """<p>H<sub>2</sub>O and <italic>in</italic> <bold>vivo</bold><sup><xref>1</xref>,
     </sup>a<break/>b <named-content>NC</named-content>; <ext-link>link</ext-link>.</p>"""
-    assert body_of(read, body) == ["H2O and in vivo1, a b NC; link."]
+    assert body_of(read, body) == ["H2O and in vivo [1] a b NC; link."]
 
 
 def test_floats_do_not_cut_a_sentence(read: Any) -> None:

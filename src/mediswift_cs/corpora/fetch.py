@@ -77,7 +77,8 @@ def fetch_pmc(
     keys = list(dict.fromkeys(_keys(text, listing)))
     if not keys:
         raise DataError(
-            f"{listing} names no .xml or .nxml file: allowed are keys such as {KEY_EXAMPLE}, one a line"
+            f"{listing} names no .xml or .nxml file: allowed are keys such as {KEY_EXAMPLE}, one a "
+            "line"
         )
     files = [
         Remote(address=f"{address.rstrip('/')}/{key}", path=output / PurePosixPath(key))

@@ -192,11 +192,12 @@ def _stub(part: etree._Element) -> etree._Element:
 
 
 def _kinds(meta: etree._Element, article_type: str, title: str) -> list[str]:
-    """Whether the article is retracted or a notice, by its type, its links and its title."""
+    """Whether the article is retracted or a notice, by its type and links, or its title."""
     related = [e.get("related-article-type", "") for e in meta.iterfind("related-article")]
     kinds = [ARTICLE_TYPES.get(article_type.lower())]
     kinds += [RELATED_ARTICLE_TYPES.get(name.strip().lower()) for name in related]
-    return [kind for kind in (*kinds, kind_by_title(title)) if kind is not None]
+    # A notice may have the title of the article that it takes back.
+    return [kind for kind in kinds if kind] or [kind for kind in (kind_by_title(title),) if kind]
 
 
 def _ids(meta: etree._Element) -> tuple[str | None, int | None, int]:

@@ -200,11 +200,12 @@ def _year(content: etree._Element) -> int | None:
 
 
 def _kinds(citation: etree._Element, types: tuple[str, ...], title: str) -> list[str]:
-    """Whether the record is retracted or a notice, by its types, its links and its title."""
+    """Whether the record is retracted or a notice, by its types and links, or its title."""
     links = citation.iterfind("CommentsCorrectionsList/CommentsCorrections")
     kinds = [PUBLICATION_TYPES.get(name) for name in types]
     kinds += [REFERENCE_TYPES.get(link.get("RefType", "")) for link in links]
-    return [kind for kind in (*kinds, kind_by_title(title)) if kind is not None]
+    # A notice may have the title of the article that it takes back.
+    return [kind for kind in kinds if kind] or [kind for kind in (kind_by_title(title),) if kind]
 
 
 def _optional_line(parent: etree._Element, tag: str) -> str | None:
