@@ -70,7 +70,7 @@ _COPYRIGHT = re.compile(
     rf"(?:(?:copyright\s*)?(?:©|copyright|(?<=copyright )\(c\))\s*(?:\w+ ){{0,4}}?{_YEAR}"
     # "(c)" may also be the letter of a panel, so that only a year and a holder may follow.
     rf"|\(c\)\s*(?-i:(?:[A-Z]\w*,? |by |the |of |and ){{0,4}}?){_YEAR}"
-    rf"(?-i:[,.;]?(?: by| the| The)*(?=$| [A-Z])(?!.*\s{_IS_PROSE})))"
+    rf"(?-i:[,.;]?(?: by| the| The)*(?=$| [A-Z])(?!.{{0,200}}\s{_IS_PROSE})))"
     r".{0,200}$",
     re.IGNORECASE,
 )

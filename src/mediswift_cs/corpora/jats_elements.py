@@ -7,7 +7,11 @@ text and counted by its name, so that nothing is lost in silence.
 from enum import Enum, auto
 from functools import lru_cache
 
+from lxml import etree
+
 from mediswift_cs.corpora.mathml import MATH, local_name
+
+_LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 
 
 class Role(Enum):
@@ -141,7 +145,10 @@ CAPTIONED = frozenset(
 ) - {"fn", "boxed-text"} | {"chem-struct-wrap"}
 # In these a sentence goes on, so that even what is left out elsewhere is text.
 SENTENCES = frozenset(
-    ["p", "title", "td", "th", "term", "bold", "italic", "sc", "underline", "sup", "sub"]
+    (
+        *("p", "bold", "italic", "sc", "underline", "sup", "sub"),
+        *("named-content", "styled-content", "ext-link", "xref", "email", "uri"),
+    )
 )
 # May stand beside a translation of themselves.
 TRANSLATED = frozenset(("abstract", "caption", "sec", "title"))
@@ -154,3 +161,8 @@ def role_of(tag: object) -> Role:
         # Comments and instructions.
         return Role.HIDDEN
     return Role.MATHML if tag == MATH else ROLES.get(local_name(tag), Role.UNLISTED)
+
+
+def language_of(element: etree._Element) -> str | None:
+    """The first two letters of the language that an element states, None if it states none."""
+    return (element.get(_LANGUAGE) or "").strip().lower()[:2] or None

@@ -2,30 +2,29 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from lxml import etree
 
 from mediswift_cs.corpora.citations import SUPERSCRIPT, cited, resolve
 from mediswift_cs.corpora.cleaning import CLICK_HERE, clean_line
 from mediswift_cs.corpora.cross_references import NOTE_TYPES, CrossReferences
-from mediswift_cs.corpora.jats_elements import SENTENCES, TRANSLATED, Role, role_of
+from mediswift_cs.corpora.jats_elements import (
+    SENTENCES,
+    TRANSLATED,
+    Role,
+    language_of,
+    role_of,
+)
 from mediswift_cs.corpora.jats_references import citation_text, is_of_elements_alone
 from mediswift_cs.corpora.mathml import MATH, local_name, math_text
 from mediswift_cs.corpora.text_options import TextOptions
-
-XML_LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 
 _TEX_BODY = re.compile(r"\\begin\{document\}(.*?)\\end\{document\}", re.DOTALL)
 _TEX_FENCE = re.compile(r"\$+|\\\[|\\\]")
 _FORMS = (MATH, "tex-math", "textual-form")
 # Unlisted names that are kept apart; a file of made-up names must not fill the memory.
 _MAX_NAMES = 1000
-
-
-def language_of(element: etree._Element) -> str | None:
-    """The first two letters of the language that an element states, None if it states none."""
-    return (element.get(XML_LANGUAGE) or "").strip().lower()[:2] or None
 
 
 class TextCollector:
@@ -44,6 +43,7 @@ class TextCollector:
         self.unlisted: Counter[str] = Counter()
         self._options = options
         self._language = language
+        self._references_of: CrossReferences | None = None
         self._parts: list[str] = []
         self._deferred: list[etree._Element] = []
         self._in_paragraph = 0
@@ -53,7 +53,8 @@ class TextCollector:
 
     def add(self, element: etree._Element) -> None:
         """Append the text of ``element`` as lines of its own."""
-        self._references_of = CrossReferences(element)
+        if self._references_of is None:
+            self._references_of = CrossReferences(element)
         self._end_line()
         self._visit(element)
         self._end_line()
@@ -61,11 +62,12 @@ class TextCollector:
     def _visit(self, element: etree._Element) -> None:
         _HANDLERS[role_of(element.tag)](self, element)
 
-    def _content(self, element: etree._Element) -> None:
+    def _content(self, element: etree._Element, without: Sequence[str] = ()) -> None:
         if element.text:
             self._parts.append(element.text)
         for child in element:
-            self._visit(child)
+            if child.tag not in without:
+                self._visit(child)
             if child.tail:
                 self._parts.append(child.tail)
 
@@ -105,6 +107,7 @@ class TextCollector:
         self._parts.append(after)
 
     def _cross_reference(self, element: etree._Element) -> None:
+        assert self._references_of is not None
         kind = self._references_of.kind(element)
         if kind is None and not self._in_superscript:
             self._content(element)
@@ -134,16 +137,7 @@ class TextCollector:
         """MathML before TeX before words, where a formula has the same in several forms."""
         tags = {child.tag for child in element}
         present = [form for form in _FORMS if form in tags]
-        if len(present) < 2:
-            self._content(element)
-            return
-        if element.text:
-            self._parts.append(element.text)
-        for child in element:
-            if child.tag not in present[1:]:
-                self._visit(child)
-            if child.tail:
-                self._parts.append(child.tail)
+        self._content(element, without=present[1:])
 
     def _choice(self, element: etree._Element) -> None:
         """One of several forms of the same thing: the best form, or the first with any text."""
@@ -195,7 +189,10 @@ class TextCollector:
         return stated is not None and self._language not in (None, stated)
 
     def _float(self, element: etree._Element) -> None:
-        if self._in_paragraph and not self._in_cell:
+        if self._in_paragraph and (element.text or "").strip():
+            # Words of the sentence, not a figure or a file with a caption.
+            self._content(element)
+        elif self._in_paragraph and not self._in_cell:
             self._deferred.append(element)
         else:
             self._block(element)

@@ -15,7 +15,7 @@ from lxml import etree
 from mediswift_cs.corpora.article_text import ArticleText
 from mediswift_cs.corpora.cleaning import clean_line
 from mediswift_cs.corpora.document import Document
-from mediswift_cs.corpora.jats_text import language_of
+from mediswift_cs.corpora.jats_elements import language_of
 from mediswift_cs.corpora.licence import OTHER, Licence, article_licence
 from mediswift_cs.corpora.mathml import local_name
 from mediswift_cs.corpora.notices import (

@@ -149,27 +149,10 @@ def read_records(
     """
     others: list[etree._Element] = []
 
-    def check_place(element: etree._Element) -> None:
-        parent = element.getparent()
-        if parent is None:
-            return
-        is_other = local_name(element.tag) not in tags
-        is_nested = parent.getparent() is not None or local_name(parent.tag) in tags
-        if is_nested or (is_other and are_alone):
-            raise DataError(f"{path} has <{element.tag}> in <{parent.tag}>, which is not {kind}")
-        if is_other:
-            others.append(element)
-
+    check_place = _place_checker(path, tags, kind, None if are_alone else others)
     with xml_errors(path):
         start = read_start(chunks, path, roots)
-        # "internal" makes a reference to an undefined entity an error (False would keep it as a
-        # node); read_start refuses files that define any, so nothing is ever expanded.
-        parser = etree.XMLPullParser(
-            events=("end",),
-            tag=tuple(f"{{*}}{tag}" for tag in tags),
-            resolve_entities="internal",
-            **PARSER_OPTIONS,
-        )
+        parser = _parser(tags)
         num_bytes = num_markup = 0
         for chunk in chain([start], chunks):
             parser.feed(chunk)
@@ -188,6 +171,36 @@ def read_records(
             for element in root:
                 check_place(element)
         yield from _taken(others)
+
+
+def _parser(tags: Collection[str]) -> etree.XMLPullParser:
+    # "internal" makes a reference to an undefined entity an error (False would keep it as a
+    # node); read_start refuses files that define any, so nothing is ever expanded.
+    return etree.XMLPullParser(
+        events=("end",),
+        tag=tuple(f"{{*}}{tag}" for tag in tags),
+        resolve_entities="internal",
+        **PARSER_OPTIONS,
+    )
+
+
+def _place_checker(
+    path: PurePath, tags: Collection[str], kind: str, others: list[etree._Element] | None
+) -> Callable[[etree._Element], None]:
+    """What raises for an element in a wrong place; ``others`` gets those that are no records."""
+
+    def check(element: etree._Element) -> None:
+        parent = element.getparent()
+        if parent is None:
+            return
+        is_other = local_name(element.tag) not in tags
+        is_nested = parent.getparent() is not None or local_name(parent.tag) in tags
+        if is_nested or (is_other and others is None):
+            raise DataError(f"{path} has <{element.tag}> in <{parent.tag}>, which is not {kind}")
+        if is_other and others is not None:
+            others.append(element)
+
+    return check
 
 
 def _taken(elements: list[etree._Element]) -> Iterator[etree._Element]:
