@@ -81,5 +81,5 @@ def _outermost(part: etree._Element) -> Iterator[etree._Element]:
     for element in part:
         if element.tag in CAPTIONED:
             yield element
-        elif element.tag not in ("ref-list", "fn-group"):
+        elif element.tag != "ref-list":
             yield from _outermost(element)

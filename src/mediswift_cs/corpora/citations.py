@@ -70,6 +70,8 @@ _ALL_MARKS = re.compile(
 _NUMBER_AND_MARK = re.compile(rf"[0-9a-z]{_MARK}|{_MARK_END}[0-9]")
 _PLACE = re.compile(rf"{_ONE_MARK}(?:{_SEPARATORS}*{_ONE_MARK})*")
 _SPACED_SEPARATOR = re.compile(rf"\s?([,;:{_DASHES}])\s?")
+# A bracket of the text's own that stands at a word: "grown[3]".
+_GLUED_BRACKET = re.compile(rf"(?<=[^\s(\[])(?=[\[(]{_MARK})")
 _IN_BRACKET = re.compile(r"\[[^\[\]]{0,60}\Z")
 # "as in ref. 12": the number is a word of the sentence.
 _NAMED = re.compile(r"\b(?:refs?\.?|references?|citations?)(?: (?:no|nos|number)\.?)?\s?\Z", re.I)
@@ -87,6 +89,7 @@ def resolve(line: str, citations: Citations) -> str:
         line = _SUPERSCRIPT.sub(_superscript, line).replace(_SUP, "").replace(_SUP_END, "")
     if _NAME in line:
         line = _names(line)
+    line = _GLUED_BRACKET.sub(" ", line)
     line = _PLACE.sub(_bracketed if citations == "brackets" else _dropped, line)
     return _close_gaps(line) if _GAP in line else line
 
@@ -158,9 +161,9 @@ _LEFT_GAP = re.compile(rf" ?{_GAP}")
 
 
 def _close_gaps(line: str) -> str:
-    for pattern in (_EMPTY_BRACKET, _AT_BRACKET, _LEFT_GAP):
-        line = pattern.sub(_space_between_words, line)
-    return line
+    # Twice, for "([3])".
+    line = _EMPTY_BRACKET.sub(_GAP, _EMPTY_BRACKET.sub(_GAP, line))
+    return _LEFT_GAP.sub(_space_between_words, _AT_BRACKET.sub("", line))
 
 
 def _space_between_words(match: re.Match[str]) -> str:
