@@ -56,7 +56,11 @@ CASES = [
     (f"[reviewed in {ref(3)}]", "[reviewed in 3]", "[reviewed in]"),
     (f"[{ref(3)}, and others]", "[3, and others]", "[and others]"),
     (f"[is grown{ref(3)}]", "[is grown [3]]", "[is grown]"),
-    (f"grown[{ref(1)},{ref(2)}] and seen.[{ref(3)}]", "grown [1,2] and seen. [3]", "grown and seen."),
+    (
+        f"grown[{ref(1)},{ref(2)}] and seen.[{ref(3)}]",
+        "grown [1,2] and seen. [3]",
+        "grown and seen.",
+    ),
     (f"(Figure 6A; [{ref(1)}])", "(Figure 6A; [1])", "(Figure 6A)"),
     (f"([{ref(1)}], and here) ([{ref(2)}]).", "([1], and here) ([2]).", "(and here)."),
     # A number that is a word of the sentence stays.

@@ -101,6 +101,11 @@ def test_each_name_has_one_role() -> None:
             ["Aus bus Cus dus."],
         ),
         (
+            "<p>Let <array><label>A</label><tbody><tr><td>1</td></tr></tbody><attrib>By us</attrib>"
+            "</array>be (<supplementary-material>File S1</supplementary-material>).</p>",
+            ["Let be (File S1).", "A By us"],
+        ),
+        (
             "<p>By <name><surname>Doe</surname><given-names>J</given-names></name>.</p>",
             ["By Doe J."],
         ),

@@ -103,14 +103,14 @@ _NAMES = {
     # Stand where their paragraph has a reference to them; moved behind it, so that no sentence is
     # cut.
     Role.FLOAT: """
-        fig fig-group table-wrap table-wrap-group supplementary-material fn boxed-text
+        array fig fig-group table-wrap table-wrap-group supplementary-material fn boxed-text
         """,
     # The picture itself has no text; with a label or a caption it is a figure.
     Role.PICTURE: "graphic media",
     Role.FORMULA_LINES: "disp-formula",
     Role.CITATION: "element-citation mixed-citation nlm-citation citation",
     # Their cells are text if asked for.
-    Role.TABLE: "table tbody thead tfoot tgroup array",
+    Role.TABLE: "table tbody thead tfoot tgroup",
     Role.REFERENCES: "ref-list",
     # Never drawn: a second form of what is text already, and instructions.
     Role.HIDDEN: """

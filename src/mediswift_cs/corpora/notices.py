@@ -55,27 +55,33 @@ RELATED_ARTICLE_TYPES = {
 
 # How titles begin. Words that mean something else too, such as "Correction", need a colon or
 # nothing behind them; the others may go on with "to".
-_RETRACTED = r"(?:retracted|withdrawn|removed)(?: (?:article|paper|chapter|publication))?"
 _WORDS = {
-    RETRACTED: (_RETRACTED, r"(?!)"),
+    RETRACTED: (
+        r"(?:retracted|withdrawn|removed)(?: (?:article|paper|chapter|publication))?",
+        r"(?!)",
+    ),
     RETRACTION: (
-        r"(?:partial )?retraction(?: of)?",
+        r"(?:partial )?retraction",
         r"(?:notice|statement) of (?:retraction|withdrawal)"
         r"|(?:retraction|withdrawal) (?:notice|note)",
     ),
     ERRATUM: (r"(?:author |publisher )?corrections?", r"corrigend(?:um|a)|errat(?:um|a)"),
     CONCERN: (r"(?!)", r"(?:editorial )?expression of concern"),
 }
-_TITLES = {
-    kind: re.compile(
-        rf"(?:{words}|{plain})(?: (?:to|of|for|on))?(?:\s*:|[.\s]*$)|(?:{plain}) (?:to|of|for|on)\b"
-        rf"|[\[(](?:{words}|{plain})[\])]",
-        re.IGNORECASE,
+_TITLE = re.compile(
+    r"\W{0,3}(?:"
+    rf"(?P<{RETRACTED}_>(?-i:RETRACTED|WITHDRAWN)\b)|"
+    + "|".join(
+        rf"(?P<{kind}>(?:{words}|{plain})(?: (?:to|of|for|on))?(?:\s*:|[.\s]*$)"
+        rf"|(?:{plain}) (?:to|of|for|on)\b|(?<=[\[(])(?:{words}|{plain})[\])])"
+        for kind, (words, plain) in _WORDS.items()
     )
-    for kind, (words, plain) in _WORDS.items()
-}
+    + ")",
+    re.IGNORECASE,
+)
 
 
 def kind_by_title(title: str) -> str | None:
     """What a title that begins with ``RETRACTED:``, ``Correction to:`` and the like says."""
-    return next((kind for kind, pattern in _TITLES.items() if pattern.match(title)), None)
+    match = _TITLE.match(title)
+    return None if match is None or match.lastgroup is None else match.lastgroup.rstrip("_")
