@@ -25,6 +25,7 @@ class Role(Enum):
     CROSS_REFERENCE = auto()
     RUBY_TEXT = auto()
     ET_AL = auto()
+    PEOPLE = auto()
     TEX = auto()
     MATHML = auto()
     FORMULA = auto()
@@ -51,14 +52,14 @@ _NAMES = {
     # Joined to what is beside them without any space that is not in the source.
     Role.INLINE: """
         abbrev aff annotation award-id award-desc award-name bold
-        chem-struct code collab comment corresp data-title date-in-citation email ext-link
+        chem-struct code comment corresp data-title date-in-citation email ext-link
         fixed-case funding-source funding-statement gov inline-graphic inline-media
         inline-supplementary-material italic milestone-end milestone-start monospace nav-pointer
-        on-behalf-of open-access overline overline-end overline-start patent person-group price
-        product pub-id related-article related-object resource-id resource-name rb roman ruby
-        sans-serif sc source std std-organization strike string-conf styled-content sub target
+        on-behalf-of open-access overline overline-end overline-start patent price product
+        related-article related-object resource-id resource-name rb roman ruby
+        sans-serif sc std std-organization strike string-conf styled-content sub target
         textual-form underline underline-end underline-start uri version x
-        abbrev-journal-title access-date anonymous article-title article-version chapter-title
+        abbrev-journal-title access-date anonymous article-version
         contract-num contract-sponsor grant-num grant-sponsor part-title series support-source
         self-uri time-stamp trans-source trans-title
         taxon-name material-citation
@@ -66,19 +67,21 @@ _NAMES = {
     # Two of them without anything between are words of their own: genus and species, name and
     # initials.
     Role.WORD: """
-        addr-line city conf-acronym conf-date conf-loc conf-name conf-num conf-sponsor conf-theme
-        conference country date day degrees edition era fax fpage elocation-id page-range
-        institution institution-wrap isbn issn issn-l issue issue-id issue-part issue-sponsor
-        issue-title journal-id lpage month name named-content given-names phone postal-code prefix
-        publisher-loc publisher-name role season series-text series-title size state string-date
-        string-name suffix supplement surname taxon-authority taxon-name-part volume volume-id
-        volume-issue-group volume-series year authority taxon-status
+        addr-line article-title chapter-title city collab conf-acronym conf-date conf-loc
+        conf-name conf-num conf-sponsor conf-theme conference country date day degrees edition era
+        fax fpage elocation-id page-range institution institution-wrap isbn issn issn-l issue
+        issue-id issue-part issue-sponsor issue-title journal-id lpage month name named-content
+        given-names phone postal-code prefix pub-id source publisher-loc publisher-name role
+        season series-text series-title size state string-date string-name suffix supplement
+        surname taxon-authority taxon-name-part volume volume-id volume-issue-group volume-series
+        year authority taxon-status
         """,
     Role.SPACED: "break hr td th entry",
     Role.SUPERSCRIPT: "sup",
     Role.CROSS_REFERENCE: "xref",
     Role.RUBY_TEXT: "rt",
     Role.ET_AL: "etal",
+    Role.PEOPLE: "person-group",
     Role.TEX: "tex-math",
     Role.FORMULA: "inline-formula",
     # One of several forms of the same thing.

@@ -33,7 +33,7 @@ LEFT_OUT = frozenset(
 
 
 def is_of_elements_alone(citation: etree._Element) -> bool:
-    """Whether a citation has no text, such as a full stop, between its parts."""
+    """Whether a citation or group has no text, such as a full stop, between its parts."""
     texts = [citation.text, *(child.tail for child in citation)]
     return len(citation) > 0 and not any(text and text.strip() for text in texts)
 
@@ -49,9 +49,7 @@ def citation_text(citation: etree._Element, text_of: TextOf) -> str:
     fields: dict[str, str] = {}
     for child in citation:
         name = local_name(child.tag)
-        if name == "person-group":
-            people += _people(child, text_of)
-        elif name in _PEOPLE:
+        if name == "person-group" or name in _PEOPLE:
             people.append(text_of(child))
         elif name in _PLACED:
             fields.setdefault(name, text_of(child))
@@ -63,10 +61,9 @@ def citation_text(citation: etree._Element, text_of: TextOf) -> str:
     return _sentences([", ".join(filter(None, people)), *others, _location(fields)])
 
 
-def _people(group: etree._Element, text_of: TextOf) -> list[str]:
-    if (group.text or "").strip() or any((child.tail or "").strip() for child in group):
-        return [text_of(group)]
-    return [text_of(child) for child in group]
+def people_text(group: etree._Element, text_of: TextOf) -> str:
+    """The names of a group that has no text, such as a comma, between them."""
+    return ", ".join(filter(None, map(text_of, group)))
 
 
 def _location(fields: dict[str, str]) -> str:

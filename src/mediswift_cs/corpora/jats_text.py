@@ -1,6 +1,5 @@
 """The running text of JATS and NLM articles: one line a title, paragraph, list item or caption."""
 
-import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -9,6 +8,7 @@ from lxml import etree
 from mediswift_cs.corpora.citations import SUPERSCRIPT, cited, resolve
 from mediswift_cs.corpora.cleaning import CLICK_HERE, clean_line
 from mediswift_cs.corpora.cross_references import NOTE_TYPES, CrossReferences
+from mediswift_cs.corpora.formulas import forms_of, tex_text
 from mediswift_cs.corpora.jats_elements import (
     SENTENCES,
     TRANSLATED,
@@ -16,13 +16,10 @@ from mediswift_cs.corpora.jats_elements import (
     language_of,
     role_of,
 )
-from mediswift_cs.corpora.jats_references import citation_text, is_of_elements_alone
-from mediswift_cs.corpora.mathml import MATH, local_name, math_text
+from mediswift_cs.corpora.jats_references import citation_text, is_of_elements_alone, people_text
+from mediswift_cs.corpora.mathml import local_name, math_text
 from mediswift_cs.corpora.text_options import TextOptions
 
-_TEX_BODY = re.compile(r"\\begin\{document\}(.*?)\\end\{document\}", re.DOTALL)
-_TEX_FENCE = re.compile(r"\$+|\\\[|\\\]")
-_FORMS = (MATH, "tex-math", "textual-form")
 # Unlisted names that are kept apart; a file of made-up names must not fill the memory.
 _MAX_NAMES = 1000
 
@@ -87,7 +84,7 @@ class TextCollector:
 
     def _word(self, element: etree._Element) -> None:
         before = element.getprevious()
-        if before is not None and not before.tail and role_of(before.tag) is Role.WORD:
+        if before is not None and role_of(before.tag) in _WORDS and before.tail in _JOINTS:
             self._parts.append(" ")
         self._content(element)
 
@@ -124,27 +121,32 @@ class TextCollector:
         self._parts.append(")")
 
     def _et_al(self, element: etree._Element) -> None:
-        is_stopped = (element.tail or "").startswith(".")
+        parent = element.getparent()
+        behind = element if element.tail or parent is None else parent
+        is_stopped = (behind.tail or "").startswith(".")
         self._parts.append("".join(element.itertext()) or ("et al" if is_stopped else "et al."))
+
+    def _people(self, element: etree._Element) -> None:
+        if is_of_elements_alone(element):
+            self._parts.append(people_text(element, self._text_of))
+        else:
+            self._content(element)
 
     def _math(self, element: etree._Element) -> None:
         self._parts.append(math_text(element))
 
     def _tex(self, element: etree._Element) -> None:
-        self._parts.append(_tex_text(element))
+        self._parts.append(tex_text(element))
 
     def _formula(self, element: etree._Element) -> None:
         """MathML before TeX before words, where a formula has the same in several forms."""
-        tags = {child.tag for child in element}
-        present = [form for form in _FORMS if form in tags]
-        self._content(element, without=present[1:])
+        self._content(element, without=forms_of(element)[1:])
 
     def _choice(self, element: etree._Element) -> None:
         """One of several forms of the same thing: the best form, or the first with any text."""
-        children = {child.tag: child for child in reversed(element)}
-        best = next((children[form] for form in _FORMS if form in children), None)
-        if best is not None:
-            self._visit(best)
+        forms = forms_of(element)
+        if forms:
+            self._visit(next(child for child in element if child.tag == forms[0]))
             return
         num_parts, num_lines = len(self._parts), len(self.lines)
         for child in element:
@@ -262,13 +264,9 @@ class TextCollector:
             self.lines.append(line)
 
 
-def _tex_text(element: etree._Element) -> str:
-    """A formula of TeX without its preamble and dollar signs."""
-    source = "".join(element.itertext())
-    match = _TEX_BODY.search(source)
-    return _TEX_FENCE.sub("", match[1] if match else source).strip()
-
-
+_WORDS = frozenset((Role.WORD, Role.PEOPLE, Role.ET_AL))
+# What between two words is no space: PMC puts its numbers right behind a reference's full stop.
+_JOINTS = frozenset((None, "", ".", ",", ".,"))
 _LABELLED = frozenset(
     (Role.LINES, Role.PARAGRAPH, Role.FLOAT, Role.PICTURE, Role.DEFINITION, Role.REFERENCES)
 )
@@ -280,6 +278,7 @@ _HANDLERS: dict[Role, Callable[[TextCollector, etree._Element], None]] = {
     Role.CROSS_REFERENCE: TextCollector._cross_reference,
     Role.RUBY_TEXT: TextCollector._ruby,
     Role.ET_AL: TextCollector._et_al,
+    Role.PEOPLE: TextCollector._people,
     Role.TEX: TextCollector._tex,
     Role.MATHML: TextCollector._math,
     Role.FORMULA: TextCollector._formula,
