@@ -170,3 +170,53 @@ def test_control_the_counts_see_what_is_glued_and_lost(real: Any) -> None:
     assert worse["citations"] > 500
     assert worse["cells"] > 1
     assert counts_of(real, lambda text: text[:5000])["notes"] > 20
+
+
+# What is left out on purpose: numbers of catalogues, licences of single figures, second forms of
+# formulas, and what PMC puts under files.
+LEFT_OUT = frozenset(
+    [
+        "pub-id",
+        "object-id",
+        "isbn",
+        "date-in-citation",
+        "permissions",
+        "tex-math",
+        "annotation",
+        "alt-text",
+    ]
+)
+
+
+def letters_of(text: str | None) -> str:
+    return re.sub(r"[\W_]", "", text or "").lower()
+
+
+def lost_texts(root: Any, text: str) -> Iterator[str]:
+    """Pieces of body and back matter that the text does not have."""
+    plain = letters_of(text)
+    for part in root.iterchildren("body", "back", "floats-group"):
+        for piece in part.xpath(".//text()"):
+            owner = piece.getparent() if piece.is_text else piece.getparent().getparent()
+            names = {owner.tag, *(each.tag for each in owner.iterancestors())}
+            letters = letters_of(piece)
+            if len(letters) > 6 and letters not in plain and not names & LEFT_OUT:
+                yield str(piece)
+
+
+def test_all_text_of_real_articles_is_read(shared_data: Path) -> None:
+    paths = sorted((shared_data / "pmc_nxml" / "oa").glob("*.nxml"))
+    if not paths:
+        pytest.skip("no real open-access articles in the test data")
+    lost, cells = [], 0
+    for path in paths[::3]:
+        root = etree.parse(path).getroot()
+        for tables in (True, False):
+            options = TextOptions(tables=tables, back=True, references=True)
+            (article,) = read_pmc(path, text_options=options)
+            found = [t for t in lost_texts(root, article.body) if "Click here" not in t]
+            lost += found if tables else []
+            cells += 0 if tables else len(found)
+    assert lost == []
+    # Control: cells are lost where they are not asked for.
+    assert cells > 100
