@@ -210,3 +210,19 @@ def test_a_caption_in_a_caption_is_read_once(tmp_path: Path) -> None:
     inner = "<supplementary-material><caption><p>Data.</p></caption></supplementary-material>"
     back = f"<back><app><fig><caption><p>Cell {inner}</p></caption></fig></app></back>"
     assert read(tmp_path, article(rest=back))[0].body == "Text.\nCell\nData."
+
+
+@pytest.mark.parametrize(
+    "name", ["sec", "p", "fig", "disp-formula", "person-group", "m:mfrac", "x"]
+)
+def test_any_depth_that_xml_allows_is_read_or_refused(tmp_path: Path, name: str) -> None:
+    for depth in (50, 240, 250, 300):
+        content = article(f"<p>Text.</p>{f'<{name}>' * depth}{f'</{name}>' * depth}")
+        try:
+            (found,) = read(tmp_path, content)
+        except DataError as error:
+            assert "too many for Python" in str(error) or "Excessive depth" in str(error)
+            assert depth > 50
+        else:
+            assert found.body.startswith("Text.")
+            assert depth < 300

@@ -1,6 +1,7 @@
 """What MathML draws, on one line."""
 
 import re
+import time
 from typing import Any
 
 import pytest
@@ -85,3 +86,17 @@ def test_every_presentation_element_is_known() -> None:
     known = {name.removeprefix(mathml.MATHML) for name in mathml._HANDLERS}
     assert set(names.split()) <= known
     assert not set(rows.split()) & known
+
+
+@pytest.mark.parametrize("name", sorted(mathml._HANDLERS))
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_deep_formulas_take_linear_time(name: str, place: int) -> None:
+    """Each level twice would never end; XML's parser allows 256 levels."""
+    name = f"m:{name.removeprefix(mathml.MATHML)}"
+    leaf = "<m:mi>x</m:mi>"
+    start = f"<{name}>{leaf * place}<m:mrow>{leaf}"
+    end = f"{leaf}</m:mrow></{name}>"
+    root = f'<m:math xmlns:m="http://www.w3.org/1998/Math/MathML">{start * 100}{end * 100}</m:math>'
+    started = time.monotonic()
+    math_text(etree.fromstring(root))
+    assert time.monotonic() - started < 1

@@ -143,7 +143,8 @@ def _one(text: str) -> str:
 
 def _divisor(element: etree._Element, text: str) -> str:
     core = _core(element)
-    is_product = core.tag in _WRAPPERS and sum(1 for child in core if math_text(child)) > 1
+    # Their texts are not looked at: nested fractions would take twice as long with each level.
+    is_product = core.tag in _WRAPPERS and len(core) > 1
     is_bracketed = text.startswith("(") and text.endswith(")") and ")" not in text[1:-1]
     return f"({text})" if _is_compound(text) or (is_product and not is_bracketed) else text
 

@@ -26,7 +26,7 @@ from mediswift_cs.corpora.notices import (
 )
 from mediswift_cs.corpora.pmid import parse_pmid
 from mediswift_cs.corpora.text_options import TextOptions
-from mediswift_cs.corpora.xml_stream import MAX_FILE_BYTES, read_chunks, read_records
+from mediswift_cs.corpora.xml_stream import MAX_FILE_BYTES, read_chunks, read_records, xml_errors
 from mediswift_cs.errors import DataError
 
 SUFFIXES = (".nxml", ".xml", ".nxml.gz", ".xml.gz")
@@ -125,7 +125,9 @@ def parse_articles(
         is_empty = False
         if local_name(element.tag) == "article":
             _drop_namespace(element)
-            yield _article(element, options)
+            with xml_errors(path):
+                article = _article(element, options)
+            yield article
         else:
             yield Article(id=None, is_other=True)
     if is_empty:

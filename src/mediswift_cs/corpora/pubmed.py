@@ -21,7 +21,13 @@ from mediswift_cs.corpora.notices import (
     kind_by_title,
 )
 from mediswift_cs.corpora.pmid import parse_pmid
-from mediswift_cs.corpora.xml_stream import MAX_FILE_BYTES, element_text, read_chunks, read_records
+from mediswift_cs.corpora.xml_stream import (
+    MAX_FILE_BYTES,
+    element_text,
+    read_chunks,
+    read_records,
+    xml_errors,
+)
 from mediswift_cs.errors import DataError
 
 SUFFIXES = (".xml", ".xml.gz")
@@ -117,7 +123,9 @@ def read_pubmed(
         elif element.tag == "PubmedBookArticle":
             yield Record(pmid=None, is_book=True)
         else:
-            yield _record(element)
+            with xml_errors(path):
+                record = _record(element)
+            yield record
 
 
 def _record(article: etree._Element) -> Record:

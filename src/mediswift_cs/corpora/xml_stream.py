@@ -49,6 +49,9 @@ def xml_errors(path: PurePath) -> Iterator[None]:
         raise DataError(f"{path} is cut short or not a gzip file: {error}") from error
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    except RecursionError as error:
+        # libxml2 allows 256 levels, for each of which Python may need several calls.
+        raise DataError(f"{path} has elements in elements, too many for Python to read") from error
     except etree.XMLSyntaxError as error:
         message = clean_line(str(error.msg))
         entity = _UNDEFINED_ENTITY.search(message)
