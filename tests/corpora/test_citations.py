@@ -89,6 +89,8 @@ def test_marks(source: str, brackets: str, dropped: Any) -> None:
             "(Doe, 2018a,b)",
         ),
         ('Miller<xref ref-type="bibr">2019</xref>a show', "Miller 2019a show"),
+        ('(<xref ref-type="bibr">1998\u20132004</xref>)', "(1998\u20132004)"),
+        ('<xref ref-type="bibr">Doe et al.<sup>12</sup></xref> say', "Doe et al. 12 say"),
         ('see<xref ref-type="bibr">Doe, 1999</xref>and', "see Doe, 1999 and"),
         (
             '<xref ref-type="bibr">Doe, 1999</xref><xref ref-type="bibr">Roe, 2000</xref>',

@@ -36,3 +36,13 @@ class CrossReferences:
         article = next(self._part.iterancestors("article"), root)
         found = article.iter("ref", "fn")
         return {e.get("id", ""): "bibr" if e.tag == "ref" else "fn" for e in found}
+
+
+def text_of_reference(reference: etree._Element) -> str:
+    """All text of a cross-reference; a number raised behind a word is kept from it."""
+    parts = [reference.text or ""]
+    for child in reference:
+        is_behind_word = parts[-1][-1:].isalpha() or parts[-1].endswith(".")
+        parts.append(" " if child.tag == "sup" and is_behind_word else "")
+        parts += ("".join(child.itertext()), child.tail or "")
+    return "".join(parts)

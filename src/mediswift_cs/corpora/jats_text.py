@@ -7,7 +7,7 @@ from lxml import etree
 
 from mediswift_cs.corpora.citations import SUPERSCRIPT, cited, resolve
 from mediswift_cs.corpora.cleaning import CLICK_HERE, clean_line
-from mediswift_cs.corpora.cross_references import NOTE_TYPES, CrossReferences
+from mediswift_cs.corpora.cross_references import NOTE_TYPES, CrossReferences, text_of_reference
 from mediswift_cs.corpora.formulas import forms_of, tex_text
 from mediswift_cs.corpora.jats_elements import (
     SENTENCES,
@@ -109,7 +109,7 @@ class TextCollector:
         if kind is None and not self._in_superscript:
             self._content(element)
             return
-        text = "".join(element.itertext())
+        text = text_of_reference(element)
         is_raised = self._in_superscript > 0 or element.find("sup") is not None
         is_note = kind in NOTE_TYPES
         before, mark, after = cited(text, is_note=is_note, is_superscript=is_raised)
