@@ -18,6 +18,7 @@ import numpy.typing as npt
 from mediswift_cs import __version__
 from mediswift_cs.storage.write import atomic_file, write_json
 
+# Another one where the same inputs give other results.
 FORMAT_VERSION = 2
 
 
