@@ -1,3 +1,4 @@
+import sys
 import unicodedata
 from typing import Any
 
@@ -13,7 +14,9 @@ from mediswift_cs.corpora.cleaning import clean_line
         ("5\u2009mg\u00a0per\u3000day", "5 mg per day"),
         ("cafe\u0301", "caf\u00e9"),
         ("co\u00adoperate\u200b\ufeff", "cooperate"),
-        ("a\x00b\x1bc\x7fd\x9fe", "abcde"),
+        ("a\x00b\x1bc\x7fd", "abcd"),
+        # Windows-1252: a dash, an apostrophe, three dots; 0x81 means nothing, and keeps apart.
+        ("10\x9620 mg, a patient\x92s\x85 5\x8120", "10\u201320 mg, a patient\u2019s\u2026 5 20"),
         ("a\x00b", "ab"),
         (
             "\u03b2-catenin \u2264 10\u207b\u00b3 \uff21",
@@ -25,6 +28,24 @@ from mediswift_cs.corpora.cleaning import clean_line
 )
 def test_clean_line(text: str, expected: Any) -> None:
     assert clean_line(text) == expected
+
+
+def test_format_characters_go_whatever_they_are() -> None:
+    """All of Unicode's category Cf, and others that show as nothing."""
+    joiners = {0x200C, 0x200D}
+    seen = {*range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2, 0x110BD, 0x110CD}
+    every = {c for c in range(sys.maxunicode + 1) if unicodedata.category(chr(c)) == "Cf"}
+    assert len(every) > 150
+    more = {0x34F, 0x180B, 0xFE00, 0xFE0F, 0x3164, 0xFFFC, 0xE0100}
+    for code in (every | more) - joiners - seen:
+        assert clean_line(f"a{chr(code)}b") == "ab", hex(code)
+    for code in joiners | seen | {0xFFFD, 0xE9, 0x1F600}:
+        assert clean_line(f"a{chr(code)}b") == f"a{chr(code)}b", hex(code)
+
+
+def test_cleaning_twice_changes_nothing() -> None:
+    text = "e\u034f\u0301 \x85\u200b \u202ax\u202c"
+    assert clean_line(text) == "\u00e9 \u2026 x" == clean_line(clean_line(text))
 
 
 def test_what_is_clean_stays_as_it_is() -> None:

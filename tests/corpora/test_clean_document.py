@@ -21,6 +21,9 @@ def cleaned(text: str, **options: Any) -> Any:
         "© 2019 The Authors. Published by Elsevier.",
         "(c) 1999 Academic Press.",
         "Copyright 2003 Wiley-Liss, Inc.",
+        "Copyright (c) 2010 John Wiley & Sons, Ltd.",
+        "(C) 2005 by Elsevier.",
+        "(c) The Authors 2012.",
         "© The Author(s) 2020. All rights reserved.".replace("(s)", "s"),
     ],
 )
@@ -35,6 +38,10 @@ def test_copyright_at_the_end_goes(sentence: Any) -> None:
         "We studied copyright law in 2010 and found much.",
         "Groups (a), (b) and (c) had 2000 mice each.",
         "Copyright is a right.",
+        "(A) Control. (B) Treated. (C) 2000 cells were counted and 90% died.",
+        "Responses. (C) 2000 cells were counted.",
+        "(A) Left. (c) 2015 Samples of the lake.",
+        "(C) In 2001 patients were seen.",
     ],
 )
 def test_text_about_copyright_stays(text: str) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from mediswift_cs.cli import main
 from mediswift_cs.corpora.download import Downloader, Remote
-from mediswift_cs.corpora.fetch import fetch_pmc, fetch_pubmed
+from mediswift_cs.corpora.fetch import KEY_EXAMPLE, fetch_pmc, fetch_pubmed
 from mediswift_cs.errors import ConfigError, DataError
 
 NAMES = [f"pubmed26n{n:04}.xml.gz" for n in range(1, 6)]
@@ -338,6 +338,17 @@ def test_no_key_leaves_the_folder(server: Any, tmp_path: Path, key: Any) -> None
     with pytest.raises(DataError, match=r"line 2 of .*list\.txt has .* no key of a bucket"):
         fetch_pmc(tmp_path / "out", str(listing), address=server.address)
     assert not (tmp_path / "out").exists()
+
+
+def test_what_a_key_looks_like_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    listing = tmp_path / "list.txt"
+    listing.write_text("PMC1\nPMC2\n")
+    assert main(["fetch", "pmc", "--list", str(listing), "--output", str(tmp_path / "out")]) == 2
+    with pytest.raises(SystemExit):
+        main(["fetch", "--help"])
+    shown = capsys.readouterr()
+    assert KEY_EXAMPLE in shown.err
+    assert KEY_EXAMPLE in shown.out
 
 
 def test_no_more_connections_than_allowed(server: Any, tmp_path: Path) -> None:

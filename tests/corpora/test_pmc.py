@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from mediswift_cs.corpora.pmc import TextOptions, read_pmc
+from mediswift_cs.corpora.pmc import read_pmc
+from mediswift_cs.corpora.text_options import TextOptions
 from mediswift_cs.errors import DataError
 
 META = """<article-id pub-id-type="pmid">123</article-id>
@@ -150,7 +151,7 @@ def test_sections_lists_and_labels(read: Any) -> None:
 def test_inline_markup_neither_adds_nor_loses_spaces(read: Any) -> None:
     body = """<p>H<sub>2</sub>O and <italic>in</italic> <bold>vivo</bold><sup><xref>1</xref>,
     </sup>a<break/>b <named-content>NC</named-content>; <ext-link>link</ext-link>.</p>"""
-    assert body_of(read, body) == ["H2O and in vivo1, a b NC; link."]
+    assert body_of(read, body) == ["H2O and in vivo [1] a b NC; link."]
 
 
 def test_floats_do_not_cut_a_sentence(read: Any) -> None:

@@ -2,8 +2,9 @@
 
 Tokens are the bag of ``\\w+`` and single other non-space characters after Unicode NFKC. Recall is
 against the gold's title, abstract and body, which is everything before the first of the headings in
-BACK, without "Abstract" and PMC's own "Click here for additional data file." Precision is against
-the whole gold, since older articles have the captions of their figures behind the references.
+BACK, without "Abstract" and PMC's own "Click here for additional data file" and the like. Precision
+is against the whole gold, since older articles have the captions of their figures behind the
+references.
 """
 
 import re
@@ -14,11 +15,12 @@ from typing import Any
 
 import pytest
 
-from mediswift_cs.corpora.pmc import TextOptions, read_pmc
+from mediswift_cs.corpora.pmc import read_pmc
+from mediswift_cs.corpora.text_options import TextOptions
 
 TOKEN = re.compile(r"\w+|[^\w\s]")
 BACK = ("Acknowledgements", "Abbreviations", "Authors' contributions", "Footnotes")
-NOT_THE_ARTICLES = ("Abstract", "Click here for additional data file.")
+NOT_THE_ARTICLES = ("Abstract", "Click here for additional data file.", "Click here for file")
 
 
 def tokens(text: str) -> Any:
@@ -53,7 +55,7 @@ def test_precision_and_recall_of_every_article(craft: Any) -> None:
         (article,) = read_pmc(path)
         precision, recall = score(article.to_document(path.name).text, path)
         assert precision >= 0.999, path.name
-        assert recall >= 0.995, path.name
+        assert recall >= 0.999, path.name
 
 
 def test_control_worse_texts_score_worse(craft: Any) -> None:

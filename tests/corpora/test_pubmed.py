@@ -191,3 +191,9 @@ def test_plain_and_gzip_are_told_by_content(tmp_path: Path) -> None:
     for name, data in (("a.xml.gz", content), ("b.xml", gzip.compress(content))):
         (tmp_path / name).write_bytes(data)
         assert read_one(tmp_path / name).pmid == 1
+
+
+def test_a_version_that_is_no_version_does_not_overflow(pubmed_file: Any) -> None:
+    versions = {"2": 2, "99999999999": 1, "9" * 5000: 1, "x": 1, "-1": 1}
+    path = pubmed_file(*(record(1, version=version) for version in versions))
+    assert [each.version for each in read_pubmed(path)] == list(versions.values())

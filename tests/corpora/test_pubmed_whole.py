@@ -56,6 +56,7 @@ def test_whole(sample_files: Any, shared_data: Path, file: Any, wanted: Any) -> 
             # 3He: what stands before comes first in ours.
             assert sorted(bare(text)) == sorted(whole)
         else:
-            assert bare(text) == whole
+            # Indices and exponents that would be read as one are marked.
+            assert re.sub(r"[_^()]", "", bare(text)) == re.sub(r"[_^()]", "", whole)
         # Control: the text up to the first nested tag, as naive readers take it, is not whole.
         assert bare("".join(section.text or "" for section in sections)) != whole

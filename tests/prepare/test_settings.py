@@ -20,14 +20,32 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"dedup": {"treshold": 0.5}}, r"dedup.treshold: Extra inputs are not permitted, got 0\.5"),
+        (
+            {"dedup": {"treshold": 0.5}},
+            r"dedup.treshold: no such setting, there are: exact, near, threshold, .*, got 0\.5",
+        ),
+        ({"outptu": 1}, r"outptu: no such setting, there are: output, fetch, .*, got 1"),
+        (
+            {"clean": {"x": 1}},
+            r"clean.x: no such setting, there are: boilerplate, dehyphenate, got",
+        ),
+        ({"pmc": {"inputs": "data"}}, r"pmc.inputs: must be a list, such as \[.*\], got 'data'"),
+        ({"pmc": {"licences": "other"}}, "pmc.licences: must be a list"),
+        ({"pmc": {"inputs": [3]}}, "pmc.inputs.0: must be a path, got 3"),
+        ({"pmc": {"tables": "maybe"}}, "pmc.tables: must be true or false, got 'maybe'"),
+        ({"pmc": {"citations": "keep"}}, "pmc.citations: must be 'brackets' or 'drop', got 'keep'"),
+        ({"pmc": {"files_per_part": 1.5}}, "pmc.files_per_part: must be a whole number, got 1.5"),
+        ({"dedup": {"threshold": "x"}}, "dedup.threshold: must be a number, got 'x'"),
+        ({"dedup": 3}, "dedup: must be a mapping of settings, got 3"),
+        ({"engine": None}, "engine: must be a mapping of settings, got null"),
+        ({"output": None}, "output: must be a path, got null"),
         ({"dedup": {"threshold": 2}}, "dedup threshold must be above 0 and at most 1, got 2"),
         ({"dedup": {"threshold": 0.99}}, r"dedup threshold 0\.99 is too high for num_perm 128"),
-        ({"pmc": {"licences": ["free"]}}, "pmc.licences.0: Input should be 'commercial'"),
+        ({"pmc": {"licences": ["free"]}}, "pmc.licences.0: must be 'commercial'"),
         ({"pubmed": {"inputs": []}, "pmc": {"inputs": []}}, "no input: set pubmed.inputs or"),
         ({"engine": {"scheduler": "tcp://x:1"}}, "engine.scheduler needs engine.name: dask"),
         ({"fetch": {"pmc": "data/pmc"}}, "fetch.pmc needs fetch.pmc_list"),
-        ({"hdf5": {"val_fraction": 1}}, "hdf5.val_fraction: Input should be less than 1, got 1"),
+        ({"hdf5": {"val_fraction": 1}}, "hdf5.val_fraction: must be less than 1, got 1"),
     ],
 )
 def test_wrong_settings(settings_file: Callable[..., Path], changes: Any, message: str) -> None:

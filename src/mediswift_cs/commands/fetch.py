@@ -11,8 +11,9 @@ example:
   mediswift fetch pmc --list pmc_keys.txt --output data/pmc
 
 Files that are there with the right checksum are left, files that broke off are resumed, and a file
-gets its name only when it is whole. PMC's list has one key of the bucket a line (or is a CSV file
-with a column Key); it may be an address.
+gets its name only when it is whole. PMC's list has one key of the bucket a line, such as
+  PMC11370360.1/PMC11370360.1.xml
+(or is a CSV file with a column Key); it may be an address.
 """
 
 
@@ -27,7 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("baseline", "updatefiles"),
         help="pubmed: this folder only",
     )
-    parser.add_argument("--list", metavar="FILE_OR_ADDRESS", help="pmc: which articles")
+    parser.add_argument(
+        "--list", metavar="FILE_OR_ADDRESS", help="pmc: which articles, by their keys"
+    )
     parser.add_argument(
         "--connections", type=int, default=3, help="files at a time (default: %(default)s)"
     )

@@ -14,6 +14,7 @@ example:
 Stages: fetch, parse, clean, dedup, guard, tokenizer, tokens, hdf5, report.
 What is done already is not done again, so a run that was killed goes on where it was, and a second
 run takes no time. Exit code 1: done, but some input files were quarantined (see manifest.json).
+Exit code 2: a setting is wrong, or no usable document is left (manifest.json says why).
 """
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from mediswift_cs.corpora.files import find_files
 from mediswift_cs.corpora.ngrams import Hashes, ngram_hashes, word_hashes, words_of
+from mediswift_cs.corpora.pmid import parse_pmid
 from mediswift_cs.errors import ConfigError, DataError
 
 NGRAM = 13
@@ -49,9 +50,10 @@ def _pmids(lines: Iterable[str], name: str) -> Iterator[int]:
         text = line.partition("#")[0].strip()
         if not text:
             continue
-        if not (text.isascii() and text.isdigit() and len(text) <= 8):
+        pmid = parse_pmid(text)
+        if pmid is None:
             raise DataError(f"line {number} of {name} is {text[:40]!r}, expected a PMID")
-        yield int(text)
+        yield pmid
 
 
 def _read_text(path: Path) -> str:

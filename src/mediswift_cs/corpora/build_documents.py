@@ -26,7 +26,8 @@ from mediswift_cs.errors import ConfigError, DataError
 from mediswift_cs.storage.made import check_same, no_output_of_ours
 from mediswift_cs.storage.write import atomic_file, write_json
 
-FORMAT_VERSION = 1
+# Another one where the same records give other texts.
+FORMAT_VERSION = 2
 
 
 def write_documents(

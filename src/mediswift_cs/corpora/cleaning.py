@@ -6,17 +6,47 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel
 
-# Soft hyphen, zero-width space, directional marks, word joiner, byte order mark: they show as
-# nothing and split words into other tokens. (Zero-width joiners stay: some scripts need them.)
-_INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200e\u200f\u2060\ufeff"))
-# C0 and C1 controls except those that str.split() takes for white space.
-_CONTROL = dict.fromkeys(c for c in (*range(0x20), *range(0x7F, 0xA0)) if not chr(c).isspace())
-_DROPPED = _INVISIBLE | _CONTROL
+# Unicode's format characters, variation selectors and fillers: they show as nothing and split words
+# into other tokens. (Zero-width joiners, 200c and 200d, stay: some scripts need them. So do the
+# Arabic and Kaithi number signs, which Unicode calls format characters and which are seen.)
+_INVISIBLE_RANGES = """
+    ad 34f 61c 115f-1160 17b4-17b5 180b-180f 200b 200e-200f 202a-202e 2060-206f 3164 fe00-fe0f feff
+    ffa0 fff0-fffc 13430-1343f 1bca0-1bca3 1d173-1d17a e0000-e0fff
+"""
+
+
+def _characters() -> dict[int, str | None]:
+    """What becomes of a character that does not stay: another, or nothing."""
+    table: dict[int, str | None] = {}
+    for text in _INVISIBLE_RANGES.split():
+        first, _, last = text.partition("-")
+        table.update(dict.fromkeys(range(int(first, 16), int(last or first, 16) + 1)))
+    # C0 controls except those that str.split() takes for white space.
+    table.update(dict.fromkeys(c for c in (*range(0x20), 0x7F) if not chr(c).isspace()))
+    # C1 controls are windows-1252 that somebody took for Latin-1: 0x96 was meant as a dash. The
+    # five that it leaves open still keep what is beside them apart.
+    for code in range(0x80, 0xA0):
+        table[code] = bytes([code]).decode("cp1252", "replace").replace("\ufffd", " ")
+    return table
+
+
+_CHARACTERS = _characters()
+# Searching for them is faster than replacing, and few lines have any.
+_CHARACTER = re.compile(
+    r"[\x00-\x08\x0e-\x1b\x7f-\x9f"
+    + "".join(
+        "-".join(rf"\U{int(code, 16):08x}" for code in codes.split("-"))
+        for codes in _INVISIBLE_RANGES.split()
+    )
+    + "]"
+)
 _DROPPED_IN_ASCII = re.compile(r"[\x00-\x08\x0e-\x1b\x7f]")
 
 
 def clean_line(text: str) -> str:
     """One line of text: NFC, control and invisible characters dropped, white space collapsed.
+
+    C1 controls become the characters of windows-1252 that were meant.
 
     White space is what ``str.split`` splits at (with no-break and thin spaces); nothing else is
     changed, so chemical names, Greek letters and full-width characters stay as they are.
@@ -24,17 +54,32 @@ def clean_line(text: str) -> str:
     if text.isascii():
         text = _DROPPED_IN_ASCII.sub("", text)
     else:
-        text = unicodedata.normalize("NFC", text).translate(_DROPPED)
+        if _CHARACTER.search(text):
+            text = text.translate(_CHARACTERS)
+        text = unicodedata.normalize("NFC", text)
     return " ".join(text.split())
 
 
 _CUT_WORD = re.compile(r"\b([A-Za-z]{2,})- ([a-z]{3,})\b")
 _WORD = re.compile(r"[A-Za-z]+(?:-[A-Za-z]+)*")
 # A sentence at the end of a line: "Copyright (c) 2010 John Wiley & Sons, Ltd."
+_YEAR = r"(?:19|20)[0-9]{2}\b"
+_IS_PROSE = r"(?:is|are|was|were|has|have|had|in|on|with|at|from|per|than|showed|died)\b"
 _COPYRIGHT = re.compile(
     r"(?:^|(?<=[.!?]) |(?<=[.!?]\)) )"
-    r"(?:copyright\s*)?(?:©|\(c\)|copyright)\s*(?:\w+ ){0,4}?(?:19|20)[0-9]{2}\b.{0,200}$",
+    rf"(?:(?:copyright\s*)?(?:©|copyright|(?<=copyright )\(c\))\s*(?:\w+ ){{0,4}}?{_YEAR}"
+    # "(c)" may also be the letter of a panel, so that only a year and a holder may follow.
+    rf"|\(c\)\s*(?-i:(?:[A-Z]\w*,? |by |the |of |and ){{0,4}}?){_YEAR}"
+    rf"(?-i:[,.;]?(?: by| the| The)*(?=$| [A-Z])(?!.{{0,200}}\s{_IS_PROSE})))"
+    r".{0,200}$",
     re.IGNORECASE,
+)
+_PANEL = re.compile(r"\([ab]\)", re.IGNORECASE)
+# What PMC itself puts under each supplementary file, at the end of its line.
+CLICK_HERE = re.compile(
+    r"(?:^|(?<=\S) ?)\(?Click here (?:for|to (?:view|download|access|see))\b"
+    r"(?: (?:an?|the|this|additional|supplementary|supporting|data|information|material|file|files"
+    r"|figure|table|video|movie|document|online|or|download))*[.:]?(?: ?\([^()]{0,40}\))?\.?\)?$"
 )
 _BOILERPLATE_LINE = re.compile(
     r"\W*(?:abstract truncated(?: at \d+ words)?|all rights reserved|copyright"
@@ -75,8 +120,13 @@ def _without_boilerplate(line: str, counts: dict[str, int]) -> str:
         return ""
     lower = line.lower()
     if "©" in line or "(c)" in lower or "copyright" in lower:
-        line, number = _COPYRIGHT.subn("", line)
-        counts["copyright_sentences"] += number
+        match = _COPYRIGHT.search(line)
+        if match is None or (
+            "(c)" in match[0].lower()[:6] and _PANEL.search(line, 0, match.start())
+        ):
+            return line
+        line = line[: match.start()]
+        counts["copyright_sentences"] += 1
     return line
 
 

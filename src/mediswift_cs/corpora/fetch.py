@@ -13,6 +13,9 @@ PUBMED_ADDRESS = "https://ftp.ncbi.nlm.nih.gov/pubmed/"
 PUBMED_FOLDERS = ("baseline", "updatefiles")
 PMC_ADDRESS = "https://pmc-oa-opendata.s3.amazonaws.com/"
 
+# Of version 1 of an article.
+KEY_EXAMPLE = "PMC11370360.1/PMC11370360.1.xml"
+
 _PUBMED_NAME = re.compile(r'href="(pubmed[0-9]{2}n[0-9]{4}\.xml\.gz)"')
 _XML = (".xml", ".nxml")
 _SAFE_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*(?:/[A-Za-z0-9][A-Za-z0-9_.-]*)*")
@@ -56,8 +59,9 @@ def fetch_pmc(
     """Fetch the articles that a list names and that are not in ``output`` yet.
 
     Args:
-        listing: a file or an address: keys of the bucket, one a line, or a CSV file with a column
-            ``Key`` or ``key``; lines that name no XML file are passed over.
+        listing: a file or an address: keys of the bucket such as :data:`KEY_EXAMPLE`, one a line,
+            or a CSV file with a column ``Key`` or ``key``; lines that name no XML file are passed
+            over.
 
     Raises:
         DataError: the list names no article, or one outside the bucket; a file cannot be had.
@@ -72,7 +76,10 @@ def fetch_pmc(
             raise DataError(f"cannot read {listing}: {error}") from error
     keys = list(dict.fromkeys(_keys(text, listing)))
     if not keys:
-        raise DataError(f"{listing} names no .xml or .nxml file")
+        raise DataError(
+            f"{listing} names no .xml or .nxml file: allowed are keys such as {KEY_EXAMPLE}, one a "
+            "line"
+        )
     files = [
         Remote(address=f"{address.rstrip('/')}/{key}", path=output / PurePosixPath(key))
         for key in keys

@@ -33,9 +33,9 @@ class InputFile:
 def find_files(inputs: Iterable[Path], suffixes: Sequence[str]) -> list[tuple[Path, str]]:
     """The input files with the names to record for them, in reading order.
 
-    A folder stands for the files below it whose names end in one of ``suffixes``. A file is taken
-    whatever its name. The order is that of the file names, whatever the order of the arguments:
-    PubMed numbers its baseline and update files in the order in which they apply.
+    A folder stands for the files below it whose names end in one of ``suffixes``, in upper or lower
+    case. A file is taken whatever its name. The order is that of the file names, whatever the order
+    of the arguments: PubMed numbers its baseline and update files in the order in which they apply.
 
     Raises:
         DataError: a path does not exist, or a folder has no such file.
@@ -45,7 +45,9 @@ def find_files(inputs: Iterable[Path], suffixes: Sequence[str]) -> list[tuple[Pa
         if given.is_file():
             found.setdefault(given.resolve(), (given, given.name))
         elif given.is_dir():
-            inside = [path for path in given.rglob("*") if path.name.endswith(tuple(suffixes))]
+            inside = [
+                path for path in given.rglob("*") if path.name.lower().endswith(tuple(suffixes))
+            ]
             inside = [path for path in inside if path.is_file()]
             if not inside:
                 raise DataError(f"no {' or '.join(suffixes)} file in folder {given}")

@@ -1,107 +1,239 @@
 """The running text of JATS and NLM articles: one line a title, paragraph, list item or caption."""
 
-import re
+from collections import Counter
+from collections.abc import Callable, Sequence
 
 from lxml import etree
 
-from mediswift_cs.corpora.cleaning import clean_line
-from mediswift_cs.corpora.xml_stream import math_text
-
-_MATH = "{http://www.w3.org/1998/Math/MathML}math"
-
-# Start and end a line of their own.
-_BLOCK_NAMES = """
-    abstract ack app app-group back body boxed-text caption chem-struct-wrap def def-item
-    def-list disp-formula disp-formula-group disp-quote fig fig-group fn fn-group floats-group
-    floats-wrap glossary list list-item media notes p preformat sec speech statement subtitle
-    supplementary-material table-wrap table-wrap-foot table-wrap-group term title verse-group
-    verse-line tr ref ref-list
-"""
-_BLOCKS = frozenset(_BLOCK_NAMES.split())
-# Stand where their paragraph has a reference to them; moved behind it, so that no sentence is cut.
-_FLOATS = frozenset(
-    ("fig", "fig-group", "table-wrap", "supplementary-material", "fn", "boxed-text")
+from mediswift_cs.corpora.citations import SUPERSCRIPT, cited, resolve
+from mediswift_cs.corpora.cleaning import CLICK_HERE, clean_line
+from mediswift_cs.corpora.cross_references import NOTE_TYPES, CrossReferences, text_of_reference
+from mediswift_cs.corpora.formulas import forms_of, tex_text
+from mediswift_cs.corpora.jats_elements import (
+    SENTENCES,
+    TRANSLATED,
+    Role,
+    language_of,
+    role_of,
 )
-# Never text of the article.
-_DROPPED_NAMES = """
-    alt-text attrib copyright-statement graphic inline-graphic inline-supplementary-material
-    long-desc object-id permissions processing-meta related-article related-object sec-meta
-    index-term private-char
-"""
-_DROPPED = frozenset(_DROPPED_NAMES.split())
-_TABLE = frozenset(("table", "tbody", "thead", "array"))
-# What PMC itself puts under each supplementary file.
-_CLICK_HERE = "Click here for additional data file."
+from mediswift_cs.corpora.jats_references import citation_text, is_of_elements_alone, people_text
+from mediswift_cs.corpora.mathml import local_name, math_text
+from mediswift_cs.corpora.text_options import TextOptions
 
-_TEX_BODY = re.compile(r"\\begin\{document\}(.*?)\\end\{document\}", re.DOTALL)
-_TEX_FENCE = re.compile(r"\$+|\\\[|\\\]")
+# Unlisted names that are kept apart; a file of made-up names must not fill the memory.
+_MAX_NAMES = 1000
 
 
 class TextCollector:
     """Collects the lines of elements.
 
+    Args:
+        language: parts that state another one are translations, which are left out; None: none is.
+
     Attributes:
         lines: cleaned, none of them empty.
+        unlisted: how often each element was read whose name the table does not have.
     """
 
-    def __init__(self, *, tables: bool = False, references: bool = False) -> None:
+    def __init__(self, options: TextOptions, language: str | None = None) -> None:
         self.lines: list[str] = []
+        self.unlisted: Counter[str] = Counter()
+        self._options = options
+        self._language = language
+        self._references_of: CrossReferences | None = None
         self._parts: list[str] = []
         self._deferred: list[etree._Element] = []
         self._in_paragraph = 0
+        self._in_cell = 0
+        self._in_superscript = 0
         self._after_label = False
-        self._dropped = _DROPPED | (set() if tables else _TABLE)
-        self._dropped |= set() if references else {"ref-list"}
 
     def add(self, element: etree._Element) -> None:
         """Append the text of ``element`` as lines of its own."""
+        if self._references_of is None:
+            self._references_of = CrossReferences(element)
         self._end_line()
         self._visit(element)
         self._end_line()
 
     def _visit(self, element: etree._Element) -> None:
-        tag = element.tag
-        if tag in self._dropped:
-            return
-        if tag == _MATH:
-            self._parts.append(math_text(element))
-        elif tag == "tex-math":
-            self._parts.append(_tex(element))
-        elif tag == "alternatives":
-            self._visit_best(element)
-        elif tag == "label":
-            self._label(element)
-        elif tag in ("break", "td", "th"):
-            self._parts.append(" ")
-            self._content(element)
-        elif tag in _FLOATS and self._in_paragraph:
-            self._deferred.append(element)
-        elif tag in _BLOCKS:
-            self._block(element)
-        else:
-            self._content(element)
+        _HANDLERS[role_of(element.tag)](self, element)
 
-    def _content(self, element: etree._Element) -> None:
+    def _content(self, element: etree._Element, without: Sequence[str] = ()) -> None:
         if element.text:
             self._parts.append(element.text)
         for child in element:
-            self._visit(child)
+            if child.tag not in without:
+                self._visit(child)
             if child.tail:
                 self._parts.append(child.tail)
 
-    def _block(self, element: etree._Element) -> None:
+    def _nothing(self, element: etree._Element) -> None:
+        pass
+
+    def _left_out(self, element: etree._Element) -> None:
+        parent = element.getparent()
+        if self._in_paragraph and parent is not None and parent.tag in SENTENCES:
+            self._content(element)
+
+    def _unlisted(self, element: etree._Element) -> None:
+        name = local_name(element.tag)[:80]
+        is_known = name in self.unlisted or len(self.unlisted) < _MAX_NAMES
+        self.unlisted[name if is_known else "others"] += 1
+        self._content(element)
+
+    def _word(self, element: etree._Element) -> None:
+        before = element.getprevious()
+        if before is not None and role_of(before.tag) in _WORDS and before.tail in _JOINTS:
+            self._parts.append(" ")
+        self._content(element)
+
+    def _spaced(self, element: etree._Element) -> None:
+        self._parts.append(" ")
+        self._in_cell += 1
+        self._content(element)
+        self._in_cell -= 1
+
+    def _superscript(self, element: etree._Element) -> None:
+        has_reference = len(element) > 0 and element.find(".//{*}xref") is not None
+        before, after = SUPERSCRIPT if has_reference else ("", "")
+        self._parts.append(before)
+        self._in_superscript += 1
+        self._content(element)
+        self._in_superscript -= 1
+        self._parts.append(after)
+
+    def _cross_reference(self, element: etree._Element) -> None:
+        assert self._references_of is not None
+        kind = self._references_of.kind(element)
+        if kind is None and not self._in_superscript:
+            self._content(element)
+            return
+        text = text_of_reference(element)
+        is_raised = self._in_superscript > 0 or element.find("sup") is not None
+        is_note = kind in NOTE_TYPES
+        before, mark, after = cited(text, is_note=is_note, is_superscript=is_raised)
+        self._parts += (before, mark, after)
+
+    def _ruby(self, element: etree._Element) -> None:
+        self._parts.append("(")
+        self._content(element)
+        self._parts.append(")")
+
+    def _et_al(self, element: etree._Element) -> None:
+        parent = element.getparent()
+        behind = element if element.tail or parent is None else parent
+        is_stopped = (behind.tail or "").startswith(".")
+        self._parts.append("".join(element.itertext()) or ("et al" if is_stopped else "et al."))
+
+    def _people(self, element: etree._Element) -> None:
+        if is_of_elements_alone(element):
+            self._parts.append(people_text(element, self._text_of))
+        else:
+            self._content(element)
+
+    def _math(self, element: etree._Element) -> None:
+        self._parts.append(math_text(element))
+
+    def _tex(self, element: etree._Element) -> None:
+        self._parts.append(tex_text(element))
+
+    def _formula(self, element: etree._Element) -> None:
+        """MathML before TeX before words, where a formula has the same in several forms."""
+        self._content(element, without=forms_of(element)[1:])
+
+    def _choice(self, element: etree._Element) -> None:
+        """One of several forms of the same thing: the best form, or the first with any text."""
+        forms = forms_of(element)
+        if forms:
+            self._visit(next(child for child in element if child.tag == forms[0]))
+            return
+        num_parts, num_lines = len(self._parts), len(self.lines)
+        for child in element:
+            self._visit(child)
+            if len(self._parts) > num_parts or len(self.lines) > num_lines:
+                return
+
+    def _formula_lines(self, element: etree._Element) -> None:
+        self._block(element, content=TextCollector._formula)
+
+    def _block(
+        self,
+        element: etree._Element,
+        content: "Callable[[TextCollector, etree._Element], None] | None" = None,
+    ) -> None:
+        content = content or TextCollector._content
+        if element.tag in TRANSLATED and self._is_translation(element):
+            return
+        if self._in_cell:
+            # A row of a table stays one line.
+            self._parts.append(" ")
+            content(self, element)
+            self._parts.append(" ")
+            return
         # "1." and the paragraph of the list item, "2.1" and the title are one line.
         if not self._after_label:
             self._end_line()
-        is_paragraph = element.tag == "p"
-        self._in_paragraph += is_paragraph
-        self._content(element)
-        self._in_paragraph -= is_paragraph
+        content(self, element)
         self._end_line()
-        if is_paragraph and not self._in_paragraph:
+
+    def _paragraph(self, element: etree._Element) -> None:
+        self._in_paragraph += 1
+        self._block(element)
+        self._in_paragraph -= 1
+        if not self._in_paragraph:
             deferred, self._deferred = self._deferred, []
             for each in deferred:
                 self._block(each)
+
+    def _is_translation(self, element: etree._Element) -> bool:
+        stated = language_of(element)
+        return stated is not None and self._language not in (None, stated)
+
+    def _float(self, element: etree._Element) -> None:
+        if self._in_paragraph and (element.text or "").strip():
+            # Words of the sentence, not a figure or a file with a caption.
+            self._content(element)
+        elif self._in_paragraph and not self._in_cell:
+            self._deferred.append(element)
+        else:
+            self._block(element)
+
+    def _picture(self, element: etree._Element) -> None:
+        if element.find("label") is not None or element.find("caption") is not None:
+            self._float(element)
+        else:
+            self._content(element)
+
+    def _definition(self, element: etree._Element) -> None:
+        parent = element.getparent()
+        is_inline = parent is not None and parent.tag == "abbrev"
+        (self._float if is_inline else self._block)(element)
+
+    def _table(self, element: etree._Element) -> None:
+        if self._options.tables:
+            self._content(element)
+
+    def _references(self, element: etree._Element) -> None:
+        if self._options.references:
+            self._block(element)
+
+    def _citation(self, element: etree._Element) -> None:
+        if is_of_elements_alone(element):
+            before = element.getprevious()
+            if before is not None and role_of(before.tag) is Role.CITATION:
+                self._parts.append("; ")
+            self._parts.append(citation_text(element, self._text_of))
+        else:
+            self._content(element)
+
+    def _text_of(self, element: etree._Element) -> str:
+        """The text of an element by itself."""
+        parts, self._parts = self._parts, []
+        self._visit(element)
+        text = clean_line(resolve("".join(self._parts), self._options.citations))
+        self._parts = parts
+        return text
 
     def _label(self, element: etree._Element) -> None:
         if self._after_label or self._is_block(element.getparent()):
@@ -113,28 +245,55 @@ class TextCollector:
             # The number of a formula in the middle of a line.
             self._parts.append(" ")
             self._content(element)
+            self._parts.append(" ")
 
     def _is_block(self, parent: etree._Element | None) -> bool:
-        return parent is not None and parent.tag in _BLOCKS and parent.tag != "disp-formula"
-
-    def _visit_best(self, element: etree._Element) -> None:
-        """One of several forms of the same thing: MathML before TeX before others."""
-        children = {child.tag: child for child in reversed(element)}
-        best = children.get(_MATH, children.get("tex-math"))
-        for child in [best] if best is not None else list(element):
-            self._visit(child)
+        if parent is None or self._in_cell:
+            return False
+        return role_of(parent.tag) in _LABELLED
 
     def _end_line(self) -> None:
         self._after_label = False
         if not self._parts:
             return
-        line = clean_line("".join(self._parts))
+        line = clean_line(resolve("".join(self._parts), self._options.citations))
         self._parts.clear()
-        if line and line != _CLICK_HERE:
+        if "Click here" in line:
+            line = CLICK_HERE.sub("", line)
+        if line:
             self.lines.append(line)
 
 
-def _tex(element: etree._Element) -> str:
-    source = "".join(element.itertext())
-    match = _TEX_BODY.search(source)
-    return _TEX_FENCE.sub("", match[1] if match else source).strip()
+_WORDS = frozenset((Role.WORD, Role.PEOPLE, Role.ET_AL))
+# What between two words is no space: PMC puts its numbers right behind a reference's full stop.
+_JOINTS = frozenset((None, "", ".", ",", ".,"))
+_LABELLED = frozenset(
+    (Role.LINES, Role.PARAGRAPH, Role.FLOAT, Role.PICTURE, Role.DEFINITION, Role.REFERENCES)
+)
+_HANDLERS: dict[Role, Callable[[TextCollector, etree._Element], None]] = {
+    Role.INLINE: TextCollector._content,
+    Role.WORD: TextCollector._word,
+    Role.SPACED: TextCollector._spaced,
+    Role.SUPERSCRIPT: TextCollector._superscript,
+    Role.CROSS_REFERENCE: TextCollector._cross_reference,
+    Role.RUBY_TEXT: TextCollector._ruby,
+    Role.ET_AL: TextCollector._et_al,
+    Role.PEOPLE: TextCollector._people,
+    Role.TEX: TextCollector._tex,
+    Role.MATHML: TextCollector._math,
+    Role.FORMULA: TextCollector._formula,
+    Role.CHOICE: TextCollector._choice,
+    Role.LINES: TextCollector._block,
+    Role.PARAGRAPH: TextCollector._paragraph,
+    Role.LABEL: TextCollector._label,
+    Role.FLOAT: TextCollector._float,
+    Role.PICTURE: TextCollector._picture,
+    Role.DEFINITION: TextCollector._definition,
+    Role.FORMULA_LINES: TextCollector._formula_lines,
+    Role.CITATION: TextCollector._citation,
+    Role.TABLE: TextCollector._table,
+    Role.REFERENCES: TextCollector._references,
+    Role.HIDDEN: TextCollector._nothing,
+    Role.LEFT_OUT: TextCollector._left_out,
+    Role.UNLISTED: TextCollector._unlisted,
+}

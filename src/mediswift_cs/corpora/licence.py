@@ -68,10 +68,15 @@ class Licence:
     name: str | None = None
 
 
-def article_licence(article_meta: etree._Element) -> Licence:
-    """The licence of a JATS or NLM ``article-meta`` (that of a single figure does not count)."""
-    statements = [*article_meta.iterfind("permissions"), *article_meta.iterfind("license")]
-    statements += article_meta.iterfind("copyright-statement")
+def article_licence(*metas: etree._Element) -> Licence:
+    """The licence of a JATS or NLM ``article-meta`` (that of a single figure does not count).
+
+    Of an article and its translation both are given: what either forbids is forbidden.
+    """
+    statements: list[etree._Element] = []
+    for meta in metas:
+        for name in ("permissions", "license", "copyright-statement"):
+            statements += meta.iterfind(name)
     addresses: list[str] = []
     prose: list[str] = []
     for statement in statements:

@@ -1,4 +1,4 @@
-"""Full texts of PubMed Central: JATS (NLM DTD 2.0 to JATS 1.3) ``article`` and ``pmc-articleset``.
+"""Full texts of PubMed Central: JATS (NLM DTD 2.0 to JATS 1.3), an article or a set of them.
 
 Title, abstract and body become one text, with headings, lists and captions as lines of their own.
 Each article is freed once it is read, so memory does not grow with the file. Entities are never
@@ -6,49 +6,37 @@ expanded and nothing is fetched.
 """
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from itertools import chain
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from lxml import etree
 
+from mediswift_cs.corpora.article_text import ArticleText
 from mediswift_cs.corpora.cleaning import clean_line
 from mediswift_cs.corpora.document import Document
-from mediswift_cs.corpora.jats_text import TextCollector
+from mediswift_cs.corpora.jats_elements import language_of
 from mediswift_cs.corpora.licence import OTHER, Licence, article_licence
-from mediswift_cs.corpora.pubmed import MAX_PMID
-from mediswift_cs.corpora.xml_stream import MAX_FILE_BYTES, read_chunks, read_records
+from mediswift_cs.corpora.mathml import local_name
+from mediswift_cs.corpora.notices import (
+    ARTICLE_TYPES,
+    RELATED_ARTICLE_TYPES,
+    RETRACTED,
+    kind_by_title,
+)
+from mediswift_cs.corpora.pmid import parse_pmid
+from mediswift_cs.corpora.text_options import TextOptions
+from mediswift_cs.corpora.xml_stream import MAX_FILE_BYTES, read_chunks, read_records, xml_errors
+from mediswift_cs.errors import DataError
 
 SUFFIXES = (".nxml", ".xml", ".nxml.gz", ".xml.gz")
 
-# Abstracts that are not the article's own summary, or that repeat it.
-_OTHER_ABSTRACTS = frozenset(("toc", "graphical", "video", "teaser", "web-summary", "key-points"))
-_FLOATS = ("fig", "table-wrap", "supplementary-material")
-_NOTICES = {
-    "retraction": "retraction_notice",
-    "correction": "erratum",
-    "expression-of-concern": "expression_of_concern",
-}
+# An article, PMC's and Europe PMC's sets of them.
+_ROOTS = ("article", "pmc-articleset", "articles")
 _PMC_ID = re.compile(r"(?:PMC)?([0-9]{1,10})(?:\.([0-9]{1,3}))?")
 _YEAR = re.compile(r"(?:1[5-9]|20)[0-9]{2}")
 _NOT_STATED = Licence(OTHER)
-_XML_LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TextOptions:
-    """What else becomes text.
-
-    Attributes:
-        tables: cells of tables, one line a row (captions are always text).
-        references: the list of references.
-        back: acknowledgements, abbreviations, appendices and notes.
-    """
-
-    tables: bool = False
-    references: bool = False
-    back: bool = False
+_DEFAULT_LANGUAGE = "en"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,11 +44,14 @@ class Article:
     """One article.
 
     Attributes:
-        id: ``pmc:PMC123``, or ``doi:...`` where it has no number of PMC, None without both.
+        id: ``pmc:PMC123``, or ``doi:...`` where it has no number of PMC, or ``pubmed:...`` where it
+            has neither, None without all three.
         abstract: one line a title or paragraph, so is ``body``, which holds the captions too.
         article_type: as the article states it.
-        is_retracted: it points to a notice of its retraction.
+        is_retracted: it points to a notice of its retraction, or its title says so.
         notice: the kind of notice that the article is, None for others.
+        unlisted: how often elements were read as text whose names the reader does not know.
+        is_other: no article, but another element of a set, such as a reply that there is none.
     """
 
     id: str | None
@@ -76,6 +67,8 @@ class Article:
     notice: str | None = None
     year: int | None = None
     journal: str | None = None
+    unlisted: Mapping[str, int] = field(default_factory=dict)
+    is_other: bool = False
 
     def to_document(self, source: str) -> Document:
         """Title, abstract and body as one text, the title on the first line."""
@@ -125,15 +118,29 @@ def parse_articles(
         DataError: as :func:`read_pmc`.
     """
     options = text_options or TextOptions()
+    is_empty = True
     for element in read_records(
-        chunks,
-        path,
-        roots=("article", "pmc-articleset"),
-        tags=("article",),
-        are_alone=False,
-        kind="PMC XML",
+        chunks, path, roots=_ROOTS, tags=("article",), are_alone=False, kind="PMC XML"
     ):
-        yield _article(element, options)
+        is_empty = False
+        if local_name(element.tag) == "article":
+            _drop_namespace(element)
+            with xml_errors(path):
+                article = _article(element, options)
+            yield article
+        else:
+            yield Article(id=None, is_other=True)
+    if is_empty:
+        raise DataError(f"{path} is a set without any article")
+
+
+def _drop_namespace(article: etree._Element) -> None:
+    """Give an article that names a namespace of JATS the names of those that do not."""
+    prefix, _, name = article.tag.rpartition("}")
+    if prefix:
+        for element in article.iter(f"{prefix}}}*"):
+            element.tag = local_name(element.tag)
+        assert article.tag == name
 
 
 def _article(article: etree._Element, options: TextOptions) -> Article:
@@ -141,23 +148,58 @@ def _article(article: etree._Element, options: TextOptions) -> Article:
     if meta is None:
         return Article(id=None)
     article_id, pmid, version = _ids(meta)
-    article_type = article.get("article-type", "")
-    related = [e.get("related-article-type", "") for e in meta.iterfind("related-article")]
+    article_type = article.get("article-type", "").strip()
+    translation = _english_translation(article)
+    text_of = article if translation is None else translation
+    text_meta = meta if translation is None else _stub(translation)
+    language = language_of(text_of)
+    reader = ArticleText(options, language or _DEFAULT_LANGUAGE)
+    title = reader.title(text_meta)
+    kinds = _kinds(meta, article_type, title)
+    abstract, body = reader.abstract(text_meta), reader.body(text_of)
     return Article(
         id=article_id,
         pmid=pmid,
         version=version,
-        title=_title(meta),
-        abstract="\n".join(_abstract(meta)),
-        body="\n".join(_body(article, options)),
+        title=title,
+        abstract="\n".join(abstract),
+        body="\n".join(body),
         article_type=article_type,
-        language=(article.get(_XML_LANGUAGE) or "").lower()[:2] or None,
-        licence=article_licence(meta),
-        is_retracted="retraction-forward" in related,
-        notice=_NOTICES.get(article_type),
+        language=language,
+        licence=article_licence(*{id(each): each for each in (meta, text_meta)}.values()),
+        is_retracted=RETRACTED in kinds,
+        notice=next((kind for kind in kinds if kind != RETRACTED), None),
         year=_year(meta),
         journal=_journal(article),
+        unlisted=reader.unlisted,
     )
+
+
+def _english_translation(article: etree._Element) -> etree._Element | None:
+    """The sub-article that has all of an article of another language in English."""
+    if (language_of(article) or _DEFAULT_LANGUAGE) == "en":
+        return None
+    for part in article.iterfind("sub-article[@article-type='translation']"):
+        if language_of(part) == "en" and part.find("body") is not None:
+            return part
+    return None
+
+
+def _stub(part: etree._Element) -> etree._Element:
+    """The title and abstract of a sub-article."""
+    for name in ("front-stub", "front/article-meta"):
+        if (stub := part.find(name)) is not None:
+            return stub
+    return etree.Element("front-stub")
+
+
+def _kinds(meta: etree._Element, article_type: str, title: str) -> list[str]:
+    """Whether the article is retracted or a notice, by its type and links, or its title."""
+    related = [e.get("related-article-type", "") for e in meta.iterfind("related-article")]
+    kinds = [ARTICLE_TYPES.get(article_type.lower())]
+    kinds += [RELATED_ARTICLE_TYPES.get(name.strip().lower()) for name in related]
+    # A notice may have the title of the article that it takes back.
+    return [kind for kind in kinds if kind] or [kind for kind in (kind_by_title(title),) if kind]
 
 
 def _ids(meta: etree._Element) -> tuple[str | None, int | None, int]:
@@ -165,9 +207,7 @@ def _ids(meta: etree._Element) -> tuple[str | None, int | None, int]:
     for element in meta.iterfind("article-id"):
         text = clean_line("".join(element.itertext()))
         ids.setdefault(element.get("pub-id-type", ""), text)
-    pmid_text = ids.get("pmid", "")
-    is_pmid = pmid_text.isascii() and pmid_text.isdigit() and 0 < int(pmid_text[:9]) <= MAX_PMID
-    pmid = int(pmid_text) if is_pmid else None
+    pmid = parse_pmid(ids.get("pmid"))
     version = 1
     article_id = None
     for kind in ("pmcid", "pmc", "pmcid-ver"):
@@ -177,52 +217,9 @@ def _ids(meta: etree._Element) -> tuple[str | None, int | None, int]:
             version = int(match[2]) if match[2] else version
     if article_id is None and ids.get("doi"):
         article_id = f"doi:{ids['doi'].lower()}"
+    if article_id is None and pmid is not None:
+        article_id = f"pubmed:{pmid}"
     return article_id, pmid, version
-
-
-def _title(meta: etree._Element) -> str:
-    group = meta.find("title-group")
-    if group is None:
-        return ""
-    collector = TextCollector()
-    for element in group.iterfind("article-title"):
-        # Notes to a title are about the article, not part of it.
-        for reference in element.iterfind(".//xref[@ref-type='fn']"):
-            reference.tag = "fn"
-        etree.strip_elements(element, "fn", with_tail=False)
-        collector.add(element)
-    for element in group.iterfind("subtitle"):
-        collector.add(element)
-    return ": ".join(line.rstrip(":") for line in collector.lines)
-
-
-def _abstract(meta: etree._Element) -> list[str]:
-    collector = TextCollector()
-    for abstract in meta.iterfind("abstract"):
-        if abstract.get("abstract-type") not in _OTHER_ABSTRACTS:
-            collector.add(abstract)
-    lines = collector.lines
-    return lines[1:] if lines and lines[0].lower() in ("abstract", "summary") else lines
-
-
-def _body(article: etree._Element, options: TextOptions) -> list[str]:
-    collector = TextCollector(tables=options.tables, references=options.references)
-    for body in article.iterfind("body"):
-        collector.add(body)
-    if not collector.lines:
-        return []
-    back = article.find("back")
-    for floats in ("floats-group", "floats-wrap"):
-        for group in article.iterfind(floats):
-            collector.add(group)
-    if back is not None and options.back:
-        collector.add(back)
-    elif back is not None:
-        # Where older articles have the captions of their figures.
-        references = back.iterfind("ref-list") if options.references else ()
-        for element in chain(back.iter(*_FLOATS), references):
-            collector.add(element)
-    return collector.lines
 
 
 def _year(meta: etree._Element) -> int | None:

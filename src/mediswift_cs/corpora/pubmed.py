@@ -14,21 +14,23 @@ from lxml import etree
 
 from mediswift_cs.corpora.cleaning import clean_line
 from mediswift_cs.corpora.document import Document
-from mediswift_cs.corpora.xml_stream import MAX_FILE_BYTES, element_text, read_chunks, read_records
+from mediswift_cs.corpora.notices import (
+    PUBLICATION_TYPES,
+    REFERENCE_TYPES,
+    RETRACTED,
+    kind_by_title,
+)
+from mediswift_cs.corpora.pmid import parse_pmid
+from mediswift_cs.corpora.xml_stream import (
+    MAX_FILE_BYTES,
+    element_text,
+    read_chunks,
+    read_records,
+    xml_errors,
+)
 from mediswift_cs.errors import DataError
 
 SUFFIXES = (".xml", ".xml.gz")
-
-# PMIDs have one to eight digits (NLM's DTD).
-MAX_PMID = 99_999_999
-
-# Publication types of records that are about another record, under NLM's older and newer names.
-NOTICES = {
-    "Retraction of Publication": "retraction_notice",
-    "Retraction Notice": "retraction_notice",
-    "Published Erratum": "erratum",
-    "Expression of Concern": "expression_of_concern",
-}
 
 _BRACKETED = re.compile(r"\[([^\[\]]+)\](\.?)")
 _YEAR = re.compile(r"\b(?:1[5-9]|20)[0-9]{2}\b")
@@ -44,7 +46,8 @@ class Record:
         pmid: None when it is missing or no number from 1 to 99,999,999.
         title: ArticleTitle, or VernacularTitle where that says "[Not Available]".
         abstract: one line a section, ``LABEL: text`` where the section has a label.
-        notice: the kind of notice that the record is, a value of NOTICES, None for an article.
+        notice: the kind of notice that the record is, as :mod:`~.notices` names it, None for an
+            article.
         copyright: CopyrightInformation of the abstract.
         year: of publication.
         journal: NLM's abbreviation of its title.
@@ -120,13 +123,15 @@ def read_pubmed(
         elif element.tag == "PubmedBookArticle":
             yield Record(pmid=None, is_book=True)
         else:
-            yield _record(element)
+            with xml_errors(path):
+                record = _record(element)
+            yield record
 
 
 def _record(article: etree._Element) -> Record:
     citation = article.find("MedlineCitation")
     pmid_element = citation.find("PMID") if citation is not None else None
-    pmid = None if pmid_element is None else _pmid(pmid_element)
+    pmid = None if pmid_element is None else parse_pmid(pmid_element.text)
     if citation is None or pmid_element is None or pmid is None:
         return Record(pmid=None)
     version = _version(pmid_element)
@@ -135,15 +140,17 @@ def _record(article: etree._Element) -> Record:
         return Record(pmid=pmid, version=version)
     types = tuple(clean_line(element_text(e)) for e in content.iterfind("PublicationTypeList/*"))
     abstract = content.find("Abstract")
+    title = _title(content)
+    kinds = _kinds(citation, types, title)
     return Record(
         pmid=pmid,
         version=version,
-        title=_title(content),
+        title=title,
         abstract="" if abstract is None else _abstract(abstract),
         languages=tuple(clean_line(element_text(e)) for e in content.iterfind("Language")),
         publication_types=types,
-        is_retracted="Retracted Publication" in types or _has_retraction(citation),
-        notice=next((NOTICES[name] for name in types if name in NOTICES), None),
+        is_retracted=RETRACTED in kinds,
+        notice=next((kind for kind in kinds if kind != RETRACTED), None),
         copyright=None if abstract is None else _optional_line(abstract, "CopyrightInformation"),
         year=_year(content),
         journal=_optional_line(citation, "MedlineJournalInfo/MedlineTA"),
@@ -156,7 +163,7 @@ def _record(article: etree._Element) -> Record:
 
 def _deletions(element: etree._Element, path: Path) -> Iterator[Deletion]:
     for pmid_element in element.iterfind("PMID"):
-        pmid = _pmid(pmid_element)
+        pmid = parse_pmid(pmid_element.text)
         if pmid is None:
             raise DataError(
                 f"{path} has {pmid_element.text!r} as a PMID in DeleteCitation, expected a number"
@@ -164,15 +171,9 @@ def _deletions(element: etree._Element, path: Path) -> Iterator[Deletion]:
         yield Deletion(pmid, _version(pmid_element))
 
 
-def _pmid(element: etree._Element) -> int | None:
-    text = (element.text or "").strip()
-    number = int(text) if text.isascii() and text.isdigit() and len(text) <= 8 else 0
-    return number or None
-
-
 def _version(element: etree._Element) -> int:
     text = element.get("Version", "1").strip()
-    return int(text) if text.isascii() and text.isdigit() else 1
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 4 else 1
 
 
 def _title(content: etree._Element) -> str:
@@ -188,7 +189,7 @@ def _abstract(abstract: etree._Element) -> str:
     sections = []
     for section in abstract.iterfind("AbstractText"):
         text = _TRUNCATED.sub(" ", clean_line(element_text(section))).strip()
-        label = clean_line(section.get("Label", ""))
+        label = clean_line(section.get("Label", "")).rstrip(": ")
         if text and label and label != "UNLABELLED":
             text = f"{label}: {text}"
         if text:
@@ -206,9 +207,13 @@ def _year(content: etree._Element) -> int | None:
     return int(match[0]) if match else None
 
 
-def _has_retraction(citation: etree._Element) -> bool:
-    notes = citation.iterfind("CommentsCorrectionsList/CommentsCorrections")
-    return any(note.get("RefType") == "RetractionIn" for note in notes)
+def _kinds(citation: etree._Element, types: tuple[str, ...], title: str) -> list[str]:
+    """Whether the record is retracted or a notice, by its types and links, or its title."""
+    links = citation.iterfind("CommentsCorrectionsList/CommentsCorrections")
+    kinds = [PUBLICATION_TYPES.get(name) for name in types]
+    kinds += [REFERENCE_TYPES.get(link.get("RefType", "")) for link in links]
+    # A notice may have the title of the article that it takes back.
+    return [kind for kind in kinds if kind] or [kind for kind in (kind_by_title(title),) if kind]
 
 
 def _optional_line(parent: etree._Element, tag: str) -> str | None:

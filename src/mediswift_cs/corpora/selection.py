@@ -79,6 +79,8 @@ class ArticleSelection:
 
     def outcome(self, article: Article) -> str:
         """``"kept"``, or the first reason to leave the article out; of each exactly one."""
+        if article.is_other:
+            return "not_an_article"
         if article.id is None:
             return "no_id"
         if article.licence.licence_class not in self.licences:

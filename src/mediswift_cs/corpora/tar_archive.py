@@ -1,16 +1,20 @@
 """Articles in tar archives, read as a stream: nothing is ever unpacked to disk."""
 
+import gzip
+import io
 import tarfile
 import zlib
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path, PurePosixPath
 
-from mediswift_cs.corpora.xml_stream import MAX_RECORD_BYTES, read_chunks
+from mediswift_cs.corpora.xml_stream import GZIP_MAGIC, MAX_RECORD_BYTES, read_chunks
 from mediswift_cs.errors import DataError
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
-_XML_SUFFIXES = (".nxml", ".xml")
+# Of members, in lower case; whether one is compressed is decided by its content.
+_XML_SUFFIXES = (".nxml", ".xml", ".nxml.gz", ".xml.gz")
+_ARCHIVE_SUFFIXES = (*TAR_SUFFIXES, ".zip")
 # Headers that hold names and attributes of the member after them; names have 4 kB at most.
 _LONG_NAME_TYPES = (
     *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
@@ -42,7 +46,7 @@ def read_members(
             ) as archive,
         ):
             for member in archive:
-                if not member.isdir() and _is_xml(member):
+                if _is_wanted(member):
                     yield member.name, _content(archive, member, path, max_member_bytes)
     except (tarfile.TarError, EOFError, zlib.error, ValueError) as error:
         # ValueError: numbers of GNU's sparse files that are none.
@@ -51,8 +55,12 @@ def read_members(
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
 
 
-def _is_xml(member: tarfile.TarInfo) -> bool:
-    return member.name.endswith(_XML_SUFFIXES) or not (member.isfile() or member.isdir())
+def _is_wanted(member: tarfile.TarInfo) -> bool:
+    """Articles, and what may hide some: links, devices and archives."""
+    if member.isdir():
+        return False
+    name = member.name.lower()
+    return name.endswith((*_XML_SUFFIXES, *_ARCHIVE_SUFFIXES)) or not member.isfile()
 
 
 def _content(
@@ -63,13 +71,26 @@ def _content(
         return DataError(f"{path} has {member.name!r}, which is a link or device and not a file")
     if name.is_absolute() or ".." in name.parts:
         return DataError(f"{path} has {member.name!r}, which is not below the archive's root")
+    if name.name.lower().endswith(_ARCHIVE_SUFFIXES):
+        return DataError(f"{path} has {member.name!r}, an archive in an archive: unpack it first")
     if member.size > max_member_bytes:
-        return DataError(
-            f"{path} has {member.name!r} of {member.size} bytes, allowed are {max_member_bytes}"
-        )
+        return _too_large(path, member, f"of {member.size} bytes", max_member_bytes)
     file = archive.extractfile(member)
     assert file is not None
-    return file.read()
+    content = file.read()
+    if not content.startswith(GZIP_MAGIC):
+        return content
+    try:
+        content = gzip.GzipFile(fileobj=io.BytesIO(content)).read(max_member_bytes + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        return DataError(f"{path} has {member.name!r}, a damaged gzip file: {error}")
+    if len(content) > max_member_bytes:
+        return _too_large(path, member, "of more bytes, decompressed", max_member_bytes)
+    return content
+
+
+def _too_large(path: Path, member: tarfile.TarInfo, size: str, max_member_bytes: int) -> DataError:
+    return DataError(f"{path} has {member.name!r} {size}, allowed are {max_member_bytes}")
 
 
 class _Member(tarfile.TarInfo):

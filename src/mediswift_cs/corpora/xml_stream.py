@@ -1,6 +1,7 @@
 """What every XML reader shares: bytes in bounded amounts, no entities, errors, and inline text."""
 
 import gzip
+import re
 import zlib
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import IO, Any
 from lxml import etree
 
 from mediswift_cs.corpora.cleaning import clean_line
+from mediswift_cs.corpora.mathml import MATH, local_name, math_text
 from mediswift_cs.errors import DataError
 
 # A bound on one file's decompressed size. PubMed's files have 0.1 to 0.4 GB, PMC's sets a few.
@@ -31,13 +33,11 @@ PARSER_OPTIONS: dict[str, Any] = {
 
 # Bytes that are decompressed and parsed at a time.
 CHUNK = 1 << 16
+_PIECE = 1 << 12
 _LONGEST_START = 1 << 20
-_GZIP_MAGIC = b"\x1f\x8b"
+GZIP_MAGIC = b"\x1f\x8b"
 
-_MATHML = "{http://www.w3.org/1998/Math/MathML}"
-# A second form of the same formula (TeX, content MathML); the first child of semantics is the one
-# that is shown.
-_ANNOTATIONS = frozenset({f"{_MATHML}annotation", f"{_MATHML}annotation-xml"})
+_UNDEFINED_ENTITY = re.compile(r"Entity '([^']{1,80})' not defined")
 
 
 @contextmanager
@@ -49,8 +49,18 @@ def xml_errors(path: PurePath) -> Iterator[None]:
         raise DataError(f"{path} is cut short or not a gzip file: {error}") from error
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    except RecursionError as error:
+        # libxml2 allows 256 levels, for each of which Python may need several calls.
+        raise DataError(f"{path} has elements in elements, too many for Python to read") from error
     except etree.XMLSyntaxError as error:
-        raise DataError(f"{path} is not well-formed XML: {clean_line(str(error.msg))}") from error
+        message = clean_line(str(error.msg))
+        entity = _UNDEFINED_ENTITY.search(message)
+        if entity:
+            message += (
+                f": &{entity[1]}; is a name that a DTD defines, and no DTD is read; write the "
+                "character itself"
+            )
+        raise DataError(f"{path} is not well-formed XML: {message}") from error
 
 
 def read_chunks(
@@ -65,9 +75,9 @@ def read_chunks(
         DataError: there is more.
     """
     with path.open("rb") as raw:
-        magic = raw.read(len(_GZIP_MAGIC))
+        magic = raw.read(len(GZIP_MAGIC))
         raw.seek(0)
-        stream: IO[bytes] = gzip.GzipFile(fileobj=raw) if magic == _GZIP_MAGIC else raw  # type: ignore[assignment]
+        stream: IO[bytes] = gzip.GzipFile(fileobj=raw) if magic == GZIP_MAGIC else raw  # type: ignore[assignment]
         position = num_bytes = 0
         while chunk := stream.read(CHUNK):
             num_bytes += len(chunk)
@@ -88,23 +98,33 @@ def read_start(chunks: Iterator[bytes], path: PurePath, roots: Collection[str]) 
         DataError: no root near the start, another root, or entities of the file's own.
     """
     parser = etree.XMLPullParser(events=("start",), resolve_entities=False, **PARSER_OPTIONS)
-    expected = " or ".join(f"<{root}>" for root in roots)
+    expected = _expected(roots)
     start = b""
     for chunk in chunks:
         start += chunk
-        parser.feed(chunk)
-        for _, root in parser.read_events():
-            if root.tag not in roots:
-                raise DataError(
-                    f"{path} is other XML: its root is <{root.tag}>, expected {expected}"
-                )
-            dtd = root.getroottree().docinfo.internalDTD
-            if dtd is not None and any(True for _ in dtd.iterentities()):
-                raise DataError(f"{path} defines entities of its own, which NLM's files never do")
-            return start
+        # In small pieces, since what is behind the root's tag is parsed for nothing.
+        for place in range(0, len(chunk), _PIECE):
+            parser.feed(chunk[place : place + _PIECE])
+            for _, root in parser.read_events():
+                _check_root(root, path, roots)
+                return start
         if len(start) > _LONGEST_START:
             raise DataError(f"{path} has no {expected} in its first {len(start)} bytes")
     raise DataError(f"{path} holds no XML element, expected {expected}")
+
+
+def _check_root(root: etree._Element, path: PurePath, roots: Collection[str]) -> None:
+    if local_name(root.tag) not in roots:
+        raise DataError(
+            f"{path} is other XML: its root is <{root.tag}>, expected {_expected(roots)}"
+        )
+    dtd = root.getroottree().docinfo.internalDTD
+    if dtd is not None and any(True for _ in dtd.iterentities()):
+        raise DataError(f"{path} defines entities of its own, which NLM's files never do")
+
+
+def _expected(roots: Collection[str]) -> str:
+    return " or ".join(f"<{root}>" for root in roots)
 
 
 def read_records(
@@ -120,28 +140,22 @@ def read_records(
 
     Args:
         path: the name of the file in errors.
-        roots: what the outermost element may be; the elements are one, or stand below the last.
-        are_alone: nothing else may stand beside them.
+        roots: what the outermost element may be, in any namespace; the elements are the first, or
+            stand below the others.
+        are_alone: nothing else may stand beside them; else what does is yielded too, so that it can
+            be counted.
         kind: what a file is called whose elements are in their places.
 
     Raises:
         DataError: not well-formed, cut short, another root, entities of the file's own, an
             element in another place, or a record that is too large.
     """
+    others: list[etree._Element] = []
 
-    def check_place(element: etree._Element) -> None:
-        parent = element.getparent()
-        is_other = are_alone and element.tag not in tags
-        if parent is not None and (is_other or parent.tag != roots[-1]):
-            raise DataError(f"{path} has <{element.tag}> in <{parent.tag}>, which is not {kind}")
-
+    check_place = _place_checker(path, tags, kind, None if are_alone else others)
     with xml_errors(path):
         start = read_start(chunks, path, roots)
-        # "internal" makes a reference to an undefined entity an error (False would keep it as a
-        # node); read_start refuses files that define any, so nothing is ever expanded.
-        parser = etree.XMLPullParser(
-            events=("end",), tag=tuple(tags), resolve_entities="internal", **PARSER_OPTIONS
-        )
+        parser = _parser(tags)
         num_bytes = num_markup = 0
         for chunk in chain([start], chunks):
             parser.feed(chunk)
@@ -149,14 +163,52 @@ def read_records(
             for element in _ended(parser, check_place):
                 num_records += 1
                 yield element
+            yield from _taken(others)
             # One < a tag and one = an attribute, whatever else they stand for.
             num_bytes = 0 if num_records else num_bytes + len(chunk)
             num_markup = 0 if num_records else num_markup + chunk.count(b"<") + chunk.count(b"=")
             _check_size(path, num_bytes, num_markup)
         root = parser.close()
         yield from _ended(parser, check_place)
-        for element in root:
-            check_place(element)
+        if local_name(root.tag) not in tags:
+            for element in root:
+                check_place(element)
+        yield from _taken(others)
+
+
+def _parser(tags: Collection[str]) -> etree.XMLPullParser:
+    # "internal" makes a reference to an undefined entity an error (False would keep it as a
+    # node); read_start refuses files that define any, so nothing is ever expanded.
+    return etree.XMLPullParser(
+        events=("end",),
+        tag=tuple(f"{{*}}{tag}" for tag in tags),
+        resolve_entities="internal",
+        **PARSER_OPTIONS,
+    )
+
+
+def _place_checker(
+    path: PurePath, tags: Collection[str], kind: str, others: list[etree._Element] | None
+) -> Callable[[etree._Element], None]:
+    """What raises for an element in a wrong place; ``others`` gets those that are no records."""
+
+    def check(element: etree._Element) -> None:
+        parent = element.getparent()
+        if parent is None:
+            return
+        is_other = local_name(element.tag) not in tags
+        is_nested = parent.getparent() is not None or local_name(parent.tag) in tags
+        if is_nested or (is_other and others is None):
+            raise DataError(f"{path} has <{element.tag}> in <{parent.tag}>, which is not {kind}")
+        if is_other and others is not None:
+            others.append(element)
+
+    return check
+
+
+def _taken(elements: list[etree._Element]) -> Iterator[etree._Element]:
+    while elements:
+        yield elements.pop(0)
 
 
 def _ended(
@@ -195,35 +247,9 @@ def _collect(element: etree._Element, parts: list[str]) -> None:
     if element.text:
         parts.append(element.text)
     for child in element:
-        if child.tag == f"{_MATHML}math":
+        if child.tag == MATH:
             parts.append(math_text(child))
         else:
             _collect(child, parts)
         if child.tail:
             parts.append(child.tail)
-
-
-def math_text(element: etree._Element) -> str:
-    """A MathML element on one line: R² is ``R2``, as PubMed shows ``<sup>`` in plain text.
-
-    White space between the elements is layout, except in mtext. What an element draws itself
-    (fraction bar, root sign, fences) is written out and prescripts come first, since otherwise 1/2
-    would read 12, and ³He would read He3.
-    """
-    if element.tag in _ANNOTATIONS:
-        return ""
-    name = str(element.tag).removeprefix(_MATHML)
-    if name in ("mtext", "ms"):
-        return element_text(element)
-    children = [math_text(child) for child in element]
-    if name == "mfrac":
-        return "/".join(children)
-    if name == "msqrt":
-        return f"√({''.join(children)})"
-    if name == "mfenced":
-        return f"{element.get('open', '(')}{','.join(children)}{element.get('close', ')')}"
-    if name == "mmultiscripts":
-        names = [str(child.tag).removeprefix(_MATHML) for child in element]
-        start = names.index("mprescripts") if "mprescripts" in names else len(names)
-        children = children[start:] + children[:start]
-    return (element.text or "").strip() + "".join(children)

@@ -1,15 +1,17 @@
 """The settings of ``mediswift prepare``, read from YAML and checked before any work."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from mediswift_cs.corpora.citations import Citations
 from mediswift_cs.corpora.cleaning import Cleaning
 from mediswift_cs.corpora.duplicates import NearDuplicates
 from mediswift_cs.corpora.fetch import PMC_ADDRESS, PUBMED_ADDRESS
-from mediswift_cs.corpora.pmc import TextOptions
 from mediswift_cs.corpora.selection import ArticleSelection, Selection
+from mediswift_cs.corpora.text_options import TextOptions
 from mediswift_cs.errors import ConfigError
 from mediswift_cs.params.document import read_yaml
 
@@ -60,6 +62,7 @@ class PmcSettings(_Inputs):
     tables: bool = False
     references: bool = False
     back: bool = False
+    citations: Citations = "brackets"
     files_per_part: int = Field(default=2000, ge=1)
 
     def selection(self) -> ArticleSelection:
@@ -72,7 +75,12 @@ class PmcSettings(_Inputs):
 
     def text_options(self) -> TextOptions:
         """What :func:`mediswift_cs.corpora.pmc.read_pmc` makes text of."""
-        return TextOptions(tables=self.tables, references=self.references, back=self.back)
+        return TextOptions(
+            tables=self.tables,
+            references=self.references,
+            back=self.back,
+            citations=self.citations,
+        )
 
 
 class DedupSettings(_Section):
@@ -161,6 +169,47 @@ class PrepareSettings(_Section):
         return {} if value is None else value
 
 
+# What pydantic's errors are called by those who write YAML.
+_YAML_TERMS = {
+    "tuple_type": "must be a list, such as [data/a, data/b]",
+    "model_type": "must be a mapping of settings",
+    "model_attributes_type": "must be a mapping of settings",
+    "dict_type": "must be a mapping of settings",
+    "missing": "must be given",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "string_type": "must be text",
+    "path_type": "must be a path",
+}
+
+
+def _in_yaml_terms(error: Mapping[str, Any]) -> str:
+    """One sentence of an error of pydantic's: which setting, what is allowed, what it was."""
+    kind, place = error["type"], [str(name) for name in error["loc"]]
+    if kind == "missing":
+        return f"{'.'.join(place)}: {_YAML_TERMS[kind]}"
+    if kind == "extra_forbidden":
+        section = _section(place[:-1])
+        what = f"no such setting, there are: {', '.join(section.model_fields)}"
+    else:
+        what = _YAML_TERMS.get(kind, error["msg"].replace("Input should be", "must be"))
+    value = "null" if error["input"] is None else repr(error["input"])
+    return f"{'.'.join(place)}: {what}, got {value:.80}"
+
+
+def _section(place: Sequence[str]) -> type[BaseModel]:
+    """The class of the settings that stand at a place of the file."""
+    section: type[BaseModel] = PrepareSettings
+    for name in place:
+        section = cast(type[BaseModel], section.model_fields[name].annotation)
+    return section
+
+
 def load_settings(path: Path) -> PrepareSettings:
     """Read and check a settings file.
 
@@ -175,11 +224,8 @@ def load_settings(path: Path) -> PrepareSettings:
         near = settings.dedup.near_duplicates()
         _ = near.bands if settings.dedup.near else None
     except ValidationError as error:
-        problems = [
-            f"{'.'.join(map(str, each['loc']))}: {each['msg']}, got {each['input']!r:.80}"
-            for each in error.errors()
-        ]
-        raise ConfigError(f"{path}: " + "; ".join(problems)) from error
+        problems = "; ".join(_in_yaml_terms(each) for each in error.errors())
+        raise ConfigError(f"{path}: {problems}") from error
     if not (settings.pubmed.inputs or settings.pmc.inputs):
         raise ConfigError(f"{path}: no input: set pubmed.inputs or pmc.inputs")
     if settings.fetch.pmc and not settings.fetch.pmc_list:

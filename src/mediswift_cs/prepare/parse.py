@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mediswift_cs.corpora.document import recorded_name
 from mediswift_cs.corpora.documents_file import DocumentsWriter, document_line
 from mediswift_cs.corpora.files import describe_files
 from mediswift_cs.corpora.latest import KEPT, SUPERSEDED, LatestRecords
@@ -48,6 +49,8 @@ def parse_part(
         "files": reader.files,
         "quarantined": reader.quarantined,
         "retracted_articles": reader.retracted_articles,
+        "first_files": reader.first_files,
+        "unlisted_elements": dict(reader.unlisted),
         "content": digest_of(part.kind, reader.files, reader.quarantined, settings.options()),
     }
 
@@ -61,6 +64,8 @@ class PartReader:
         self.quarantined: list[dict[str, str]] = []
         self.events: list[tuple[int, int, int]] = []
         self.retracted_articles: list[tuple[str, int]] = []
+        self.first_files: dict[str, str] = {}
+        self.unlisted: Counter[str] = Counter()
         self._settings = settings
         selection = settings.selection()
         self._outcome: Callable[[Any], str] = selection.outcome
@@ -75,7 +80,7 @@ class PartReader:
                 self._add(read_pubmed(path), path, name, writer)
                 return
             options = self._settings.text_options()
-            if not path.name.endswith(TAR_SUFFIXES):
+            if not path.name.lower().endswith(TAR_SUFFIXES):
                 self._add(read_pmc(path, text_options=options), path, name, writer)
                 return
             for member, content in read_members(path, max_bytes=MAX_FILE_BYTES):
@@ -105,6 +110,7 @@ class PartReader:
         counts: Counter[str] = Counter()
         events: list[tuple[int, int, int]] = []
         retracted: list[tuple[str, int]] = []
+        unlisted: Counter[str] = Counter()
         # A file beyond this size waits on disk.
         with tempfile.SpooledTemporaryFile(max_size=16 << 20) as pending:
             try:
@@ -116,6 +122,7 @@ class PartReader:
                     counts[outcome] += 1
                     if outcome == "kept":
                         pending.write(document_line(item.to_document(name)))
+                        unlisted.update(item.unlisted if isinstance(item, Article) else {})
                     if isinstance(item, Record):
                         if item.pmid is not None:
                             events.append((item.pmid, item.version, OUTCOMES.index(outcome)))
@@ -130,6 +137,9 @@ class PartReader:
         self.counts += counts
         self.events += events
         self.retracted_articles += retracted
+        self.unlisted += unlisted
+        for outcome in counts:
+            self.first_files.setdefault(outcome, recorded_name(name))
 
 
 def resolve_parts(

@@ -50,7 +50,7 @@ def find_parts(
     parts = [_part("pubmed", [file]) for file in files]
     group: list[tuple[Path, str]] = []
     for file in find_files(pmc_inputs, (*pmc.SUFFIXES, *TAR_SUFFIXES)) if pmc_inputs else []:
-        if file[0].name.endswith(TAR_SUFFIXES) or _state(*file)[1] > _LARGE_FILE:
+        if file[0].name.lower().endswith(TAR_SUFFIXES) or _state(*file)[1] > _LARGE_FILE:
             parts.append(_part("pmc", [file]))
             continue
         group.append(file)

@@ -1,6 +1,5 @@
 """The stages in their order, each on the parts that are not done yet."""
 
-import json
 import sys
 from collections import Counter
 from collections.abc import Collection
@@ -13,7 +12,12 @@ from mediswift_cs.prepare.config import FetchSettings, PrepareSettings
 from mediswift_cs.prepare.guard import benchmark_overlaps, blocked_pmids
 from mediswift_cs.prepare.output import only_run, remove_leftovers, remove_other_documents
 from mediswift_cs.prepare.parts import Part
-from mediswift_cs.prepare.report import write_card, write_report
+from mediswift_cs.prepare.report import (
+    reasons_in_words,
+    write_card,
+    write_manifest_of_inputs,
+    write_report,
+)
 from mediswift_cs.prepare.runner import TaskRunner
 from mediswift_cs.prepare.stage_tasks import StageTasks
 from mediswift_cs.prepare.tasks import Result, total
@@ -84,6 +88,8 @@ class Pipeline:
                     self._finish_documents(output / "documents")
                 elif stage == "report":
                     write_report(self._settings, self._results, self.counts())
+            if "guard" not in self._results and "parse" in self._results:
+                self._check_not_empty("parse pubmed", "parse pmc")
         return [each for result in self._of("parse") for each in result["quarantined"]]
 
     def _of(self, name: str) -> list[Result]:
@@ -92,8 +98,14 @@ class Pipeline:
     def _finish_documents(self, folder: Path) -> None:
         remove_other_documents(folder, [self._tasks.documents(part).name for part in self.parts])
         write_card(folder)
-        if not total("counts", self._of("guard")).get("kept"):
-            raise DataError(f"no usable document: {json.dumps(self.counts())}")
+        self._check_not_empty("guard")
+
+    def _check_not_empty(self, *stages: str) -> None:
+        """End the run where no document is left, with a manifest that says what became of all."""
+        counts = self.counts()
+        if not any(counts.get(stage, {}).get("kept") for stage in stages):
+            manifest = write_manifest_of_inputs(self._settings, self._results, counts)
+            raise DataError(f"no usable document: {reasons_in_words(manifest)}")
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Records and documents of each stage by what became of them, for the stages that ran."""

@@ -18,7 +18,8 @@ import numpy.typing as npt
 from mediswift_cs import __version__
 from mediswift_cs.storage.write import atomic_file, write_json
 
-FORMAT_VERSION = 1
+# Another one where the same inputs give other results.
+FORMAT_VERSION = 2
 
 
 class Result(TypedDict, total=False):
@@ -30,6 +31,9 @@ class Result(TypedDict, total=False):
         counts: records or documents by what became of them.
         files: of ``parse``, the input files: path, bytes and md5.
         quarantined: of ``parse``, file and reason.
+        first_files: of ``parse``, by outcome, the first file with a record that it became of.
+        unlisted_elements: of ``parse``, names of elements that were read as text because the reader
+            does not know them, in articles that are kept, and how often.
         retracted_articles: of ``parse``, (id, version): an earlier version must not stay in their
             place.
         deletions: of ``resolve``, PMIDs listed in DeleteCitation, and how many of them had been
@@ -48,6 +52,8 @@ class Result(TypedDict, total=False):
     counts: dict[str, int]
     files: list[dict[str, Any]]
     quarantined: list[dict[str, str]]
+    first_files: dict[str, str]
+    unlisted_elements: dict[str, int]
     retracted_articles: list[tuple[str, int]]
     deletions: dict[str, int]
     changes: dict[str, int]
@@ -115,7 +121,9 @@ def save_array(path: Path, array: npt.NDArray[Any]) -> None:
         np.save(file, array)
 
 
-def total(name: Literal["counts", "changes"], results: Iterable[Result]) -> dict[str, int]:
+def total(
+    name: Literal["counts", "changes", "unlisted_elements"], results: Iterable[Result]
+) -> dict[str, int]:
     """The sums of a kind of number; its names stand in the order in which they first occur."""
     numbers: Counter[str] = Counter()
     for result in results:
