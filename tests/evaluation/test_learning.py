@@ -160,7 +160,11 @@ def test_the_answers_of_a_run_are_those_that_it_would_generate(
     raw["trainer"]["init"]["checkpoint"]["steps"] = 10
     model_dir.mkdir()
     options = RunOptions(
-        device="CPU", mode="train_and_eval", model_dir=model_dir, checkpoint_path=None
+        device="CPU",
+        engine="torch",
+        mode="train_and_eval",
+        model_dir=model_dir,
+        checkpoint_path=None,
     )
     assert train(Params(**raw), raw, options) == 0
     lines = map(json.loads, (model_dir / "metrics.jsonl").read_text().splitlines())

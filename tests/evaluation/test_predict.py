@@ -1,5 +1,6 @@
 """Predictions of tasks: constrained to legal answers, or generated and read strictly."""
 
+import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import torch
 
 from mediswift_cs.errors import CheckpointError, ConfigError, DataError
 from mediswift_cs.evaluation import predict
-from mediswift_cs.evaluation.loading import LoadedModel
+from mediswift_cs.evaluation.loading import LoadedModel, load_model
 from mediswift_cs.evaluation.predict import METHODS, Predictor, make_predictor
 from mediswift_cs.evaluation.score import Choices, score_choices
 from mediswift_cs.model.decoder import DecoderLanguageModel
@@ -24,6 +25,7 @@ from mediswift_cs.tasks.prompt_layout import Position
 from mediswift_cs.tasks.pubmedqa import PubMedQA
 from mediswift_cs.tasks.registry import find_task
 from mediswift_cs.tokens.tokenizer import fingerprint, load_tokenizer
+from mediswift_cs.training.checkpoint import save_checkpoint
 
 QUESTIONS = [
     pubmedqa.question_example(
@@ -241,3 +243,19 @@ def test_the_prompt_of_an_evaluation_is_that_of_training(
     for row, prompt in zip(rows, asked.prompts(data.examples("val")), strict=True):
         assert row[0, : len(prompt)].tolist() == prompt
         assert row[1].argmax() == len(prompt) - 1
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_model_without_numbers_has_no_answers(
+    toy_model: MediSwiftFineTuningModel, toy_tokenizer: Path, tmp_path: Path, value: float
+) -> None:
+    """It would answer everything with the first label, which is often the majority."""
+    broken = copy.deepcopy(toy_model)
+    with torch.no_grad():
+        broken.model.lm_head.weight[3, 3] = value
+    with pytest.raises(CheckpointError, match="likelihoods that are no numbers for . of 6 prompts"):
+        predictor(broken, toy_tokenizer, "pubmedqa").predict(QUESTIONS, "constrained")
+    path = tmp_path / "checkpoint_1.mdl"
+    save_checkpoint({"model": dict(broken.state_dict())}, path)
+    with pytest.raises(CheckpointError, match=r"model\..* in the checkpoint .* is not finite"):
+        load_model(path, toy_model.config)

@@ -209,3 +209,27 @@ def test_a_folder_of_another_evaluation_is_refused(
         with pytest.raises(ConfigError, match=message):
             prepare_folder(tmp_path, wanted, overwrite=False)
     assert [path.name for path in tmp_path.iterdir()] == ["scores.json"]
+
+
+def test_what_makes_a_score_say_less_is_told() -> None:
+    everything_yes = [*answers("yes", "yes", 6), *answers("no", "yes", 4, 100)]
+    tied = replace(everything_yes[0], scores={"yes": -1.0, "no": -1.0, "maybe": -2.0})
+    clear = replace(everything_yes[1], scores={"yes": -1.0, "no": -1.5, "maybe": -1.5})
+    report = make_report(
+        [tied, clear, *everything_yes[2:]], task=PubMedQA(), split="test", method="constrained"
+    )
+    assert report.num_ties == 1
+    text = report.text()
+    assert "warning: 1 answers are ties" in text
+    assert "warning: the answer is 'yes' to everything" in text
+    assert "macro_f1 is the mean over yes, no, maybe; no item is maybe, which counts 0" in text
+    assert report.as_dict()["labels_absent_from_gold"] == ["maybe"]
+    # Control: nothing of it where nothing is wrong.
+    sound = [
+        *answers("yes", "yes", 6),
+        *answers("no", "maybe", 4, 9),
+        *answers("maybe", "no", 2, 50),
+    ]
+    told = make_report(sound, task=PubMedQA(), split="test", method="constrained").text()
+    assert "warning" not in told
+    assert "macro_f1 is" not in told

@@ -183,3 +183,19 @@ def test_missing_pmid_unknown_fold_and_mode_are_errors(records: Records) -> None
 def test_overlapping_splits_are_refused() -> None:
     with pytest.raises(DataError, match="PMID 2 in both 'train' and 'test'"):
         pubmedqa_split.check_split(Split(("1", "2"), ("3",), ("2", "4")), "x.json")
+
+
+def test_empty_questions_and_conclusions_are_refused(records: Records) -> None:
+    record = next(iter(records.values()))
+    with pytest.raises(DataError, match="QUESTION of record 1: got an empty text"):
+        pubmedqa_records.check_record("1", {**record, "QUESTION": " \n"}, "a.json")
+    silent = {**record, "LONG_ANSWER": "  "}
+    assert PubMedQA().examples("1", silent)
+    with pytest.raises(DataError, match="LONG_ANSWER of record 1: got an empty text"):
+        PubMedQA(mode="reasoning-free").examples("1", silent)
+
+
+def test_records_in_another_order_are_told_so(records: Records) -> None:
+    in_order = dict(sorted(records.items()))
+    with pytest.raises(DataError, match="the draw depends on the records' order"):
+        pubmedqa_split.read_split(None, 0, in_order)

@@ -39,7 +39,8 @@ def load_model(path: Path, config: ModelParams | None = None) -> LoadedModel:
         config: the model's params; None reads them from the checkpoint.
 
     Raises:
-        CheckpointError: unreadable, without params, or another model's.
+        CheckpointError: unreadable, without params, another model's, or with weights that are not
+            finite.
     """
     state = checkpoint.load_checkpoint(path)
     config = config or model_params(state, path)
@@ -48,6 +49,11 @@ def load_model(path: Path, config: ModelParams | None = None) -> LoadedModel:
     if start.adds_soft_prompt:
         raise CheckpointError(f"the checkpoint {path} has no soft prompt, its params ask for one")
     checkpoint.load_model_state(model, start.state, path)
+    if (name := checkpoint.name_of_not_finite(model.state_dict())) is not None:
+        raise CheckpointError(
+            f"{name} in the checkpoint {path} is not finite, so the model has no answers; take an "
+            "earlier checkpoint"
+        )
     return LoadedModel(
         model=model.eval(),
         path=path,

@@ -1,5 +1,6 @@
 """Predictions of a model for the examples of a task."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -38,6 +39,12 @@ class Prediction:
     labels: tuple[str, ...] | None
     scores: dict[str, float] = field(default_factory=dict)
     text: str | None = None
+
+    @property
+    def is_tied(self) -> bool:
+        """Whether the model likes two answers best alike, so that their order decided."""
+        best = sorted(self.scores.values())[-2:]
+        return len(best) == 2 and best[0] == best[1]
 
     def answered(self) -> Answered:
         """What scores are made of."""
@@ -171,13 +178,20 @@ class Predictor:
     def _score(
         self, prompts: list[list[int]], choices: Sequence[Sequence[list[int]]]
     ) -> list[list[float]]:
-        return score_choices(
+        scores = score_choices(
             self.decoder,
             prompts,
             choices,
             pad_id=self.layout.eos_id,
             max_batch_tokens=self.max_batch_tokens,
         )
+        num_broken = sum(any(map(math.isnan, values)) for values in scores)
+        if num_broken:
+            raise CheckpointError(
+                f"the model gives likelihoods that are no numbers for {num_broken} of "
+                f"{len(scores)} prompts, allowed: none, so it has no answers"
+            )
+        return scores
 
 
 def make_predictor(

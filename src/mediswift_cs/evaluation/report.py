@@ -22,6 +22,7 @@ class Report:
         baseline: the main score of the best constant answer, and which answer that is. For
             accuracy it is the majority class.
         interval: bootstrap interval of the main score, over documents.
+        num_ties: answers that the order of the labels decided.
     """
 
     split: str
@@ -34,6 +35,7 @@ class Report:
     gold_distribution: dict[str, int]
     predicted_distribution: dict[str, int]
     confusion: Confusion
+    num_ties: int = 0
 
     @property
     def task(self) -> Task:
@@ -55,6 +57,11 @@ class Report:
         """How many answers could not be read as one of the task."""
         return self.predicted_distribution.get(UNPARSED, 0)
 
+    @property
+    def absent_labels(self) -> list[str]:
+        """The task's labels that no item has; in a macro-F1 each of them counts 0."""
+        return [label for label in self.task.labels if not self.gold_distribution.get(label)]
+
     def as_dict(self) -> dict[str, Any]:
         """Plain data for ``scores.json``."""
         rows, columns, counts, _ = self.confusion
@@ -69,6 +76,8 @@ class Report:
             "num_items": len(self.scoring.items),
             "num_documents": len(self.scoring.documents),
             "unparsed_rate": self.num_unparsed / len(self.scoring.items),
+            "num_ties": self.num_ties,
+            "labels_absent_from_gold": self.absent_labels,
             "gold_distribution": self.gold_distribution,
             "predicted_distribution": self.predicted_distribution,
             "confusion": {"rows": list(rows), "columns": list(columns), "counts": counts},
@@ -88,7 +97,24 @@ class Report:
             f"predicted  {_distribution(self.predicted_distribution)}",
             f"unparsed   {self.num_unparsed} of {number} ({self.num_unparsed / number:.1%})",
         ]
-        return "\n".join([*lines, *([other] if other else [])])
+        return "\n".join([*lines, *([other] if other else []), *self._remarks()])
+
+    def _remarks(self) -> list[str]:
+        """What makes the scores say less than they seem to."""
+        remarks = []
+        if self.num_ties:
+            remarks.append(
+                f"warning: {self.num_ties} answers are ties, which the first of the labels wins"
+            )
+        said = [label for label, number in self.predicted_distribution.items() if number]
+        if len(said) == 1 and len(self.scoring.items) > 1:
+            remarks.append(f"warning: the answer is {said[0]!r} to everything")
+        if "macro_f1" in self.scores and self.absent_labels:
+            remarks.append(
+                f"macro_f1 is the mean over {', '.join(self.task.labels)}; no item is "
+                f"{', '.join(self.absent_labels)}, which counts 0"
+            )
+        return remarks
 
 
 def make_report(
@@ -122,6 +148,7 @@ def make_report(
         gold_distribution=scoring.gold_distribution(),
         predicted_distribution=scoring.said_distribution(),
         confusion=task.confusion(scoring.items),
+        num_ties=sum(prediction.is_tied for prediction in predictions),
     )
 
 

@@ -54,7 +54,16 @@ class PubMedQA(Questions):
             raise ConfigError(f"mode of PubMedQA: got {self.mode!r}, allowed: {', '.join(MODES)}")
 
     def examples(self, pmid: str, record: Mapping[str, Any]) -> list[Example]:
-        """The one example of a labelled record."""
+        """The one example of a labelled record.
+
+        Raises:
+            DataError: reasoning-free, and without a conclusion to read.
+        """
+        if self.mode == "reasoning-free" and not collapse(record["LONG_ANSWER"]):
+            raise DataError(
+                f"LONG_ANSWER of record {pmid}: got an empty text, allowed: the conclusion, which "
+                "the mode reasoning-free reads"
+            )
         example = question_example(
             pmid,
             question=record["QUESTION"],

@@ -34,6 +34,10 @@ def check_record(pmid: str, record: Any, source: Path | str) -> None:
     for field, kind in needed.items():
         if not isinstance(record, dict) or not isinstance(record.get(field), kind):
             raise DataError(f"record {pmid} of {source} has no {field} ({kind.__name__})")
+    if not record["QUESTION"].strip():
+        raise DataError(
+            f"QUESTION of record {pmid}: got an empty text, allowed: a question, in {source}"
+        )
     contexts = record["CONTEXTS"]
     if not all(isinstance(text, str) for text in contexts) or not "".join(contexts).strip():
         raise DataError(

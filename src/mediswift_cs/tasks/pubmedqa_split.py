@@ -56,7 +56,11 @@ def read_split(folder: Path | None, fold: int, records: Mapping[str, Mapping[str
     folds, test = draw_split({k: r["final_decision"] for k, r in records.items()})
     train = (pmid for i, pmids in enumerate(folds) if i != fold for pmid in pmids)
     split = Split(tuple(train), tuple(folds[fold]), tuple(test))
-    check_split(split, "these records")
+    check_split(
+        split,
+        "what is drawn from these records",
+        hint="; the draw depends on the records' order, which must be that of ori_pqal.json",
+    )
     return split
 
 
@@ -71,11 +75,13 @@ def _read_split_file(path: Path, fold: str) -> Split:
     )
 
 
-def check_split(split: Split, source: str) -> None:
+def check_split(split: Split, source: str, hint: str = "") -> None:
     """Raise DataError for overlapping splits or for another test set than the official one."""
     check_no_overlap(split._asdict(), source)
     if not is_official_test_set(split.test):
-        raise DataError(f"the test set in {source} is not PubMedQA's official one of 500 PMIDs")
+        raise DataError(
+            f"the test set in {source} is not PubMedQA's official one of 500 PMIDs{hint}"
+        )
 
 
 def is_official_test_set(pmids: Iterable[str]) -> bool:
