@@ -253,7 +253,7 @@ def test_a_model_without_numbers_has_no_answers(
     broken = copy.deepcopy(toy_model)
     with torch.no_grad():
         broken.model.lm_head.weight[3, 3] = value
-    with pytest.raises(CheckpointError, match="likelihoods that are no numbers for . of 6 prompts"):
+    with pytest.raises(CheckpointError, match=r"no numbers for \d of 6 prompts"):
         predictor(broken, toy_tokenizer, "pubmedqa").predict(QUESTIONS, "constrained")
     path = tmp_path / "checkpoint_1.mdl"
     save_checkpoint({"model": dict(broken.state_dict())}, path)
