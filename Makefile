@@ -17,7 +17,7 @@ LIGHT_TESTS := $(addprefix tests/,storage params corpora tokens tasks prepare wi
   test_sizes.py test_layers.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-light check format install clean
+.PHONY: help demo test test-light torture check format install clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -36,6 +36,9 @@ test-light: ## run the lower layers' tests in an environment without torch and c
 	@! $(LIGHT_VENV)/bin/python -c 'import torch' 2>/dev/null || { \
 	  echo "error: torch is installed in $(LIGHT_VENV), where it must not be" >&2; exit 1; }
 	@$(LIGHT_VENV)/bin/python -m pytest $(LIGHT_TESTS)
+
+torture: $(STAMP) ## stop jobs at random moments, 20 times each, and give them again (20 minutes)
+	@MEDISWIFT_TORTURE=20 $(BIN)/python -m pytest tests/torture $(PYTEST)
 
 check: $(STAMP) ## lint, formatting, types, rendered params files
 	$(BIN)/ruff check .
