@@ -27,7 +27,7 @@ import numpy as np
 
 BATCH, LENGTH, VOCAB = 2, 512, 50257
 # Batch, length and vocabulary.
-SHAPES = {"small": (BATCH, LENGTH, VOCAB), "tiny": (4, 256, 4096)}
+SHAPES = {"small": (BATCH, LENGTH, VOCAB), "tiny": (4, 16, 4096)}
 
 MODEL = {
     "vocab_size": VOCAB,
@@ -39,7 +39,7 @@ MODEL = {
     "dropout_rate": 0.0,
     "attention_dropout_rate": 0.0,
 }
-# 4 layers of 256, as the demo has: much of a step is what it costs beside its arithmetic.
+# 4 layers of 256, as the demo has, and few tokens: what a step costs beside its arithmetic.
 TINY = {
     **MODEL,
     "vocab_size": 4096,

@@ -31,12 +31,16 @@ def changed_params(saved: Mapping[str, Any], now: Mapping[str, Any], path: Path)
     if not saved:
         return []
     before, after = (dict(_values(params.get("trainer"))) for params in (saved, now))
+    # Where one of them is dense, loading the weights says so better.
+    both_sparse = all(any(key.startswith(_FIXED) for key in keys) for keys in (before, after))
     told = []
     for key in sorted(before.keys() | after.keys()):
         was, got = before.get(key, "left out"), after.get(key, "left out")
         if was == got or not key.startswith(("init.", "fit.train_dataloader")):
             continue
         if key.startswith(_FIXED):
+            if not both_sparse:
+                continue
             raise CheckpointError(
                 f"trainer.{key}: got {got}, allowed: {was}, with which the run in {path} began; "
                 "start a new run from its weights to train with other masks"
