@@ -159,6 +159,16 @@ def signals_put_off() -> Iterator[None]:
         signal.raise_signal(came[0])
 
 
+@contextmanager
+def interrupts_blocked() -> Iterator[None]:
+    """Commands of this package that the block starts get Ctrl-C once they can answer it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _replace_closed_output() -> None:
     """Python has None for an output that was closed (``>&-``), which has no method to call."""
     for name in ("stdout", "stderr"):

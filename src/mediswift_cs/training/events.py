@@ -2,10 +2,11 @@
 
 import io
 import math
+import os
 import socket
 import time
 from collections.abc import Iterable, Mapping
-from os import getpid
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -25,25 +26,28 @@ class EventFile:
     """The one event file of a folder; opening it writes it anew from what the run has written down.
 
     TensorBoard reads the files of a folder in the order of their names, which begin with the time,
-    and drops what comes in a name before the last: a second file would be lost where the clock was
-    set back. One that is watching takes up the new file, and drops what it has of the old ones.
+    and does not see what comes in a name before the last: where the clock was set back, a second
+    file would be lost. One that is watching finds the next file from the last one that it has read,
+    which therefore stays, empty; the new file tells it to drop what it knows.
     """
 
     def __init__(self, folder: Path, lines: Iterable[tuple[int, Values]]) -> None:
-        """``lines``: steps with their values. Other event files of the folder are removed.
+        """``lines``: steps with their values. They take the place of the event files there.
 
         Raises:
             DataError: the file cannot be written.
         """
-        old = list(folder.glob(f"{FILE_PREFIX}*"))
+        old = sorted(folder.glob(f"{FILE_PREFIX}*"))
         self.path = folder / _name_after(old)
         begin = Event(wall_time=time.time(), session_log=SessionLog(status=SessionLog.START))
-        events = [Event(wall_time=time.time(), file_version=FORMAT_VERSION), begin]
-        events += [_event(step, values) for step, values in lines]
+        head = [Event(wall_time=time.time(), file_version=FORMAT_VERSION), begin]
+        points = (_event(step, values) for step, values in lines)
         with atomic_file(self.path) as temporary:
-            temporary.write_bytes(_records(events))
-        for path in old:
+            temporary.write_bytes(_records(chain(head, points)))
+        for path in old[:-1]:
             path.unlink(missing_ok=True)
+        for path in old[-1:]:
+            os.truncate(path, 0)
 
     def write(self, step: int, values: Values) -> None:
         """Add a point for each value; one that is not finite, as a missing one, is not a number.
@@ -74,4 +78,4 @@ def _name_after(old: Iterable[Path]) -> str:
     numbers = [path.name.removeprefix(FILE_PREFIX).split(".")[0] for path in old]
     newest = max((int(number) for number in numbers if number.isdecimal()), default=0)
     number = max(int(time.time()), newest + 1)
-    return f"{FILE_PREFIX}{number:010d}.{socket.gethostname()}.{getpid()}.0"
+    return f"{FILE_PREFIX}{number:010d}.{socket.gethostname()}.{os.getpid()}.0"
