@@ -244,7 +244,7 @@ class Worker:
     """A process that takes steps when asked."""
 
     def __init__(self, variant: Variant, num_steps: int) -> None:
-        from mediswift_cs.run import ALLOCATOR_SETTINGS
+        from mediswift_cs.tuning import ALLOCATOR_SETTINGS
 
         environment = {k: v for k, v in os.environ.items() if k not in ALLOCATOR_SETTINGS}
         if variant.allocator == "tuned":

@@ -13,6 +13,7 @@ LAYER = {
     "arguments": 0,
     "shipped_params": 0,
     "endings": 1,
+    "tuning": 1,
     "storage": 1,
     "sizes": 1,
     "flops": 2,

@@ -70,3 +70,13 @@ def add_overrides(parser: Options, metavar: str, text: str) -> None:
     parser.add_argument(
         "--set", dest="overrides", metavar=metavar, action="append", default=[], help=text
     )
+
+
+def add_threads(parser: Options) -> None:
+    """``--threads``, for what computes on the CPU."""
+    parser.add_argument(
+        "--threads",
+        type=int,
+        metavar="N",
+        help="CPU threads (default: OMP_NUM_THREADS, else as many as cores are idle)",
+    )

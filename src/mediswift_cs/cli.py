@@ -1,22 +1,31 @@
 """The ``mediswift`` command: finds the sub-command; a user error is one line and exit code 2."""
 
-import argparse
-import importlib
-import pkgutil
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from mediswift_cs import __version__, commands
+from mediswift_cs import __version__
 from mediswift_cs.endings import exit_code_of
+
+# The rest is imported where it is used: Ctrl-C is a traceback until main has begun.
+if TYPE_CHECKING:
+    import argparse
 
 
 def command_names() -> list[str]:
     """The sub-commands, one for each module of :mod:`mediswift_cs.commands`."""
+    import pkgutil
+
+    from mediswift_cs import commands
+
     return sorted(module.name for module in pkgutil.iter_modules(commands.__path__))
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> "argparse.ArgumentParser":
     """The parser with every sub-command; imports nothing heavy."""
+    import argparse
+    import importlib
+
     parser = argparse.ArgumentParser(
         prog="mediswift",
         description="Sparse biomedical language models: data, training, checkpoints.",
@@ -43,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = build_parser().parse_args(argv)
         return int(args.run(args))
 
-    return exit_code_of(job)
+    return exit_code_of(job, ends_process=argv is None)
 
 
 if __name__ == "__main__":

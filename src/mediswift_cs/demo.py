@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mediswift_cs.demo_summary import Results, newest_checkpoint, read_times, summary
-from mediswift_cs.endings import signals_put_off
+from mediswift_cs.endings import interrupts_blocked, signals_put_off
 from mediswift_cs.errors import (
     INTERRUPTED_EXIT_CODE,
     JOB_FAILED_EXIT_CODE,
@@ -18,9 +18,12 @@ from mediswift_cs.errors import (
 from mediswift_cs.params.load import LoadedParams, load_params
 from mediswift_cs.storage.write import write_json
 from mediswift_cs.tokens.manifest import read_manifest
+from mediswift_cs.tuning import check_threads
 
 # Also where ModelZoo is importable: its Trainer keeps its records in other files.
 RUN = ("run", "CPU")
+# The commands that compute on several threads.
+COMPUTE_COMMANDS = ("run", "evaluate")
 
 FINETUNING_PARAMS = "finetuning/mediswift_tiny_classification.yaml"
 # NLM's indexers say of each article whether it is about people or animals.
@@ -51,6 +54,7 @@ class Demo:
     finetuning_steps: int | None
     source: Path | None
     seed: int | None = None
+    num_threads: int | None = None
     times: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -62,6 +66,7 @@ class Demo:
         """Run every step and print the summary; returns the exit code."""
         if self.num_records < 1:
             raise ConfigError(f"--num-records: got {self.num_records}, allowed: 1 or more")
+        check_threads(self.num_threads)
         # Before the first step and not after minutes: what the runs will say of their settings.
         loaded = load_params(self.params, self.overrides(self.max_steps), check_data="none")
         tuned = load_params(
@@ -165,6 +170,8 @@ class Demo:
 
     def step(self, name: str, *arguments: str) -> None:
         """Run ``mediswift ARGUMENTS`` in a process of its own and keep its time."""
+        if self.num_threads is not None and arguments[0] in COMPUTE_COMMANDS:
+            arguments += ("--threads", str(self.num_threads))
         # As it can be typed: the command of this environment, which need not be on the PATH.
         program = Path(sys.executable).with_name("mediswift")
         shown = program if program.exists() else "mediswift"
@@ -173,7 +180,7 @@ class Demo:
         command = [sys.executable, "-m", "mediswift_cs.cli", *arguments]
         process: subprocess.Popen[bytes] | None = None
         try:
-            with signals_put_off():
+            with signals_put_off(), interrupts_blocked():
                 process = subprocess.Popen(command)
             code = process.wait()
         except KeyboardInterrupt:

@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from mediswift_cs.errors import (
@@ -19,19 +19,27 @@ from mediswift_cs.errors import (
 _OURS = "mediswift_cs"
 
 
-def exit_code_of(job: Callable[[], int]) -> int:
+# How long a callback may take that Ctrl-C fell into, and that swallowed it.
+SWALLOWED_SECONDS = 0.05
+
+
+def exit_code_of(job: Callable[[], int], *, ends_process: bool = False) -> int:
     """The exit code of a command; whatever a user meets is one line on standard error.
 
     That is 2 for a MediSwiftError (where it says no other), for a package that is not installed and
     for a file that cannot be read or written, and 130 for Ctrl-C. A reader of the output that has
     left, such as ``head``, is no error.
 
+    Args:
+        ends_process: the process ends with this code. Ctrl-C, where it was blocked until now, is
+            answered from here on, and ignored once the code is known.
+
     Raises:
         SystemExit: a termination signal came; temporary files are removed on the way out.
     """
     code = 0
     try:
-        with _unwind_on_termination():
+        with _unwind_on_interrupt(ends_process), _unwind_on_termination():
             _replace_closed_output()
             code = job()
             # Here, because nobody could catch the error at the end of the process.
@@ -60,8 +68,49 @@ def exit_code_of(job: Callable[[], int]) -> int:
 
 
 def _tell(line: str, code: int = USER_ERROR_EXIT_CODE) -> int:
-    print(line, file=sys.stderr)
+    # Where not even this can be written, the code alone has to do.
+    with suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
     return code
+
+
+@contextmanager
+def _unwind_on_interrupt(ends_process: bool) -> Iterator[None]:
+    """Let SIGINT end the block with KeyboardInterrupt, also where Python or a package loses it."""
+    is_main = threading.current_thread() is threading.main_thread()
+    previous = signal.getsignal(signal.SIGINT)
+    if not is_main or previous is not signal.default_int_handler:
+        yield
+        return
+    came: list[int] = []
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        signal.default_int_handler(number, frame)
+
+    def hook(lost: "sys.UnraisableHookArgs") -> None:
+        # Raised in a destructor or a callback of the import system: once more, after it.
+        if lost.exc_type is not KeyboardInterrupt:
+            sys.__unraisablehook__(lost)
+            return
+        again = threading.Timer(SWALLOWED_SECONDS, os.kill, (os.getpid(), signal.SIGINT))
+        again.daemon = True
+        again.start()
+
+    previous_hook, sys.unraisablehook = sys.unraisablehook, hook
+    signal.signal(signal.SIGINT, handle)
+    try:
+        if ends_process:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        yield
+    except Exception as error:
+        # Extension modules make an ImportError of what is raised while they are imported.
+        if came:
+            raise KeyboardInterrupt from error
+        raise
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN if ends_process else previous)
+        sys.unraisablehook = previous_hook
 
 
 @contextmanager
@@ -108,6 +157,16 @@ def signals_put_off() -> Iterator[None]:
             signal.signal(number, handler)
     if came:
         signal.raise_signal(came[0])
+
+
+@contextmanager
+def interrupts_blocked() -> Iterator[None]:
+    """Commands of this package that the block starts get Ctrl-C once they can answer it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _replace_closed_output() -> None:

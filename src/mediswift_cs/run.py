@@ -5,7 +5,6 @@ Everything that can be checked without torch is checked before torch is imported
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +14,14 @@ from typing import TYPE_CHECKING, get_args
 from mediswift_cs import arguments
 from mediswift_cs.endings import exit_code_of
 from mediswift_cs.errors import ConfigError
-from mediswift_cs.params.run_options import CHECKED_DATA, EngineChoice, Mode, RunOptions
+from mediswift_cs.params.run_options import (
+    CHECKED_DATA,
+    EngineChoice,
+    Mode,
+    RunOptions,
+    threads_of_run,
+)
+from mediswift_cs.tuning import check_threads, tune
 
 if TYPE_CHECKING:
     from mediswift_cs.params.load import LoadedParams
@@ -28,15 +34,6 @@ examples:
   run.py CSX --params mediswift_xl_75.yaml --validate_only
   run.py CPU --params mediswift_tiny_75.yaml --set trainer.init.loop.max_steps=20
 """
-
-# A training step allocates and frees the same large blocks over and over; keeping them in the
-# process saves a quarter of a CPU step that would go into page faults. glibc reads these once, at
-# the start of a process.
-ALLOCATOR_SETTINGS = {
-    "MALLOC_TOP_PAD_": "536870912",
-    "MALLOC_TRIM_THRESHOLD_": "100000000000",
-    "MALLOC_MMAP_THRESHOLD_": "100000000000",
-}
 
 # Options of a cluster and the key of trainer.init.backend.cluster_config that each one sets.
 CLUSTER_OPTIONS = {
@@ -86,6 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser, "KEY.PATH=VALUE", "replace a value of the params file; may be given often"
     )
     _add_compile_arguments(parser)
+    arguments.add_threads(parser)
     parser.add_argument(
         "--engine",
         default="auto",
@@ -143,17 +141,6 @@ def collect_overrides(args: argparse.Namespace) -> list[str]:
     return [*overrides, *args.overrides, *device]
 
 
-def tune_allocator() -> None:
-    """Start this process again with the allocator's settings, unless they are there already."""
-    if os.environ.get("MEDISWIFT_DEFAULT_ALLOCATOR") == "1":
-        return
-    if any(name not in os.environ for name in ALLOCATOR_SETTINGS):
-        sys.stdout.flush()
-        sys.stderr.flush()
-        environment = {**ALLOCATOR_SETTINGS, **os.environ}
-        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
-
-
 @contextmanager
 def show_stages(title: str) -> Iterator[Callable[[str], None]]:
     """Say on stderr what is being done: in one moving line of a terminal, else line by line."""
@@ -195,6 +182,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.compile_only and args.validate_only:
         raise ConfigError("got both --compile_only and --validate_only, allowed: one of them")
+    check_threads(args.threads)
     data = CHECKED_DATA[args.mode]
     loaded = load_params(
         args.params,
@@ -210,8 +198,7 @@ def run(args: argparse.Namespace) -> int:
         return validate(args, loaded, model_dir)
     options = run_options(args, loaded, model_dir)
     loaded.check_data(data)
-    if options.device == "CPU":
-        tune_allocator()
+    tune(args.threads or threads_of_run(model_dir), allocator=options.device == "CPU")
 
     if options.engine == "modelzoo":
         from mediswift_cs.modelzoo.engine import hand_over
@@ -262,4 +249,4 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_arguments(parser)
-    return exit_code_of(lambda: run(parser.parse_args(argv)))
+    return exit_code_of(lambda: run(parser.parse_args(argv)), ends_process=argv is None)

@@ -172,3 +172,46 @@ def test_a_signal_that_is_ignored_stays_ignored() -> None:
             signal.raise_signal(signal.SIGINT)
     finally:
         signal.signal(signal.SIGINT, previous)
+
+
+def test_ctrl_c_that_python_or_a_package_loses(tmp_path: Path) -> None:
+    """Of what is raised in a destructor Python prints a traceback and goes on."""
+    script = tmp_path / "lost.py"
+    script.write_text(
+        "import os, signal, sys, time\n"
+        "from mediswift_cs.endings import exit_code_of\n"
+        "class Callback:\n"
+        "    def __del__(self):\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "        time.sleep(0.01)\n"
+        "def job():\n"
+        "    if sys.argv[1] == 'destructor':\n"
+        "        Callback()\n"
+        "        time.sleep(30)\n"
+        "    try:\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "        time.sleep(1)\n"
+        "    except KeyboardInterrupt as error:\n"
+        "        raise ImportError('initialization failed') from error\n"
+        "sys.exit(exit_code_of(job, ends_process=True))\n"
+    )
+    for way in ("destructor", "import"):
+        command = [sys.executable, str(script), way]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=25)
+        assert (done.returncode, done.stderr) == (130, "interrupted\n"), way
+
+
+def test_ctrl_c_after_the_code_is_known_changes_nothing(tmp_path: Path) -> None:
+    code = (
+        "import os, signal\n"
+        "from mediswift_cs.endings import exit_code_of\n"
+        "code = exit_code_of(lambda: 1, ends_process={ends_process})\n"
+        "os.kill(os.getpid(), signal.SIGINT)\n"
+        "raise SystemExit(code)"
+    )
+    found = []
+    for ends_process in (True, False):
+        command = [sys.executable, "-c", code.format(ends_process=ends_process)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        found.append((done.returncode, "KeyboardInterrupt" in done.stderr))
+    assert found == [(1, False), (-signal.SIGINT, True)], "control: in a caller's process it is his"

@@ -1,6 +1,7 @@
 """run.py: training, killing and resuming, evaluating, stopping, and what it says to bad input."""
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -289,6 +290,24 @@ def test_csx_without_a_cluster_names_the_ways_on(
     assert not (tmp_path / "out").exists(), "nothing half-written"
     code, output = run("CPU", "--model_dir", "out")
     assert code == 0, output
+
+
+def test_threads_are_those_asked_for(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, output = run("--model_dir", "out", "--threads", "0")
+    assert code == 2
+    assert "--threads: got 0, allowed: 1 to" in output
+    assert not (tmp_path / "out").exists(), "nothing half-written"
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("this machine has one core: the number of threads cannot differ")
+    # Also where the process starts itself again; the tests set OMP_NUM_THREADS to 1.
+    for default_allocator in ("0", "1"):
+        monkeypatch.setenv("MEDISWIFT_DEFAULT_ALLOCATOR", default_allocator)
+        for options, number in [((), 1), (("--threads", "2"), 2)]:
+            code, output = run("--model_dir", f"{default_allocator}{number}", *options)
+            assert code == 0, output
+            assert f"CPU threads: {number} " in output
 
 
 def test_gpu_without_cuda_is_one_sentence(run: Run) -> None:

@@ -21,7 +21,7 @@ from mediswift_cs.errors import ConfigError
 from mediswift_cs.params.schema import BackendParams, DataLoaderParams
 from mediswift_cs.tokens.hdf5 import ShardWriter
 from mediswift_cs.training import device, ranks
-from mediswift_cs.training.loop import stop_on_signal
+from mediswift_cs.training.stopping import stop_on_signal
 
 SCRIPT = Path(__file__).resolve().parents[2] / "run.py"
 

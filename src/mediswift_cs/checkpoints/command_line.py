@@ -125,4 +125,4 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     add_arguments(parser)
     args = parser.parse_args(argv)
-    return exit_code_of(lambda: run(args))
+    return exit_code_of(lambda: run(args), ends_process=argv is None)

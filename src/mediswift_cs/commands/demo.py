@@ -49,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="optimizer steps of fine-tuning (default: the params file's)",
     )
     parser.add_argument("--seed", type=int, help="of the runs (default: the params files')")
+    arguments.add_threads(parser)
     parser.add_argument(
         "--input", type=arguments.path, help="PubMed XML of your own in place of the fetched sample"
     )
@@ -66,4 +67,5 @@ def run(args: argparse.Namespace) -> int:
         finetuning_steps=args.finetuning_steps,
         source=args.input,
         seed=args.seed,
+        num_threads=args.threads,
     ).run()

@@ -58,11 +58,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--batch-tokens", type=int, default=4096, help="tokens a batch (default: %(default)s)"
     )
-    parser.add_argument("--threads", type=int, help="CPU threads (default: all)")
+    arguments.add_threads(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
+    from mediswift_cs.tuning import tune
+
+    tune(args.threads, allocator=False)
     from mediswift_cs.evaluation.evaluate_task import EvaluationOptions, evaluate
 
     return evaluate(

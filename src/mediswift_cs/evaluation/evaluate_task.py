@@ -1,6 +1,5 @@
 """One evaluation, or one for each fold with mean and spread."""
 
-import os
 import statistics
 import sys
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from mediswift_cs.tasks.example import Example
 from mediswift_cs.tasks.prompt_folder import PromptData, read_prompt_data
 from mediswift_cs.tasks.registry import TASKS, find_task
 from mediswift_cs.tasks.task import Task
+from mediswift_cs.tuning import check_threads
 
 FOLD = "{fold}"
 FOLDS_FILE = "folds.json"
@@ -86,12 +86,7 @@ def check_options(options: EvaluationOptions) -> None:
         _check_convention(TASKS[options.task], options.convention)
     if options.max_batch_tokens < 1:
         raise ConfigError(f"--batch-tokens: got {options.max_batch_tokens}, allowed: at least 1")
-    num_cpus = os.cpu_count() or 1
-    # OpenMP starts as many threads as it is told to, and hangs or dies of too many.
-    if options.num_threads is not None and not 1 <= options.num_threads <= num_cpus:
-        raise ConfigError(
-            f"--threads: got {options.num_threads}, allowed: 1 to {num_cpus}, the number of CPUs"
-        )
+    check_threads(options.num_threads)
     if options.num_folds is not None:
         if options.num_folds < 2:
             raise ConfigError(f"--folds: got {options.num_folds}, allowed: at least 2")

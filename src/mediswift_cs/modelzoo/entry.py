@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "arguments", nargs=argparse.REMAINDER, help="handed over to ModelZoo unchanged"
     )
     args = parser.parse_args(argv)
-    return exit_code_of(lambda: hand_over(args.command, args.arguments))
+    return exit_code_of(lambda: hand_over(args.command, args.arguments), ends_process=argv is None)
 
 
 def hand_over(command: str, arguments: Sequence[str]) -> int:

@@ -24,7 +24,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     action.add_argument("--write", action="store_true", help="render the files anew")
     parser.add_argument("--root", type=Path, help="the checkout (default: this package's own)")
     args = parser.parse_args(argv)
-    return exit_code_of(lambda: check_or_write(write_files=args.write, root=args.root))
+    return exit_code_of(
+        lambda: check_or_write(write_files=args.write, root=args.root), ends_process=argv is None
+    )
 
 
 if __name__ == "__main__":

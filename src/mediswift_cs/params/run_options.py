@@ -1,12 +1,15 @@
 """What the command line of a run says beside the params; imports nothing heavy."""
 
+import json
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from mediswift_cs.errors import ConfigError, DataError
+from mediswift_cs.tuning import NUM_THREADS
 
 Mode = Literal["train", "eval", "train_and_eval", "eval_all"]
 Engine = Literal["torch", "cerebras", "modelzoo"]
@@ -17,6 +20,9 @@ EngineChoice = Literal["auto", "torch", "cerebras", "modelzoo", "builtin"]
 is the earlier name of auto without ModelZoo."""
 CheckData = Literal["train", "eval", "both", "none"]
 """The dataloaders whose folders must be there and fit the model."""
+
+# What a model_dir's run started from.
+ORIGIN_FILE = "origin.json"
 
 # The data that must be there before a run in this mode.
 CHECKED_DATA: dict[Mode, CheckData] = {
@@ -54,3 +60,18 @@ def writing_to(model_dir: Path) -> Iterator[None]:
     except (OSError, DataError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ConfigError(f"cannot write to --model_dir {model_dir}: {reason}") from error
+
+
+def threads_of_run(model_dir: Path) -> int | None:
+    """With how many threads the run in a folder was begun, where this machine has as many cores.
+
+    None where nobody knows, or where the user's OMP_NUM_THREADS says otherwise. Another number adds
+    up in another order, so that a run that goes on would end with other bits.
+    """
+    if NUM_THREADS in os.environ:
+        return None
+    with suppress(OSError, ValueError, AttributeError):
+        found = json.loads((model_dir / ORIGIN_FILE).read_text(encoding="utf-8")).get("num_threads")
+        if isinstance(found, int) and 1 <= found <= len(os.sched_getaffinity(0)):
+            return found
+    return None

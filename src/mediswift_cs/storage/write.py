@@ -83,6 +83,22 @@ def write_text(path: Path, text: str) -> Path:
     return path
 
 
+def append(path: Path, content: bytes) -> None:
+    """Add all of ``content`` to the end of a file, or nothing.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    size = path.stat().st_size if path.exists() else 0
+    try:
+        with path.open("ab") as file:
+            file.write(content)
+    except OSError as error:
+        with suppress(OSError):
+            os.truncate(path, size)
+        raise _cannot_write(path, error) from error
+
+
 def write_json(
     path: Path, content: Mapping[str, Any], *, indent: int | None = 2, ensure_ascii: bool = True
 ) -> Path:

@@ -3,6 +3,7 @@
 import math
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 from torch import Tensor
@@ -14,13 +15,28 @@ from mediswift_cs.training import ranks
 from mediswift_cs.training.hosts.host import Host
 
 
-def evaluate(host: Host, params: DataLoaderParams, num_steps: int | None) -> dict[str, float]:
+class EvaluationStoppedError(Exception):
+    """An evaluation was given up, because the run is to stop."""
+
+
+def evaluate(
+    host: Host,
+    params: DataLoaderParams,
+    num_steps: int | None,
+    is_stopped: Callable[[], bool] = lambda: False,
+) -> dict[str, float]:
     """Token-weighted scores over ``num_steps`` batches of a data set, or over all of it if None.
 
     Returns val_loss (nats per token), val_perplexity, val_accuracy and val_tokens. The mean is
     over tokens, not over batches, so a short last batch counts for what it holds. For text of known
     size also val_bits_per_byte; for the answers of a task, off CSX, also val_answer_accuracy, the
     share of answers that have every token right, which greedy decoding would give.
+
+    Args:
+        is_stopped: asked before each batch, off CSX, by all ranks together.
+
+    Raises:
+        EvaluationStoppedError: ``is_stopped`` said so.
     """
     dataloader = host.make_dataloader(params)
     num_batches = len(dataloader)
@@ -46,6 +62,8 @@ def evaluate(host: Host, params: DataLoaderParams, num_steps: int | None) -> dic
         dynamic_ncols=True,
         disable=not sys.stderr.isatty(),
     ):
+        if not host.is_traced and is_stopped():
+            raise EvaluationStoppedError
         loss, num_tokens = host.evaluation_step(batch)
         accumulate(loss, num_tokens)
     host.model.train()

@@ -5,23 +5,37 @@ import logging
 import math
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import torch
-from torch.utils.tensorboard.writer import SummaryWriter
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from mediswift_cs.errors import TrainingError
-from mediswift_cs.storage.write import write_text
+from mediswift_cs.errors import DataError, TrainingError
+from mediswift_cs.storage.write import append, write_text
 from mediswift_cs.training import ranks
+from mediswift_cs.training.events import EventFile
 
 LOGGER = logging.getLogger("mediswift_cs")
 
 METRICS_FILE = "metrics.jsonl"
 LOG_FILE = "run.log"
+EVENTS_FOLDER = "events"
+
+
+class LogFile(logging.FileHandler):
+    """A log file; one that cannot be written ends the run, as any other file of it does."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Called while the error is handled; DataError in the place of an OSError."""
+        error = sys.exc_info()[1]
+        if isinstance(error, OSError):
+            reason = error.strerror or error
+            raise DataError(f"cannot write {self.baseFilename}: {reason}") from error
+        super().handleError(record)
 
 
 def configure_logging(model_dir: Path) -> None:
@@ -34,10 +48,11 @@ def configure_logging(model_dir: Path) -> None:
     form = logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S")
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     if ranks.is_main():
-        handlers.append(logging.FileHandler(model_dir / LOG_FILE, encoding="utf-8"))
+        handlers.append(LogFile(model_dir / LOG_FILE, encoding="utf-8"))
     for handler in handlers:
         handler.setFormatter(form)
         LOGGER.addHandler(handler)
+    LOGGER.info("CPU threads: %d (--threads or OMP_NUM_THREADS)", torch.get_num_threads())
 
 
 class Journal:
@@ -75,44 +90,43 @@ class Journal:
             self._drop_repeated_steps()
         else:
             self._end_cut_line()
-        self.tensorboard: Any = SummaryWriter(  # type: ignore[no-untyped-call]
-            str(model_dir / "events"), purge_step=first_step + 1 if trains else None
-        )
+        known = ((values.pop("step"), values) for _, values in self._whole_lines())
+        self.tensorboard = EventFile(model_dir / EVENTS_FOLDER, known)
         self.redirection = logging_redirect_tqdm(loggers=[LOGGER])
         self.bar: Any = None
         self._tokens_since_log = 0
         self._time_of_log = time.perf_counter()
 
+    def _whole_lines(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The lines so far, as they stand and what they say; a kill can cut one short."""
+        text = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
+        for line in text.splitlines():
+            try:
+                values = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(values, dict) and isinstance(values.get("step"), int):
+                yield line, values
+
     def _drop_repeated_steps(self) -> None:
         """Forget lines later than the checkpoint that the run continues from."""
-        if not self.path.exists():
-            return
-        kept = []
-        for line in self.path.read_text(encoding="utf-8").splitlines(keepends=True):
-            try:
-                step = json.loads(line)["step"]
-            except (ValueError, KeyError):
-                # A kill can cut the last line short.
-                continue
-            if step <= self.first_step:
-                kept.append(line)
-        write_text(self.path, "".join(kept))
+        if self.path.exists():
+            lines = self._whole_lines()
+            kept = [line + "\n" for line, values in lines if values["step"] <= self.first_step]
+            write_text(self.path, "".join(kept))
 
     def _end_cut_line(self) -> None:
         """Begin a line of one's own where a kill has cut the last one short."""
         content = self.path.read_bytes() if self.path.exists() else b""
         if content and not content.endswith(b"\n"):
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write("\n")
+            append(self.path, b"\n")
 
     def lacks_evaluation(self, num_sets: int) -> bool:
         """Whether the scores at ``first_step`` of one of ``num_sets`` sets are not written down."""
         found: set[str] = set()
-        if self.path.exists():
-            for line in self.path.read_text(encoding="utf-8").splitlines():
-                values = json.loads(line)
-                if values["step"] == self.first_step:
-                    found.update(values)
+        for _, values in self._whole_lines():
+            if values["step"] == self.first_step:
+                found.update(values)
         numbers = [None] if num_sets == 1 else range(num_sets)
         return any(f"val_loss{_suffix(number)}" not in found for number in numbers)
 
@@ -136,19 +150,20 @@ class Journal:
         traceback: TracebackType | None,
     ) -> None:
         self.bar.close()
-        self.tensorboard.close()
         self.redirection.__exit__(kind, error, traceback)
 
     def write(self, step: int, values: dict[str, float]) -> None:
         """Add one line to metrics.jsonl and one point a value to TensorBoard.
 
         JSON has no infinity, which the perplexity of a very large loss is: null stands for it.
+
+        Raises:
+            DataError: one of the files cannot be written.
         """
         finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, **finite}, allow_nan=False) + "\n")
-        for name, value in values.items():
-            self.tensorboard.add_scalar(name, value, step)
+        line = json.dumps({"step": step, **finite}, allow_nan=False) + "\n"
+        append(self.path, line.encode())
+        self.tensorboard.write(step, finite)
 
     def train_step(
         self,

@@ -1,14 +1,9 @@
 """The training loop: steps, evaluations, checkpoints, resuming, stopping."""
 
 import logging
-import signal
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -22,11 +17,12 @@ from mediswift_cs.params.schema import DataLoaderParams, Params
 from mediswift_cs.params.training_cost import decoder_shape, weights_train
 from mediswift_cs.training import checkpoint, origin, ranks
 from mediswift_cs.training.changed_params import changed_params
-from mediswift_cs.training.held_out import evaluate
+from mediswift_cs.training.held_out import EvaluationStoppedError, evaluate
 from mediswift_cs.training.hosts.host import Batch, Host
 from mediswift_cs.training.journal import Journal, check_finite, not_finite, open_journal
 from mediswift_cs.training.masks import format_sparsity, measure_sparsity
 from mediswift_cs.training.plan import RunPlan, num_checkpoints_kept, plan_run
+from mediswift_cs.training.stopping import AFTER_BATCH, AFTER_STEP, StopRequest, stop_on_signal
 from mediswift_cs.training.warm_start import (
     check_soft_prompt,
     check_sparsity,
@@ -36,37 +32,6 @@ from mediswift_cs.training.warm_start import (
 )
 
 LOGGER = logging.getLogger("mediswift_cs")
-
-FORWARDED_SIGNAL_SECONDS = 2.0
-
-
-@dataclass
-class StopRequest:
-    """Set by Ctrl-C or a termination signal; the loop stops after the step under way."""
-
-    signal_name: str | None = None
-
-
-@contextmanager
-def stop_on_signal() -> Iterator[StopRequest]:
-    """Turn the first SIGINT or SIGTERM into a request; a second one ends the process at once."""
-    request = StopRequest()
-    # A terminal's Ctrl-C reaches each rank twice: torchrun hands its own on at once.
-    ignored_seconds = FORWARDED_SIGNAL_SECONDS if ranks.num_ranks() > 1 else 0.0
-    first_time: dict[int, float] = {}
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        request.signal_name = signal.Signals(number).name
-        now = time.monotonic()
-        if now - first_time.setdefault(number, now) > ignored_seconds:
-            signal.default_int_handler(number, frame)
-
-    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield request
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 class InterruptedRunError(Exception):
@@ -187,11 +152,11 @@ class Trainer:
             if self.init.checkpoint.save_initial_checkpoint and self.step == 0 and ranks.is_main():
                 self.save()
             if self._missed_evaluation(plan, len(val_params), journal):
-                scores = self.evaluate(val_params, journal)
+                scores = self.evaluate(val_params, journal, stop)
             for end in plan.segment_ends():
                 self._train_segment(plan, end, journal, stop)
                 if plan.steps_between_evaluations:
-                    scores = self.evaluate(val_params, journal)
+                    scores = self.evaluate(val_params, journal, stop)
         self.log_sparsity("at the end")
         if ranks.is_main():
             origin.record_counting(self.model_dir, self.step)
@@ -212,12 +177,25 @@ class Trainer:
         missed = is_due and num_sets > 0 and journal.lacks_evaluation(num_sets)
         return self.host.any_rank(missed)
 
-    def evaluate(self, val_params: list[DataLoaderParams], journal: Journal) -> dict[str, float]:
-        """Score every validation set; the scores of the last one are returned."""
+    def evaluate(
+        self, val_params: list[DataLoaderParams], journal: Journal, stop: StopRequest
+    ) -> dict[str, float]:
+        """Score every validation set; the scores of the last one are returned.
+
+        Raises:
+            InterruptedRunError: a stop was asked for; the next run makes up for the evaluation.
+        """
         scores: dict[str, float] = {}
+        stop.answer = AFTER_STEP if self.host.is_traced else AFTER_BATCH
         for number, params in enumerate(val_params):
-            scores = evaluate(self.host, params, self.init.loop.eval_steps)
+            try:
+                scores = evaluate(
+                    self.host, params, self.init.loop.eval_steps, lambda: self._is_stopped(stop)
+                )
+            except EvaluationStoppedError:
+                self._stop_here()
             journal.evaluation(self.step, scores, number if len(val_params) > 1 else None)
+        stop.answer = AFTER_STEP
         return scores
 
     def log_sparsity(self, moment: str) -> None:
@@ -274,7 +252,11 @@ class Trainer:
             report(loss, learning_rate)
             save()
         if self.step < plan.last_step and self._is_stopped(stop):
-            path = checkpoint.checkpoint_path(self.model_dir, self.step)
-            if ranks.is_main() and not path.exists():
-                self.save()
-            raise InterruptedRunError(path)
+            self._stop_here()
+
+    def _stop_here(self) -> NoReturn:
+        """End the run at this step, with its checkpoint."""
+        path = checkpoint.checkpoint_path(self.model_dir, self.step)
+        if ranks.is_main() and not path.exists():
+            self.save()
+        raise InterruptedRunError(path)

@@ -4,11 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from mediswift_cs.errors import ConfigError
+from mediswift_cs.params.run_options import ORIGIN_FILE
 from mediswift_cs.storage.write import write_json
 from mediswift_cs.training import checkpoint
-
-ORIGIN_FILE = "origin.json"
 
 
 def choose_checkpoint(model_dir: Path, given: Path | None) -> Path | None:
@@ -47,7 +48,9 @@ def record_origin(model_dir: Path, given: Path | None, step: int) -> None:
     """
     if not checkpoint.list_checkpoints(model_dir):
         origin = None if given is None else str(given.resolve())
-        _update(model_dir, checkpoint_path=origin, counted_from=step)
+        # Another number of threads adds up in another order: a resumed run takes the same again.
+        num_threads = torch.get_num_threads()
+        _update(model_dir, checkpoint_path=origin, counted_from=step, num_threads=num_threads)
 
 
 def counted_from(model_dir: Path, step: int) -> int:
