@@ -103,6 +103,9 @@ def _unwind_on_interrupt(ends_process: bool) -> Iterator[None]:
         if ends_process:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         yield
+    except MediSwiftError:
+        # Somebody has seen the interrupt, and says more of it.
+        raise
     except Exception as error:
         # Extension modules make an ImportError of what is raised while they are imported.
         if came:
