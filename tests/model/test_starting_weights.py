@@ -61,6 +61,13 @@ def test_masks_are_applied_and_counted() -> None:
     ]
 
 
+def test_frozen_weights_are_not_said_to_train() -> None:
+    prompted = make_model(soft_prompt={"num_virtual_tokens": 2}, trainable="soft_prompt")
+    (told, _) = starting_weights(prompted, sparse_state(100)).describe()
+    assert "they start at 0 and stay there, as all weights do" in told
+    assert "train" not in told
+
+
 def test_what_became_of_masks_and_prompt_is_told(caplog: pytest.LogCaptureFixture) -> None:
     (line,) = starting_weights(make_model(), sparse_state(0)).describe()
     assert line.startswith("dense fine-tuning: the checkpoint's 1 masks prune nothing; it was")
