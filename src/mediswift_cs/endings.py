@@ -1,5 +1,6 @@
 """How a command ends: its exit code, one line on standard error, and nothing left behind."""
 
+import atexit
 import os
 import select
 import signal
@@ -48,7 +49,10 @@ def exit_code_of(job: Callable[[], int], *, ends_process: bool = False) -> int:
     except MediSwiftError as error:
         return _tell(f"error: {error}", error.exit_code)
     except KeyboardInterrupt:
-        return _tell("interrupted", INTERRUPTED_EXIT_CODE)
+        _tell("interrupted", INTERRUPTED_EXIT_CODE)
+        if ends_process:
+            _leave(INTERRUPTED_EXIT_CODE)
+        return INTERRUPTED_EXIT_CODE
     except BrokenPipeError as error:
         if not _reader_has_left():
             return _tell(f"error: {error}", JOB_FAILED_EXIT_CODE)
@@ -65,6 +69,20 @@ def exit_code_of(job: Callable[[], int], *, ends_process: bool = False) -> int:
             place = place or "standard output"
         reason = error.strerror or str(error) or type(error).__name__
         return _tell(f"error: {place}: {reason}" if place else f"error: {reason}")
+
+
+def _leave(code: int) -> None:
+    """End the process, as its end would do it, with ``code``.
+
+    Where an interrupt has fallen into the start of an extension module, CPython remembers it and
+    ends itself with the signal instead, although somebody has answered it.
+    """
+    # What was registered to run at the end; there is no public name for it.
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 def _tell(line: str, code: int = USER_ERROR_EXIT_CODE) -> int:

@@ -215,3 +215,35 @@ def test_ctrl_c_after_the_code_is_known_changes_nothing(tmp_path: Path) -> None:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         found.append((done.returncode, "KeyboardInterrupt" in done.stderr))
     assert found == [(1, False), (-signal.SIGINT, True)], "control: in a caller's process it is his"
+
+
+PROGRAM = """
+import ctypes, os, signal, sys
+from mediswift_cs.endings import exit_code_of
+
+def job():
+    # As where Ctrl-C falls into code that an extension module runs while it starts.
+    ctypes.pythonapi.PyRun_String.restype = ctypes.py_object
+    scope = ctypes.py_object({})
+    ctypes.pythonapi.PyRun_String(b"raise KeyboardInterrupt", 257, scope, scope)
+    return 0
+
+sys.exit(exit_code_of(job, ends_process=ENDS))
+"""
+
+
+@pytest.mark.parametrize(("ends", "code"), [("True", 130), ("False", -signal.SIGINT)])
+def test_an_interrupt_in_the_start_of_an_extension_is_130(
+    tmp_path: Path, ends: str, code: int
+) -> None:
+    """Control: CPython by itself, which has started a module, ends with the signal."""
+    (tmp_path / "program.py").write_text(PROGRAM.replace("ENDS", ends))
+    result = subprocess.run(
+        [sys.executable, "-m", "program"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == code, result.stderr
+    assert result.stderr == "interrupted\n"
