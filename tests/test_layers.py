@@ -7,6 +7,7 @@ from pathlib import Path
 import mediswift_cs
 
 PACKAGE = Path(mediswift_cs.__file__).parent
+TESTS = Path(__file__).parent
 
 LAYER = {
     "errors": 0,
@@ -40,13 +41,19 @@ LAYER = {
 # The lowest layer that may import each heavy package.
 HEAVY = {"torch": 4, "transformers": 4, "peft": 4, "cerebras.pytorch": 5, "cerebras.modelzoo": 8}
 
+# Units whose tests also run in an environment without torch (the Makefile's test-light), and the
+# files there that pytest then leaves out (tests/conftest.py).
+LIGHT = ("storage", "params", "corpora", "tokens", "tasks", "prepare")
+NEED_TORCH = {"test_defaults.py", "test_param_filter.py"}
+
 # Units of one layer of which the first may import the second.
 SIBLINGS = {("tokens", "corpora"), ("tasks", "corpora"), ("tasks", "tokens")}
 
 
-def imports(path: Path) -> Iterator[str]:
-    """Every module that a file imports, also inside functions."""
-    for node in ast.walk(ast.parse(path.read_text())):
+def imports(path: Path, top: bool = False) -> Iterator[str]:
+    """Every module that a file imports, also inside functions; or at its top alone."""
+    tree = ast.parse(path.read_text())
+    for node in tree.body if top else ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -77,6 +84,27 @@ def test_imports_point_downwards() -> None:
                 if not is_allowed(unit, name)
             ]
     assert not wrong, "\n".join(wrong)
+
+
+def needs_torch(path: Path) -> list[str]:
+    """What a test file imports at its top that only a whole installation has."""
+    units = ("model", "data", "training", "csx", "evaluation", "modelzoo")
+    heavy = [*HEAVY, *(f"mediswift_cs.{unit}" for unit in units)]
+    return [
+        f"{path.name} imports {name}"
+        for name in imports(path, top=True)
+        if any(f"{name}.".startswith(f"{package}.") for package in heavy)
+    ]
+
+
+def test_tests_of_light_units_can_be_collected_without_torch() -> None:
+    files = [path for unit in LIGHT for path in sorted((TESTS / unit).glob("*.py"))]
+    assert not [line for path in files if path.name not in NEED_TORCH for line in needs_torch(path)]
+
+
+def test_control_a_test_that_needs_torch_is_seen() -> None:
+    assert needs_torch(TESTS / "training" / "test_hosts.py")
+    assert needs_torch(TESTS / "end_to_end" / "test_accepted_params_run.py")
 
 
 def test_every_unit_has_a_layer() -> None:

@@ -155,6 +155,8 @@ def show_stages(title: str) -> Iterator[Callable[[str], None]]:
 
 def validate(args: argparse.Namespace, loaded: "LoadedParams", model_dir: Path) -> int:
     """``--validate_only``: 0 where the model compiles for CSX, 1 where it does not."""
+    from importlib.util import find_spec
+
     from mediswift_cs.csx import check, report
     from mediswift_cs.csx.watched_trace import seconds_since_start
     from mediswift_cs.storage.write import check_writable, write_json
@@ -162,6 +164,11 @@ def validate(args: argparse.Namespace, loaded: "LoadedParams", model_dir: Path) 
     if args.device not in (None, "CSX"):
         raise ConfigError(
             f"--validate_only compiles for CSX, got device {args.device}, allowed: CSX or nothing"
+        )
+    if find_spec("cerebras") is None:
+        raise ConfigError(
+            "--validate_only needs cerebras-pytorch, which holds the compiler's front end: it is "
+            "not installed, and has wheels for Python 3.11 only (README)"
         )
     if args.json is not None:
         check_writable(args.json)

@@ -273,3 +273,16 @@ def test_a_setting_that_the_client_refuses_is_wrong_input(params: Path, tmp_path
     assert done.returncode == 2, done.stdout
     assert "error: trainer.init.backend.cluster_config: " in done.stderr
     assert "nobody" in done.stderr
+
+
+def test_without_cerebras_pytorch_nothing_is_judged(
+    params: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert main(["--validate_only", "--params", str(params)]) == 2
+    assert "--validate_only needs cerebras-pytorch" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [params]

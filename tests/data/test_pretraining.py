@@ -4,7 +4,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import cerebras.pytorch as cstorch
 import numpy as np
 import pytest
 import torch
@@ -17,27 +16,22 @@ from mediswift_cs.errors import CheckpointError, DataError
 from mediswift_cs.params.schema import DataLoaderParams
 from mediswift_cs.tokens.hdf5 import ShardWriter
 
+pytestmark = pytest.mark.usefixtures("cpu_backend")
 LENGTH = 8
 FINGERPRINT = "0" * 64
 
 
-def write_shards(folder: Path, num_samples: int, **attributes: Any) -> Path:
-    """Shards in which sample i holds the number i in every place."""
+def write_shards(folder: Path, num_samples: int, first: int = 0, **attributes: Any) -> Path:
+    """Shards in which sample i holds the number ``first`` + i in every place."""
     folder.mkdir(parents=True)
     given = {"tokenizer_sha256": FINGERPRINT, "vocab_size": 1000, **attributes}
     writer = ShardWriter(folder, max_sequence_length=LENGTH, samples_per_shard=7, attributes=given)
-    values = np.arange(num_samples, dtype=np.int32)[:, None, None]
+    values = np.arange(first, first + num_samples, dtype=np.int32)[:, None, None]
     samples = np.broadcast_to(values, (num_samples, 3, LENGTH)).copy()
     samples[:, 1] = 1
     writer.write(samples)
     writer.close()
     return folder
-
-
-@pytest.fixture(scope="module", autouse=True)
-def backend() -> None:
-    if cstorch.current_backend(raise_exception=False, raise_warning=False) is None:
-        cstorch.backend("CPU")
 
 
 @pytest.fixture
@@ -105,6 +99,11 @@ def test_refuses_to_continue_on_other_data(folder: Path, tmp_path: Path) -> None
     other = loader(write_shards(tmp_path / "other", 24))
     with pytest.raises(CheckpointError, match=r"num_samples was 23 .* got 24"):
         other.load_state_dict(state)
+    # As many samples, and others: the next fold of a task.
+    fold = loader(write_shards(tmp_path / "fold", 23, first=100))
+    with pytest.raises(CheckpointError, match=r"shards_sha256 was"):
+        fold.load_state_dict(state)
+    loader(write_shards(tmp_path / "copy", 23)).load_state_dict(state)
     with pytest.raises(CheckpointError, match="shuffle_seed was 5"):
         loader(folder, shuffle_seed=6).load_state_dict(state)
     loader(folder, shuffle_seed=6).load_state_dict(state, strict=False)

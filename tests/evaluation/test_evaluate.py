@@ -13,6 +13,7 @@ from mediswift_cs.model.finetuning import MediSwiftFineTuningModel
 from mediswift_cs.tasks import pubmedqa
 from mediswift_cs.tasks.prompt_data import PromptSettings, write_prompt_data
 from mediswift_cs.tasks.pubmedqa import PubMedQA
+from mediswift_cs.tokens.manifest import shard_paths, shards_fingerprint
 from mediswift_cs.training.checkpoint import save_checkpoint
 
 
@@ -95,3 +96,38 @@ def test_threads_are_at_most_the_cpus(
 ) -> None:
     assert evaluate(tmp_path, "--threads", number) == 2
     assert f"--threads: got {number}, allowed: 1 to {os.cpu_count()}" in capsys.readouterr().err
+
+
+def test_scoring_what_was_trained_on_is_told(
+    data: Path,
+    tmp_path: Path,
+    toy_model: MediSwiftFineTuningModel,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def load(path: Path, config: object) -> LoadedModel:
+        return LoadedModel(model=toy_model, path=path, step=1, tokenizer_sha256=None)
+
+    monkeypatch.setattr(module, "load_model", load)
+    params = {"trainer": {"fit": {"train_dataloader": {"data_dir": str(data / "train")}}}}
+    fingerprint = shards_fingerprint(shard_paths([data / "train"]))
+
+    def known(fingerprint: str, split: str) -> tuple[list[str] | None, str]:
+        state = {
+            "model": {},
+            "__metadata__": [{"params": params}],
+            "dataloader": {"dataset": {"shards_sha256": fingerprint}},
+        }
+        save_checkpoint(state, tmp_path / "a.mdl")
+        assert evaluate(data, "--split", split, "--output", str(tmp_path / split)) == 0
+        scores = json.loads((tmp_path / split / "scores.json").read_text())
+        return scores["documents_trained_on"], capsys.readouterr().err
+
+    found, told = known(fingerprint, "train")
+    assert found == ["1"]
+    assert "the model was trained on 1 of the 1 documents that are scored (1)" in told
+    found, told = known(fingerprint, "val")
+    assert found == []
+    assert "trained on" not in told
+    # Other data lies there now.
+    assert known("0" * 64, "train")[0] is None

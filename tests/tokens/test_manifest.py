@@ -16,6 +16,7 @@ from mediswift_cs.tokens.manifest import (
     find_manifest,
     read_manifest,
     shard_paths,
+    shards_fingerprint,
 )
 
 
@@ -133,3 +134,28 @@ def test_reading_a_manifest_loads_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_fingerprint_of_shards_is_that_of_their_checksums(folder: Path, manifest: Any) -> None:
+    path = folder / "train" / "shard_00000.h5"
+    found = shards_fingerprint([path])
+    path.write_bytes(b"of these the manifest's checksums speak")
+    assert shards_fingerprint([path]) == found
+    text = manifest.to_json().replace("0" * 32, "2" * 32)
+    (folder / "manifest.json").write_text(text, encoding="utf-8")
+    assert shards_fingerprint([path]) != found
+
+
+def test_shards_without_a_manifest_are_told_apart_by_their_ends(tmp_path: Path) -> None:
+    content = bytes(5_000_000)
+    path = tmp_path / "shard.h5"
+    found = set()
+    for place in (None, 0, len(content) - 1):
+        changed = bytearray(content)
+        if place is not None:
+            changed[place] = 1
+        path.write_bytes(bytes(changed))
+        found.add(shards_fingerprint([path]))
+    path.write_bytes(content + b"\0")
+    found.add(shards_fingerprint([path]))
+    assert len(found) == 4

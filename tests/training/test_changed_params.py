@@ -74,8 +74,15 @@ def test_other_masks_are_refused(
 
 
 def test_the_same_params_are_no_news(toy_raw: Raw) -> None:
-    assert changed_params(toy_raw, copy.deepcopy(toy_raw), Path("a.mdl")) == []
-    assert changed_params({}, toy_raw, Path("a.mdl")) == [], "another program's checkpoint"
+    params = Params(**toy_raw)
+    assert changed_params(toy_raw, params, Path("a.mdl")) == []
+    assert changed_params({}, params, Path("a.mdl")) == [], "another program's checkpoint"
+    spelled = copy.deepcopy(toy_raw)
+    init = spelled["trainer"]["init"]
+    init["sparsity"]["schedule"] = init["sparsity"].pop("sparsity")
+    init["seed"] = 7
+    (told,) = changed_params(spelled, params, Path("a.mdl"))
+    assert told.startswith("trainer.init.seed was 7, as far as a run that began can it is ")
 
 
 def test_masks_of_zeros_are_those_of_the_checkpoint(

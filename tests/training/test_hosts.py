@@ -1,4 +1,4 @@
-"""The hosts torch and cerebras are one: the same weights, masks, losses, schedules and files."""
+"""The hosts torch and cerebras are one: the same weights, masks, losses and files."""
 
 import copy
 from collections.abc import Callable
@@ -6,21 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import cerebras.pytorch as cstorch
+import numpy as np
 import pytest
 import torch
+from torch._dynamo.exc import TorchDynamoException
 
-from mediswift_cs.params.optimizer import AdamWParams, SchedulerParams
+from mediswift_cs.errors import ConfigError
 from mediswift_cs.params.schema import Params, SparsityParams
+from mediswift_cs.tokens.hdf5 import ShardWriter
 from mediswift_cs.training import mdl_state
-from mediswift_cs.training.hosts.cerebras.optimizer import configure_scheduler
 from mediswift_cs.training.hosts.cerebras.session import Session
 from mediswift_cs.training.hosts.host import Host
 from mediswift_cs.training.hosts.torch.draws import OwnGenerators
-from mediswift_cs.training.hosts.torch.optimizer import AdamW
 from mediswift_cs.training.hosts.torch.session import TorchSession
 from mediswift_cs.training.masks import draw_mask
-from mediswift_cs.training.parameter_groups import parameter_groups
-from mediswift_cs.training.schedule import learning_rate
 
 pytestmark = pytest.mark.usefixtures("cpu_backend")
 
@@ -137,6 +136,59 @@ def test_the_same_losses_for_200_steps(toy_raw: Raw) -> None:
     assert expected[-1] < expected[0] - 0.1
 
 
+def uneven(raw: Raw, folder: Path, batch_size: int, num_accumulated: int) -> Raw:
+    """48 samples of which 1 to 16 tokens count, in batches of one size."""
+    if not folder.exists():
+        numbers = np.random.default_rng(3)
+        stream = (numbers.integers(0, 64, (48, 1)) + 3 * np.arange(17)) % 64
+        counted = np.arange(16) < numbers.integers(1, 17, (48, 1))
+        samples = np.stack([stream[:, :-1], counted, stream[:, 1:]], axis=1).astype(np.int32)
+        folder.mkdir()
+        writer = ShardWriter(folder, max_sequence_length=16, samples_per_shard=50, attributes={})
+        writer.write(samples)
+        writer.close()
+    changed = copy.deepcopy(raw)
+    loader = changed["trainer"]["fit"]["train_dataloader"]
+    loader |= {"data_dir": str(folder), "batch_size": batch_size}
+    changed["trainer"]["init"]["loop"]["grad_accum_steps"] = num_accumulated
+    return changed
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["cerebras", "torch"])
+def test_the_loss_of_the_same_samples_is_the_same_however_they_are_cut(
+    toy_raw: Raw, tmp_path: Path, number: int
+) -> None:
+    """A mean of the batches' means would weigh a token by how few its batch has."""
+    found = []
+    for batch_size, num_accumulated in ((16, 1), (8, 2), (4, 4), (1, 16)):
+        raw = uneven(toy_raw, tmp_path / "uneven", batch_size, num_accumulated)
+        found.append(losses(hosts(raw)[number], raw, 3))
+    for other in found[1:]:
+        assert largest_difference(found[0], other) < 1e-6
+    # Control: the batches' own means are others.
+    raw = uneven(toy_raw, tmp_path / "uneven", 4, 1)
+    host = hosts(raw)[number]
+    host.model.eval()
+    fit = Params(**raw).trainer.fit
+    assert fit is not None
+    batches = host.batches(host.make_dataloader(fit.train_dataloader), 4)
+    with torch.no_grad():
+        means = [float(host.evaluation_step(batch)[0]) for batch in batches]
+    assert abs(sum(means) / 4 - found[0][0]) > 1e-4
+
+
+def test_what_torch_compile_does_not_find_is_one_sentence(toy_raw: Raw) -> None:
+    toy_raw["trainer"]["init"]["torch"] = {"compile": True}
+    plain = TorchSession(Params(**toy_raw), "CPU", for_training=True)
+
+    def fail(batch: Any) -> Any:
+        raise TorchDynamoException("no compiler here\nand much more")
+
+    plain._forward = fail
+    with pytest.raises(ConfigError, match=r"torch\.compile: got true, .* \(no compiler here\)$"):
+        losses(plain, toy_raw, 1)
+
+
 @pytest.mark.parametrize("first", ["cerebras", "torch"])
 @pytest.mark.parametrize("change", [sparse, amsgrad, without_correction])
 def test_a_run_of_either_goes_on_in_the_other(
@@ -156,6 +208,25 @@ def test_a_run_of_either_goes_on_in_the_other(
         state = other.read(path)
         fresh.load_state_dict({k: v for k, v in state.items() if k != missing}, path)
         assert largest_difference(expected, losses(fresh, toy_raw, 12, done=7)) > 1e-5, missing
+
+
+def test_either_goes_on_with_the_settings_that_it_is_given(toy_raw: Raw, tmp_path: Path) -> None:
+    """Rate and decay are the params', also where the checkpoint had others."""
+    begun = hosts(toy_raw)[1]
+    losses(begun, toy_raw, 7)
+    path = tmp_path / "checkpoint_7.mdl"
+    begun.write(begun.state_dict(), path)
+    as_before = hosts(toy_raw)[0]
+    as_before.load_state_dict(as_before.read(path), path)
+    init = toy_raw["trainer"]["init"]
+    init["optimizer"]["AdamW"] |= {"weight_decay": 0.7}
+    init["schedulers"] = [{"ConstantLR": {"learning_rate": 0.02}}]
+    changed = []
+    for host in hosts(toy_raw):
+        host.load_state_dict(host.read(path), path)
+        changed.append(losses(host, toy_raw, 8, done=7))
+    assert largest_difference(*changed) < 1e-5
+    assert largest_difference(changed[0], losses(as_before, toy_raw, 8, done=7)) > 5e-2
 
 
 def test_cerebras_pytorch_reads_what_is_written_and_the_other_way_round(
@@ -210,135 +281,3 @@ def test_masks_have_the_bits_of_cerebras_pytorch(init_method: str, sparsity: flo
         # Control: torch's global generator itself draws others.
         torch.manual_seed(3)
         assert not torch.equal(draw_mask(module.weight, params), expected)
-
-
-def line(start: float, end: float, num_steps: int, **others: Any) -> Raw:
-    return {
-        "initial_learning_rate": start,
-        "end_learning_rate": end,
-        "total_iters": num_steps,
-        **others,
-    }
-
-
-SCHEDULES: list[Raw] = [
-    {"ConstantLR": {"learning_rate": 0.3}},
-    {"LinearLR": line(0.0, 1.0, 7)},
-    {"LinearLR": line(0.0, 1.0, 7, cycle=True)},
-    {"CosineDecayLR": line(1.0, 0.1, 9)},
-    {"PolynomialLR": line(1.0, 0.1, 9, power=2.0)},
-    {"PolynomialLR": line(1.0, 0.1, 9, power=0.0)},
-    {"InverseSquareRootDecayLR": {"initial_learning_rate": 0.5, "scale": 3.0, "warmup_steps": 4}},
-    {
-        "SequentialLR": {
-            "schedulers": [{"LinearLR": line(0, 1, 3)}, {"CosineDecayLR": line(1, 0, 8)}],
-        }
-    },
-    {
-        "SequentialLR": {
-            "schedulers": [
-                {"LinearLR": line(0, 1, 3)},
-                {"ConstantLR": {"learning_rate": 1.0, "total_iters": 4}},
-                {"LinearLR": line(1, 0, 5)},
-            ]
-        }
-    },
-    {
-        "SequentialLR": {
-            "milestones": [2, 5],
-            "schedulers": [{"LinearLR": line(0, 1, 4)}] * 3,
-        }
-    },
-]
-
-
-@pytest.mark.parametrize("entry", SCHEDULES)
-def test_rates_are_those_of_cerebras_pytorch(entry: Raw) -> None:
-    weight = torch.nn.Parameter(torch.zeros(1))
-    optimizer = cstorch.optim.AdamW([weight], lr=0.0)
-    checked = SchedulerParams.model_validate(entry)
-    scheduler = configure_scheduler(optimizer, checked.model_dump(exclude_none=True))
-    found = []
-    for step in range(20):
-        expected = float(optimizer.param_groups[0]["lr"])
-        found.append(learning_rate(checked, step))
-        assert found[-1] == pytest.approx(expected, rel=1e-6, abs=1e-7), step
-        optimizer.step()
-        scheduler.step()
-    assert len(set(found)) > 1 or "ConstantLR" in entry
-
-
-# A large epsilon, so that adding it on the wrong side of the bias correction would show.
-SETTINGS: Raw = {"learning_rate": 1e-2, "betas": (0.9, 0.95), "eps": 1e-3, "weight_decay": 0.1}
-
-
-@pytest.fixture
-def model() -> torch.nn.Module:
-    torch.manual_seed(0)
-    return torch.nn.Sequential(
-        torch.nn.Linear(16, 24), torch.nn.LayerNorm(24), torch.nn.Linear(24, 4)
-    )
-
-
-def train(model: torch.nn.Module, update: Callable[[], Any], num_steps: int) -> torch.Tensor:
-    torch.manual_seed(1)
-    for _ in range(num_steps):
-        model.zero_grad()
-        model(torch.randn(8, 16)).square().mean().backward()
-        update()
-    return torch.cat([p.detach().flatten().clone() for p in model.parameters()])
-
-
-def theirs(model: torch.nn.Module, settings: Raw) -> Any:
-    named = {("lr" if key == "learning_rate" else key): value for key, value in settings.items()}
-    return cstorch.optim.AdamW(parameter_groups(model, settings["weight_decay"]), **named)
-
-
-def test_the_optimizer_computes_what_cerebras_pytorch_does(model: torch.nn.Module) -> None:
-    twin, third = copy.deepcopy(model), copy.deepcopy(model)
-    ours = AdamW(model, AdamWParams(**SETTINGS))
-    expected = train(twin, theirs(twin, SETTINGS).step, 50)
-    found = train(model, lambda: ours.update(SETTINGS["learning_rate"]), 50)
-    assert (found - expected).abs().max() < 2e-6
-    # torch adds epsilon after the bias correction: giving it another one is not idle.
-    torchs = torch.optim.AdamW(
-        parameter_groups(third, 0.1), lr=1e-2, betas=(0.9, 0.95), eps=1e-3, weight_decay=0.1
-    )
-    assert (train(third, torchs.step, 50) - expected).abs().max() > 1e-4
-
-
-@pytest.mark.parametrize("betas", [(0.9, 0.999), (0.9, 0.95), (0.0, 0.99), (0.9, 0.9999)])
-@pytest.mark.parametrize("num_steps", [0, 100, 655, 656, 2_000, 20_000])
-def test_the_bias_correction_of_any_step(
-    model: torch.nn.Module, betas: tuple[float, float], num_steps: int
-) -> None:
-    """Also where one power has left float32's range and the other still corrects."""
-    settings = {**SETTINGS, "betas": betas, "eps": 1e-8}
-    twin = copy.deepcopy(model)
-    plain = theirs(twin, settings)
-    for state in plain.state.values():
-        for name, beta in zip(("beta1_power", "beta2_power"), betas, strict=True):
-            state[name].fill_(beta ** (num_steps + 1))
-        state["exp_avg_sq"].fill_(1e-3)
-    ours = AdamW(model, AdamWParams(**settings))
-    ours.from_state(plain.state_dict())
-    again = AdamW(copy.deepcopy(model), AdamWParams(**settings))
-    again.from_state(ours.to_state(0.1))
-    assert again.num_updates == ours.num_updates, "what is saved is what was there"
-    before = torch.cat([p.detach().flatten().clone() for p in model.parameters()])
-    expected = train(twin, plain.step, 3)
-    found = train(model, lambda: ours.update(settings["learning_rate"]), 3)
-    assert (found - expected).abs().max() < 1e-6
-    assert (before - expected).abs().max() > 1e-3
-
-
-def test_a_state_of_another_model_does_not_fit(model: torch.nn.Module) -> None:
-    ours = AdamW(model, AdamWParams(**SETTINGS))
-    state = ours.to_state(0.1)
-    wider = torch.nn.Sequential(
-        torch.nn.Linear(16, 32), torch.nn.LayerNorm(32), torch.nn.Linear(32, 4)
-    )
-    with pytest.raises(ValueError, match=r"exp_avg.* 0 has shape \[24, 16\], allowed: \[32, 16\]"):
-        AdamW(wider, AdamWParams(**SETTINGS)).from_state(state)
-    with pytest.raises(ValueError, match="it has 6 parameters, allowed: 2"):
-        AdamW(torch.nn.Linear(3, 3), AdamWParams(**SETTINGS)).from_state(state)

@@ -56,6 +56,10 @@ def test_utilisation_is_the_share_of_the_peak(
     name = "NVIDIA A100-SXM4-80GB"
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: name)
     assert peak_flops(torch.device("cuda:0")) == 312e12
+    with monkeypatch.context() as two_processes:
+        for variable, value in (("RANK", "0"), ("LOCAL_RANK", "0"), ("WORLD_SIZE", "2")):
+            two_processes.setenv(variable, value)
+        assert peak_flops(torch.device("cuda:0")) == 2 * 312e12
     assert peak_flops(torch.device("cpu")) is None
     name = "A card of tomorrow"
     assert peak_flops(torch.device("cuda:0")) is None

@@ -8,6 +8,7 @@ from mediswift_cs.data.pretraining import MediSwiftPretrainingDataProcessor
 from mediswift_cs.errors import DataError
 from mediswift_cs.params.data_rules import prompt_disagreements
 from mediswift_cs.params.schema import DataLoaderParams, ModelParams
+from mediswift_cs.tokens.manifest import TASK_COMMANDS
 
 # HDF5 attributes of prompt shards, as mediswift_cs.tasks.prompt_data writes them.
 ATTRIBUTES = ("vocab_size", "num_virtual_tokens", "soft_prompt_position")
@@ -38,7 +39,7 @@ class MediSwiftPromptDataProcessor(MediSwiftPretrainingDataProcessor):
             if missing:
                 raise DataError(
                     f"{path} is no shard of task examples, got no attribute {missing[0]!r}: "
-                    "prepare the data with `mediswift pubmedqa` or `mediswift hoc`"
+                    f"prepare the data with {TASK_COMMANDS}"
                 )
             return {
                 "vocab_size": int(file.attrs["vocab_size"]),

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from mediswift_cs.model.finetuning import build_model
 from mediswift_cs.model.pretraining import MediSwiftModel
 from mediswift_cs.model.starting_weights import starting_weights
 from mediswift_cs.params.schema import ModelParams, Params
-from mediswift_cs.training import checkpoint
+from mediswift_cs.training import checkpoint, mdl_state
 
 LOGGER = logging.getLogger("mediswift_cs")
 
@@ -42,7 +43,8 @@ def load_model(path: Path, config: ModelParams | None = None) -> LoadedModel:
         CheckpointError: unreadable, without params, another model's, or with weights that are not
             finite.
     """
-    state = checkpoint.load_checkpoint(path)
+    # The optimizer's state is twice as large as the weights.
+    state = checkpoint.load_checkpoint(path, partial(mdl_state.read, leave_out=("optimizer",)))
     config = config or model_params(state, path)
     model = build_model(config)
     start = starting_weights(model, state["model"])

@@ -12,6 +12,7 @@ from mediswift_cs.params.rules import MODEL, PROMPT, dataloaders
 from mediswift_cs.params.run_options import CheckData
 from mediswift_cs.params.schema import DataLoaderParams, ModelParams, Params
 from mediswift_cs.tokens.fingerprint_check import is_other_tokenizer
+from mediswift_cs.tokens.manifest import TASK_COMMANDS
 
 # The paths of these dataloaders begin with one of those.
 SECTIONS: dict[CheckData, tuple[str, ...]] = {
@@ -139,7 +140,7 @@ def _prompt(
         yield Problem(
             path=data_dir,
             got=f"{folder!r}, which holds no task examples",
-            allowed="a folder that `mediswift pubmedqa` or `mediswift hoc` prepared, as the "
+            allowed=f"a folder that {TASK_COMMANDS} prepared, as the "
             f"data_processor is {PROMPT_PROCESSOR}",
         )
         return

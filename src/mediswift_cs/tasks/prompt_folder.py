@@ -13,7 +13,7 @@ from mediswift_cs.tasks.json_input import check_keys
 from mediswift_cs.tasks.prompt_layout import DESCRIBED, PromptLayout
 from mediswift_cs.tasks.registry import find_task
 from mediswift_cs.tasks.task import Task
-from mediswift_cs.tokens.manifest import Manifest, read_manifest
+from mediswift_cs.tokens.manifest import TASK_COMMANDS, Manifest, read_manifest
 from mediswift_cs.tokens.tokenizer import load_tokenizer
 
 _KINDS = {
@@ -70,10 +70,7 @@ def read_prompt_data(folder: Path) -> PromptData:
     manifest = read_manifest(folder)
     options = manifest.options.get("prompt")
     if not isinstance(options, dict):
-        raise DataError(
-            f"{folder} holds no task examples: prepare them with `mediswift pubmedqa` or "
-            "`mediswift hoc`"
-        )
+        raise DataError(f"{folder} holds no task examples: prepare them with {TASK_COMMANDS}")
     where = f"the manifest in {manifest.folder}"
     check_keys(options, tuple(_KINDS), where)
     for key, kind in _KINDS.items():

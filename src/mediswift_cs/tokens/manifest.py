@@ -7,6 +7,7 @@ data before anything heavy is loaded. The HDF5 files themselves are in :mod:`.hd
 import hashlib
 import json
 import math
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,6 +22,9 @@ TOKENIZER_NAME = "tokenizer.json"
 FORMAT_VERSION = 1
 # The folders of the splits, below the manifest's.
 SPLITS = ("train", "val")
+# What makes folders of task examples, for messages to whoever has another folder.
+TASK_COMMANDS = "`mediswift classify`, `mediswift pubmedqa` or `mediswift hoc`"
+_NUM_END_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,15 +138,26 @@ class Manifest:
 def shards_fingerprint(paths: Iterable[Path]) -> str:
     """What tells one set of shards from another: the sha256 of their checksums, in their order.
 
-    The checksums are those of the manifest. Shards without one are told apart by name and size.
+    The checksums are those of the manifest. Of shards without one, which may be many gigabytes, the
+    size and both ends are looked at.
     """
     digest = hashlib.sha256()
     known: dict[Path, dict[Path, str]] = {}
     for path in paths:
         if path.parent not in known:
             known[path.parent] = _checksums(path.parent)
-        checksum = known[path.parent].get(path.absolute()) or f"{path.name} {path.stat().st_size}"
+        checksum = known[path.parent].get(path.absolute()) or _ends_of(path)
         digest.update(f"{checksum}\n".encode())
+    return digest.hexdigest()
+
+
+def _ends_of(path: Path) -> str:
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        digest = hashlib.sha256(str(size).encode())
+        for start in (0, max(0, size - _NUM_END_BYTES)):
+            file.seek(start)
+            digest.update(file.read(_NUM_END_BYTES))
     return digest.hexdigest()
 
 

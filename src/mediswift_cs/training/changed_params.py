@@ -4,7 +4,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from mediswift_cs.errors import CheckpointError
+from mediswift_cs.params.schema import Params
 
 # What may change without a word: it says where and how long, and not what is computed.
 _FREE = tuple(
@@ -19,23 +22,28 @@ _FIXED = ("init.sparsity.sparsity", "init.sparsity.algorithm", "init.sparsity.pa
 _APPLIED = ("init.optimizer", "init.schedulers", "init.precision")
 
 
-def changed_params(saved: Mapping[str, Any], now: Mapping[str, Any], path: Path) -> list[str]:
+def changed_params(saved: Mapping[str, Any], now: Params, path: Path) -> list[str]:
     """One sentence for each value that is another than when the checkpoint was saved.
 
+    Values are compared as the schema reads them, so that another spelling is no change.
+
     Args:
-        saved, now: params files as read; where ``saved`` is empty nothing is known.
+        saved: the params file of the checkpoint as read; where it is none of this package's, such
+            as another program's or {}, nothing is known of it.
 
     Raises:
         CheckpointError: a value cannot change in the middle of a run.
     """
-    if not saved:
+    try:
+        begun = Params.model_validate(saved)
+    except ValidationError:
         return []
-    before, after = (dict(_values(params.get("trainer"))) for params in (saved, now))
+    before, after = (dict(_values(params.trainer.model_dump())) for params in (begun, now))
     # Where one of them is dense, loading the weights says so better.
     both_sparse = all(any(key.startswith(_FIXED) for key in keys) for keys in (before, after))
     told = []
     for key in sorted(before.keys() | after.keys()):
-        was, got = before.get(key, "left out"), after.get(key, "left out")
+        was, got = (values.get(key, "left out") for values in (before, after))
         if was == got or not key.startswith(("init.", "fit.train_dataloader")):
             continue
         if key.startswith(_FIXED):

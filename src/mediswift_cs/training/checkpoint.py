@@ -4,7 +4,8 @@ A file appears under its name only when it is complete. Loading never unpickles 
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,17 @@ def name_of_not_finite(value: Any, name: str = "") -> str | None:
         return None
     found = (name_of_not_finite(inner, f"{name}.{key}".lstrip(".")) for key, inner in value.items())
     return next(filter(None, found), None)
+
+
+@contextmanager
+def optimizer_fits(source: Path) -> Iterator[None]:
+    """Turn the errors of states that do not fit into a CheckpointError that names ``source``."""
+    try:
+        yield
+    except (KeyError, ValueError, TypeError) as error:
+        raise CheckpointError(
+            f"the optimizer state in {source} does not fit the params: {error}"
+        ) from error
 
 
 def load_model_state(model: nn.Module, state: Mapping[str, Any], source: Path) -> None:

@@ -60,8 +60,8 @@ class Trainer:
         if ranks.num_ranks() > 1:
             if self.init.seed is None:
                 raise ConfigError(
-                    "trainer.init.seed: got null, allowed: a number, so that all GPUs draw the "
-                    "same masks"
+                    "trainer.init.seed: got null, allowed: a number, so that all processes draw "
+                    "the same masks"
                 )
             self.dataloader.order.rows = slice(*ranks.share_of_batch(self.batch_size))
         self.step = 0
@@ -79,7 +79,7 @@ class Trainer:
         """Continue from a checkpoint: weights, masks, optimizer, schedule, data position."""
         state = checkpoint.load_checkpoint(path, self.host.read)
         check_soft_prompt(self.host.model, state, path)
-        changed = changed_params(stored_params(state), self.raw_params, path)
+        changed = changed_params(stored_params(state), self.params, path)
         self.host.load_state_dict(state, path)
         if self.init.sparsity is not None and not self.host.is_traced:
             check_sparsity(self.host.model, self.init.sparsity.sparsity, path)

@@ -5,7 +5,7 @@ second copy is held, and what is read again stays on the disk until it is used.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +46,13 @@ def write(state: dict[str, Any], path: Path) -> None:
     mdl_writer.finish(path)
 
 
-def read(path: Path) -> dict[str, Any]:
-    """The nested state in a file; its tensors are read when they are used, where that can be.
+def read(path: Path, leave_out: Collection[str] = ()) -> dict[str, Any]:
+    """The nested state in a file, its checksums looked at, where it has any.
+
+    Tensors that were written uncompressed stay on the disk after that, until they are used.
+
+    Args:
+        leave_out: top-level keys of what is not read.
 
     Raises:
         CheckpointError: it is no complete ``.mdl`` file of plain data, or damaged.
@@ -65,7 +70,8 @@ def read(path: Path) -> dict[str, Any]:
                 raise CheckpointError(f"{leaf.key} in the checkpoint {path} is damaged: {_DAMAGED}")
             return tensor
 
-        state: dict[str, Any] = _map_leaves(file.state, load)
+        wanted = {key: value for key, value in file.state.items() if key not in leave_out}
+        state: dict[str, Any] = _map_leaves(wanted, load)
         return state
 
 

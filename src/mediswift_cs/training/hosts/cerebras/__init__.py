@@ -1,1 +1,1 @@
-"""The host on the public cerebras-pytorch API: CPU, GPU and CSX."""
+"""The host on the public cerebras-pytorch API: CSX, and the CPU to compare with."""

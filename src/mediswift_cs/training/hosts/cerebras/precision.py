@@ -27,7 +27,7 @@ class Precision:
         if self.backend.is_csx:
             self._configure_csx()
         else:
-            # The GPU backend always computes under autocast, in float16 unless told otherwise.
+            # autocast on a CPU knows no other.
             cstorch.amp.set_half_dtype(torch.bfloat16)
 
     def _configure_csx(self) -> None:

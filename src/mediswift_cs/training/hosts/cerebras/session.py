@@ -8,7 +8,6 @@ import cerebras.pytorch as cstorch
 import torch
 from torch import Tensor, nn
 
-from mediswift_cs.errors import CheckpointError
 from mediswift_cs.model.attention import SelfAttention
 from mediswift_cs.model.decoder import PositionEmbedding
 from mediswift_cs.model.finetuning import build_model
@@ -19,20 +18,18 @@ from mediswift_cs.training.hosts.cerebras import backend
 from mediswift_cs.training.hosts.cerebras.optimizer import configure_optimizer, configure_scheduler
 from mediswift_cs.training.hosts.cerebras.precision import Precision
 from mediswift_cs.training.hosts.host import Batch, Update, batch_weights
+from mediswift_cs.training.hosts.scores import Scores
 from mediswift_cs.training.masks import fold_masks
 
 
 class EvaluationMetrics(nn.Module):
-    """ModelZoo's two metrics of a language model, kept on the device.
+    """ModelZoo's two metrics of a language model, kept on the device."""
 
-    Attributes:
-        answers: off CSX, how many samples had every counted token right, and how many there were;
-            None where nobody asks.
-    """
+    answers = None
+    """Whole answers are not counted where steps are traced."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.answers: tuple[int, int] | None = None
         self.perplexity = cstorch.metrics.PerplexityMetric(name="eval/lm_perplexity")
         self.accuracy = cstorch.metrics.AccuracyMetric(name="eval/accuracy")
 
@@ -41,18 +38,11 @@ class EvaluationMetrics(nn.Module):
         weights = loss_mask.to(torch.float32)
         predictions = logits.argmax(-1).int()
         self.accuracy(labels=labels, predictions=predictions, weights=weights)
-        if self.answers is not None:
-            right = ((predictions == labels) | (loss_mask == 0)).all(dim=1)
-            counted = loss_mask.any(dim=1)
-            self.answers = (
-                self.answers[0] + int((right & counted).sum()),
-                self.answers[1] + int(counted.sum()),
-            )
         self.perplexity(labels=labels, loss=loss * weights.sum(), weights=weights)
 
     def reset(self, *, count_answers: bool = False) -> None:
         """Start a new evaluation."""
-        self.answers = (0, 0) if count_answers else None
+        assert not count_answers
         self.perplexity.reset()
         self.accuracy.reset()
 
@@ -84,13 +74,14 @@ class Session:
         init = params.trainer.init
         self.params = params
         self.backend = cstorch.backend()
+        self.is_traced = bool(self.backend.is_csx)
         self.precision = Precision(init.precision or PrecisionParams(enabled=False))
         if init.seed is not None:
             torch.manual_seed(init.seed)
         with self.backend.device:
-            self.metrics = EvaluationMetrics()
+            self.metrics = EvaluationMetrics() if self.is_traced else Scores()
             self.model = build_model(init.model, self.metrics)
-        if self.backend.is_csx:
+        if self.is_traced:
             prepare_for_csx(self.model)
         self.compiled_model = cstorch.compile(self.model, self.backend)
         self.optimizer: cstorch.optim.Optimizer | None = None
@@ -111,11 +102,9 @@ class Session:
             self.model.apply(self.sparsity)
             if self.optimizer is not None:
                 self.optimizer.apply(self.sparsity)
-        self.num_accumulated = 1 if self.backend.is_csx else init.loop.grad_accum_steps
+        self.num_accumulated = 1 if self.is_traced else init.loop.grad_accum_steps
         self.training_step = cstorch.trace(self._training_step)
         self.evaluation_step = cstorch.trace(torch.no_grad()(self._evaluation_step))
-
-        self.is_traced = bool(self.backend.is_csx)
 
     peak_flops: float | None = None
     make_dataloader = staticmethod(backend.make_dataloader)
@@ -253,16 +242,12 @@ class Session:
             CheckpointError: weights or optimizer state do not fit; the message names ``source``.
         """
         checkpoint.load_model_state(self.model, state["model"], source)
-        try:
+        with checkpoint.optimizer_fits(source):
             if self.optimizer is not None and "optimizer" in state:
                 self.optimizer.load_state_dict(checkpoint.materialise(state["optimizer"]))
             for scheduler, saved in zip(self.schedulers, state.get("schedulers", []), strict=False):
                 scheduler.load_state_dict(checkpoint.materialise(_position_of(saved)))
             self._apply_settings()
-        except (KeyError, ValueError) as error:
-            raise CheckpointError(
-                f"the optimizer state in {source} does not fit the params: {error}"
-            ) from error
         if self.precision.scaler is not None and "grad_scaler" in state:
             self.precision.scaler.load_state_dict(state["grad_scaler"])
         if self.sparsity is not None and "sparsity" in state:

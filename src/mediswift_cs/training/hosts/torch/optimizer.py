@@ -1,7 +1,7 @@
 """torch's fused AdamW with ModelZoo's mathematics, and its state in the form of ``.mdl`` files."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -111,20 +111,17 @@ class AdamW(adamw.AdamW):
                     )
                 own[name].copy_(saved[name])
         if self.params.correct_bias:
-            self.num_updates = self._count(state["state"][numbers[0]])
+            betas = state["param_groups"][0]["betas"]
+            self.num_updates = _count(state["state"][numbers[0]], betas)
         for parameter in parameters:
             self.state[parameter]["step"].fill_(self.num_updates)
 
-    def _count(self, saved: Mapping[str, Any]) -> float:
-        """How many updates the powers of the betas stand for."""
-        # The larger beta leaves float32's range last, and tells the count until then.
-        name, beta = max(
-            (("beta1_power", self.params.betas[0]), ("beta2_power", self.params.betas[1])),
-            key=lambda pair: pair[1],
-        )
-        power = float(saved[name])
-        if beta == 0.0:
-            return _MANY
-        if power < _SMALLEST_POWER:
-            return _MANY
-        return max(0.0, round(math.log(power) / math.log(beta)) - 1.0)
+
+def _count(saved: Mapping[str, Any], betas: Sequence[float]) -> float:
+    """How many updates the powers of ``betas``, with which they were saved, stand for."""
+    # The larger beta leaves float32's range last, and tells the count until then.
+    beta, name = max(zip(betas, ("beta1_power", "beta2_power"), strict=True))
+    power = float(saved[name])
+    if beta == 0.0 or power < _SMALLEST_POWER:
+        return _MANY
+    return max(0.0, round(math.log(power) / math.log(beta)) - 1.0)

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from mediswift_cs.data.processors import make_processor
 from mediswift_cs.data.restartable import RestartableDataLoader
-from mediswift_cs.errors import CheckpointError
+from mediswift_cs.errors import ConfigError
 from mediswift_cs.model.decoder import TransformerDecoder
 from mediswift_cs.model.finetuning import build_model
 from mediswift_cs.model.loss import mean_loss_per_token
@@ -171,7 +171,7 @@ class TorchSession:
         loss = torch.zeros((), device=self.device)
         for index, (batch, weight) in enumerate(zip(batches, weights, strict=True)):
             with self._without_exchange(index + 1 < len(batches)):
-                with self._autocast():
+                with self._autocast(), self._compile_errors():
                     weighted = self._forward(self._moved(batch)) * weight
                 weighted.backward()  # type: ignore[no-untyped-call]
             loss += weighted.detach()
@@ -184,8 +184,10 @@ class TorchSession:
         return Update(loss=ranks.mean(loss), learning_rate=rate)
 
     def _weights(self, batches: list[Batch]) -> list[float]:
-        """Of each batch in the update; the sum over ranks is their number, as gradients are then
-        averaged over them."""
+        """What each batch counts in the update.
+
+        Over all ranks they add up to the number of ranks, because gradients are averaged over them.
+        """
         scaling = self.model_params.loss_scaling
         if ranks.num_ranks() == 1 or scaling != "num_tokens":
             return batch_weights(batches, scaling)
@@ -198,6 +200,22 @@ class TorchSession:
     def _autocast(self) -> AbstractContextManager[Any]:
         enabled = self.precision.enabled
         return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
+
+    @contextmanager
+    def _compile_errors(self) -> Iterator[None]:
+        """What torch.compile needs and does not find here is one sentence."""
+        if not self.params.trainer.init.torch.compile:
+            yield
+            return
+        from torch._dynamo.exc import TorchDynamoException
+
+        try:
+            yield
+        except TorchDynamoException as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise ConfigError(
+                f"trainer.init.torch.compile: got true, allowed: false on this machine ({reason})"
+            ) from error
 
     def _without_exchange(self, is_active: bool) -> AbstractContextManager[Any]:
         """Gradients of all but the last batch stay on their rank."""
@@ -248,15 +266,11 @@ class TorchSession:
             CheckpointError: weights or optimizer state do not fit; the message names ``source``.
         """
         checkpoint.load_model_state(self.model, state["model"], source)
-        try:
+        with checkpoint.optimizer_fits(source):
             if self.optimizer is not None and "optimizer" in state:
                 self.optimizer.from_state(state["optimizer"])
             if schedulers := state.get("schedulers"):
                 self.num_scheduled = int(schedulers[-1]["last_epoch"])
-        except (KeyError, ValueError, TypeError) as error:
-            raise CheckpointError(
-                f"the optimizer state in {source} does not fit the params: {error}"
-            ) from error
 
     write = staticmethod(mdl_state.write)
     read = staticmethod(mdl_state.read)
