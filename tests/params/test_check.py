@@ -132,6 +132,15 @@ BROKEN: list[tuple[str, Any, str, str, str]] = [
     (f"{MODEL}.initializer.a", 1.0, f"{MODEL}.initializer.a", "1", "at most b, 0.04"),
     (f"{MODEL}.initializer.std", 0, f"{MODEL}.initializer.std", "0", "more than 0 for truncated"),
     (f"{INIT}.precision.max_gradient_value", 1, "", "1", "null beside max_gradient_norm"),
+    (
+        f"{INIT}.optimizer.AdamW.adjust_learning_rate",
+        {"decoder_kernel": 4.0, "decoder_attention": 2},
+        f"{INIT}.optimizer.AdamW.adjust_learning_rate.decoder_attention",
+        "2",
+        "4 or nothing beside decoder_kernel",
+    ),
+    (f"{INIT}.optimizer.AdamW.adjust_learning_rate", {"embed": 2}, "", "unknown key", "embedding"),
+    (f"{INIT}.optimizer.AdamW.adjust_learning_rate", {"embedding": 0}, "", "0", "more than 0"),
     (f"{TRAIN}.shuffle_seed", None, f"{TRAIN}.shuffle_seed", "null", "as shuffle is true"),
     (
         f"{PARTS}.1",

@@ -47,6 +47,8 @@ def test_adamw() -> None:
     del theirs["lr"]  # ModelZoo's 0.1 and cstorch's 0.001: the rules ask for one or a schedule
     mine = ours(AdamWParams)
     del mine["learning_rate"]
+    # Read by ModelZoo's trainer, not by its optimizer.
+    assert mine.pop("adjust_learning_rate").factors == {}
     assert mine == theirs
     assert mine["eps"] != 1e-8  # the params files say 1e-8, the default is another one
 

@@ -33,7 +33,10 @@ def test_params_file_is_the_rendering(name: str) -> None:
 
 
 def test_there_is_a_file_for_each_size_and_level() -> None:
-    assert len(RENDERED) == len(SIZES) * len(SPARSITY_LEVELS) == 12
+    plain = [name for name in RENDERED if not name.endswith("_supar.yaml")]
+    assert len(plain) == len(SIZES) * len(SPARSITY_LEVELS) == 12
+    # Only what is sparse has something to correct.
+    assert len(RENDERED) == len(plain) + len(SIZES) * 2
     top_level = {path.name for path in (ROOT / "params").glob("*.yaml")}
     assert top_level == set(RENDERED)
 
@@ -73,7 +76,7 @@ def test_a_sparse_file_differs_from_its_dense_sibling_in_the_block_only(
 def test_shipped_files_have_no_problem(name: str) -> None:
     loaded = load_params(name, check_data="none")
     init = loaded.params.trainer.init
-    size, level = name.removeprefix("mediswift_").removesuffix(".yaml").split("_")
+    size, level = name.removeprefix("mediswift_").removesuffix(".yaml").split("_")[:2]
     assert init.model.num_hidden_layers == SIZES[size].num_hidden_layers
     assert init.schedulers[0].total_iters == init.loop.max_steps
     assert loaded.notes == ()
@@ -82,6 +85,23 @@ def test_shipped_files_have_no_problem(name: str) -> None:
     else:
         assert init.sparsity is not None
         assert init.sparsity.sparsity == SPARSITY_LEVELS[level]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("level", ["50", "75"])
+def test_a_corrected_file_differs_in_what_the_density_changes_only(size: str, level: str) -> None:
+    plain, corrected = (
+        yaml.safe_load(render(SIZES[size], level, is_corrected=is_corrected))["trainer"]
+        for is_corrected in (False, True)
+    )
+    density = 1.0 - SPARSITY_LEVELS[level]
+    adjusted = corrected["init"]["optimizer"]["AdamW"].pop("adjust_learning_rate")
+    assert adjusted == {"decoder_kernel": pytest.approx(1 / density)}
+    for name in ("initializer", "output_layer_initializer"):
+        before, after = (each["init"]["model"].pop(name) for each in (plain, corrected))
+        for key in ("std", "a", "b"):
+            assert after[key] == pytest.approx(before[key] / density**0.5)
+    assert corrected == plain
 
 
 def test_every_number_of_a_file_has_the_type_that_it_looks_like() -> None:

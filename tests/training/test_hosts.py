@@ -94,8 +94,13 @@ def by_sequence(raw: Raw) -> None:
     accumulating(raw)
 
 
+def with_adjusted_rates(raw: Raw) -> None:
+    adjusted = {"decoder_kernel": 4.0, "embedding": 0.5}
+    raw["trainer"]["init"]["optimizer"]["AdamW"]["adjust_learning_rate"] = adjusted
+
+
 CHANGES = [
-    *(dense, sparse, accumulating, with_dropout, clipping_values),
+    *(with_adjusted_rates, dense, sparse, accumulating, with_dropout, clipping_values),
     *(amsgrad, without_correction, prompted, by_sequence),
 ]
 

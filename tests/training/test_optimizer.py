@@ -9,6 +9,7 @@ from torch import nn
 
 from mediswift_cs.errors import ConfigError
 from mediswift_cs.model.pretraining import MediSwiftModel
+from mediswift_cs.params.optimizer import AdamWParams
 from mediswift_cs.params.schema import OptimizerParams, Params
 from mediswift_cs.training.hosts.cerebras.optimizer import (
     configure_optimizer,
@@ -26,7 +27,7 @@ def model(cpu_backend: Any) -> nn.Module:
 def test_biases_and_norms_do_not_decay(toy_raw: dict[str, Any], cpu_backend: Any) -> None:
     config = Params(**toy_raw).trainer.init.model
     model = MediSwiftModel(config)
-    decayed, not_decayed = parameter_groups(model, 0.1)
+    decayed, not_decayed = parameter_groups(model, AdamWParams(weight_decay=0.1))
     names = {id(p): name for name, p in model.named_parameters()}
     assert decayed["weight_decay"] == 0.1
     assert not_decayed["weight_decay"] == 0.0
@@ -38,7 +39,7 @@ def test_biases_and_norms_do_not_decay(toy_raw: dict[str, Any], cpu_backend: Any
 
 def rates(model: nn.Module, entry: dict[str, Any], num_steps: int) -> list[float]:
     """The learning rates of the first steps under a schedule."""
-    optimizer = cstorch.optim.AdamW(parameter_groups(model, 0.1), lr=0.1)
+    optimizer = cstorch.optim.AdamW(parameter_groups(model, AdamWParams(weight_decay=0.1)), lr=0.1)
     scheduler = configure_scheduler(optimizer, entry)
     found = []
     for _ in range(num_steps):

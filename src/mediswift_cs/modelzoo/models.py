@@ -8,6 +8,7 @@ defaults and checks are inherited, none is written twice.
 from typing import Any, Literal
 
 import cerebras.pytorch as cstorch
+from cerebras.modelzoo.common.utils.model.mup_utils import LRAdjustmentGroup
 from cerebras.modelzoo.config import DataConfig, ModelConfig
 from pydantic import PrivateAttr
 
@@ -16,6 +17,7 @@ from mediswift_cs.data import prompts as prompt_data
 from mediswift_cs.model import finetuning, pretraining
 from mediswift_cs.params.schema import DataLoaderParams, ModelParams
 from mediswift_cs.training.hosts.cerebras.session import EvaluationMetrics, prepare_for_csx
+from mediswift_cs.training.parameter_groups import ADJUSTED_WEIGHTS
 
 
 class _InModelZoo(pretraining.MediSwiftModel):
@@ -23,6 +25,10 @@ class _InModelZoo(pretraining.MediSwiftModel):
 
     def __init__(self, config: ModelParams) -> None:
         super().__init__(config, EvaluationMetrics() if config.compute_eval_metrics else None)
+        # What adjust_learning_rate may name; ModelZoo's trainer looks for it here.
+        self.lr_adjustment_groups = {
+            name: LRAdjustmentGroup(list(patterns)) for name, patterns in ADJUSTED_WEIGHTS.items()
+        }
         if cstorch.use_cs():
             prepare_for_csx(self)
 

@@ -20,6 +20,25 @@ from mediswift_cs.params.section import (
 )
 
 
+class AdjustLearningRateParams(Section):
+    """What the scheduled rate is multiplied with for some weights; others have 1.
+
+    The groups are those of ModelZoo's GPT2LMHeadModelConfig 2.10; decoder_kernel has the weights of
+    the other three of the decoder.
+    """
+
+    embedding: PositiveReal = 1.0
+    decoder_kernel: PositiveReal = 1.0
+    decoder_attention: PositiveReal = 1.0
+    decoder_input_ffn: PositiveReal = 1.0
+    decoder_output_ffn: PositiveReal = 1.0
+
+    @property
+    def factors(self) -> dict[str, float]:
+        """The groups whose factor is not 1."""
+        return {name: factor for name, factor in self if factor != 1.0}
+
+
 class AdamWParams(Section):
     """AdamW with decoupled weight decay."""
 
@@ -31,6 +50,7 @@ class AdamWParams(Section):
     """Of weights and embeddings; both hosts leave biases and layer norms alone."""
     correct_bias: Flag = True
     amsgrad: Flag = False
+    adjust_learning_rate: AdjustLearningRateParams = AdjustLearningRateParams()
 
     @classmethod
     def _completed(cls, data: dict[str, Any]) -> dict[str, Any]:

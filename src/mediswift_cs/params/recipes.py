@@ -39,11 +39,18 @@ TITLES = {"tiny": "Tiny", "med": "Med", "large": "Large", "xl": "XL"}
 
 def render_all() -> dict[str, str]:
     """File name, such as ``mediswift_xl_75.yaml`` -> text of every pre-training file."""
-    return {
+    plain = {
         f"mediswift_{name}_{level}.yaml": render(size, level)
         for name, size in SIZES.items()
         for level in SPARSITY_LEVELS
     }
+    corrected = {
+        f"mediswift_{name}_{level}_supar.yaml": render(size, level, is_corrected=True)
+        for name, size in SIZES.items()
+        for level, sparsity in SPARSITY_LEVELS.items()
+        if sparsity
+    }
+    return plain | corrected
 
 
 def render_all_finetuning() -> dict[str, str]:
@@ -109,12 +116,19 @@ def check_or_write(*, write_files: bool, root: Path | None = None) -> int:
     return 1 if diffs else 0
 
 
-def render(size: ModelSize, level: str) -> str:
-    """The text of one pre-training file; a sparse one has one block more than its dense sibling."""
+def render(size: ModelSize, level: str, *, is_corrected: bool = False) -> str:
+    """The text of one pre-training file; a sparse one has one block more than its dense sibling.
+
+    ``is_corrected``: SuPar's corrections for the density (arXiv 2405.15743, Table 1), so that one
+    peak learning rate serves every sparsity.
+    """
     is_sparse = level != "dense"
+    density = 1.0 - SPARSITY_LEVELS[level] if is_corrected else 1.0
     return _render(
         "pretraining.yaml",
-        **_values(size),
+        **_values(size, density),
+        is_corrected=is_corrected,
+        rate_factor=_scalar(1.0 / density),
         model_name="mediswift",
         data_processor=OUR_PROCESSOR,
         folder="pubmed",
@@ -155,15 +169,22 @@ def model_params(size: ModelSize) -> ModelParams:
     return ModelParams(name="mediswift", **{name: getattr(size, name) for name in names})
 
 
-def _values(size: ModelSize) -> dict[str, Any]:
-    """Every value that the two kinds of files share, with its mark as a comment."""
-    cut = RECIPE.initializer_cut
+def _values(size: ModelSize, density: float = 1.0) -> dict[str, Any]:
+    """Every value that the two kinds of files share, with its mark as a comment.
+
+    ``density``: of the projections, for which their initial weights are corrected.
+    """
+    deviations = {
+        "embedding": RECIPE.initializer_std,
+        "projection": RECIPE.initializer_std / math.sqrt(density),
+        "output": size.output_std / math.sqrt(density),
+    }
+    bounds = {"std": 1.0, "a": -RECIPE.initializer_cut, "b": RECIPE.initializer_cut}
     derived = {
-        "initializer_a": -cut * RECIPE.initializer_std,
-        "initializer_b": cut * RECIPE.initializer_std,
-        "output_std": size.output_std,
-        "output_a": -cut * size.output_std,
-        "output_b": cut * size.output_std,
+        f"{name}_{bound}": factor * std
+        for name, std in deviations.items()
+        for bound, factor in bounds.items()
+    } | {
         "end_learning_rate": size.end_learning_rate,
         "decay_steps": size.decay_steps,
     }

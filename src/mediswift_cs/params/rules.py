@@ -19,6 +19,7 @@ def check_rules(params: Params) -> Iterator[Problem]:
     yield from _param_filter(params)
     yield from _run_length(params)
     yield from check_schedules(params)
+    yield from _adjusted_rates(params)
     yield from _precision(params)
     yield from _cluster(params)
     yield from _soft_prompt(params)
@@ -84,6 +85,29 @@ _ALLOWED_PATTERN = (
     "a glob that matches projection weights only, such as *proj_[qkv]_dense_layer.weight, "
     "*proj_output_dense_layer.weight or *linear_layer.weight"
 )
+
+
+def _adjusted_rates(params: Params) -> Iterator[Problem]:
+    """Rates of groups of weights: as in ModelZoo, a schedule applies them, to each weight once."""
+    optimizer = params.trainer.init.optimizer
+    factors = {} if optimizer is None else optimizer.AdamW.adjust_learning_rate.factors
+    path = f"{INIT}.optimizer.AdamW.adjust_learning_rate"
+    if factors and not params.trainer.init.schedulers:
+        yield Problem(
+            path=path,
+            got=spell(factors),
+            allowed="nothing without trainer.init.schedulers, which multiply the rate with it",
+            reads=(f"{INIT}.schedulers",),
+        )
+    every = factors.get("decoder_kernel")
+    for name in ("decoder_attention", "decoder_input_ffn", "decoder_output_ffn"):
+        if every is not None and factors.get(name, every) != every:
+            yield Problem(
+                path=f"{path}.{name}",
+                got=f"{factors[name]:g}",
+                allowed=f"{every:g} or nothing beside decoder_kernel, which has these weights too",
+                reads=(f"{path}.decoder_kernel",),
+            )
 
 
 def _run_length(params: Params) -> Iterator[Problem]:

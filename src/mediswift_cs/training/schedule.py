@@ -1,6 +1,7 @@
 """Learning rates in closed form, those of cerebras.pytorch.optim.lr_scheduler 2.10."""
 
 import math
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -39,21 +40,28 @@ def milestones(sequence: SequentialLRParams) -> list[int]:
     return list(accumulate(length for length in lengths if length is not None))
 
 
-def schedule_state(entry: SchedulerParams, step: int, rates: list[float]) -> dict[str, Any]:
+def schedule_state(
+    entry: SchedulerParams, step: int, rate: float, scales: Sequence[float | None]
+) -> dict[str, Any]:
     """The position of a schedule in the form of cerebras-pytorch's; settings are the params'.
 
     Args:
-        rates: of the next update, one for each group of parameters.
+        rate: of the next update.
+        scales: what each group of parameters multiplies it with; None where no group does. With
+            factors the state is that of a ScalePerParamLR around the schedule.
     """
     state: dict[str, Any] = {
-        "_last_value": [torch.tensor(rate) for rate in rates],
+        "_last_value": [torch.tensor(rate * (scale or 1.0)) for scale in scales],
         "last_epoch": torch.tensor(step),
         "_step_count": step + 1,
     }
+    if any(scales):
+        inner = schedule_state(entry, step, rate, [None] * len(scales))
+        return {**state, "lr_adjustment_scalars": list(scales), "_scheduler": inner}
     if (sequence := entry.SequentialLR) is not None:
         begins = [0, *milestones(sequence)]
         state["_schedulers"] = [
-            schedule_state(part, max(0, step - begin), rates)
+            schedule_state(part, max(0, step - begin), rate, scales)
             for part, begin in zip(sequence.schedulers, begins, strict=True)
         ]
     return state

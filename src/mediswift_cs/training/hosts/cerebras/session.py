@@ -20,6 +20,7 @@ from mediswift_cs.training.hosts.cerebras.precision import Precision
 from mediswift_cs.training.hosts.host import Batch, Update, batch_weights
 from mediswift_cs.training.hosts.scores import Scores
 from mediswift_cs.training.masks import fold_masks
+from mediswift_cs.training.parameter_groups import parameter_groups
 
 
 class EvaluationMetrics(nn.Module):
@@ -153,9 +154,13 @@ class Session:
 
     @property
     def learning_rate(self) -> Any:
-        """Of the next update: a number, or a tensor of the graph."""
+        """Of the next update, before groups multiply it: a number, or a tensor of the graph."""
         assert self.optimizer is not None
-        return self.optimizer.param_groups[0]["lr"]
+        groups = self.optimizer.param_groups
+        # Some weights always keep the scheduled rate, as layer norms and biases do.
+        return next(
+            group["lr"] for group in groups if group.get("adjust_learning_rate", 1.0) == 1.0
+        )
 
     def draw_masks(self) -> None:
         """Draw the masks that no checkpoint brought, and write their zeros into the weights."""
@@ -223,10 +228,10 @@ class Session:
         optimizer = self.params.trainer.init.optimizer
         if self.optimizer is None or optimizer is None:
             return
-        decays = (optimizer.AdamW.weight_decay, 0.0)
-        for group, weight_decay in zip(self.optimizer.param_groups, decays, strict=True):
-            group |= {"weight_decay": weight_decay, "betas": optimizer.AdamW.betas}
-            group["eps"] = optimizer.AdamW.eps
+        own = parameter_groups(self.model, optimizer.AdamW)
+        for group, settings in zip(self.optimizer.param_groups, own, strict=True):
+            group |= {name: value for name, value in settings.items() if name != "params"}
+            group |= {"betas": optimizer.AdamW.betas, "eps": optimizer.AdamW.eps}
         if not self.is_traced:
             for scheduler in self.schedulers:
                 scheduler.update_last_value()
@@ -257,6 +262,8 @@ class Session:
 def _position_of(scheduler: Mapping[str, Any]) -> dict[str, Any]:
     """Where a saved schedule stood, without its settings, which are the params'."""
     position = {key: scheduler[key] for key in ("last_epoch", "_last_value") if key in scheduler}
+    if "_scheduler" in scheduler:
+        position["_scheduler"] = _position_of(scheduler["_scheduler"])
     if "_schedulers" in scheduler:
         position["_schedulers"] = [_position_of(part) for part in scheduler["_schedulers"]]
     return position

@@ -28,7 +28,7 @@ class AdamW(adamw.AdamW):
 
     def __init__(self, model: nn.Module, params: AdamWParams) -> None:
         super().__init__(
-            parameter_groups(model, params.weight_decay),
+            parameter_groups(model, params),
             lr=params.learning_rate or 0.0,
             betas=params.betas,
             eps=params.eps,
@@ -49,11 +49,11 @@ class AdamW(adamw.AdamW):
         return [parameter for group in self.param_groups for parameter in group["params"]]
 
     def update(self, learning_rate: float) -> None:
-        """Change every parameter that has a gradient."""
+        """Change every parameter that has a gradient; its group may multiply the rate."""
         beta2 = self.params.betas[1]
         correction = 1.0 - beta2 ** (self.num_updates + 1.0)
         for group in self.param_groups:
-            group["lr"] = learning_rate
+            group["lr"] = learning_rate * _scale(group)
             group["eps"] = self.params.eps / math.sqrt(correction)
         self.step()
         if self.params.correct_bias:
@@ -66,6 +66,7 @@ class AdamW(adamw.AdamW):
         """
         packed = self.state_dict()
         settings = self.params.model_dump(include={"betas", "correct_bias", "amsgrad", "eps"})
+        own = ("weight_decay", "adjust_learning_rate", "params")
         powers = self._powers() if self.params.correct_bias else {}
         return {
             "state": {
@@ -74,11 +75,10 @@ class AdamW(adamw.AdamW):
             },
             "param_groups": [
                 {
-                    "weight_decay": group["weight_decay"],
-                    "lr": learning_rate,
+                    **{name: group[name] for name in own if name in group},
                     **settings,
+                    "lr": learning_rate * _scale(group),
                     "l2_regularization_rate": 0.0,
-                    "params": group["params"],
                 }
                 for group in packed["param_groups"]
             ],
@@ -99,8 +99,15 @@ class AdamW(adamw.AdamW):
         """
         numbers = [number for group in state["param_groups"] for number in group["params"]]
         parameters = self._parameters()
-        if len(numbers) != len(parameters):
-            raise ValueError(f"it has {len(numbers)} parameters, allowed: {len(parameters)}")
+        sizes, allowed = (
+            [len(group["params"]) for group in groups]
+            for groups in (state["param_groups"], self.param_groups)
+        )
+        if sizes != allowed:
+            raise ValueError(
+                f"it has parameters in groups of {sizes}, allowed: {allowed} (biases and norms "
+                "decay otherwise, adjust_learning_rate makes further groups)"
+            )
         for number, parameter in zip(numbers, parameters, strict=True):
             saved, own = state["state"][number], self.state[parameter]
             for name in own.keys() - {"step"}:
@@ -115,6 +122,12 @@ class AdamW(adamw.AdamW):
             self.num_updates = _count(state["state"][numbers[0]], betas)
         for parameter in parameters:
             self.state[parameter]["step"].fill_(self.num_updates)
+
+
+def _scale(group: Mapping[str, Any]) -> float:
+    """What the scheduled rate is multiplied with for a group."""
+    scale: float = group.get("adjust_learning_rate", 1.0)
+    return scale
 
 
 def _count(saved: Mapping[str, Any], betas: Sequence[float]) -> float:

@@ -250,9 +250,9 @@ class TorchSession:
         state: dict[str, Any] = {"model": self.model.state_dict()}
         if self.optimizer is not None:
             state["optimizer"] = self.optimizer.to_state(self.learning_rate)
-            rates = [self.learning_rate] * len(self.optimizer.param_groups)
+            scales = [group.get("adjust_learning_rate") for group in self.optimizer.param_groups]
             state["schedulers"] = [
-                schedule_state(entry, self.num_scheduled, rates)
+                schedule_state(entry, self.num_scheduled, self.learning_rate, scales)
                 for entry in self.params.trainer.init.schedulers
             ]
         if self.params.trainer.init.sparsity is not None:
