@@ -35,7 +35,7 @@ def _skip_without_modelzoo(request: pytest.FixtureRequest) -> None:
 
 
 def run_python(
-    *arguments: str, cwd: Path, check: bool = True
+    *arguments: str, cwd: Path, check: bool = True, timeout: int = 300
 ) -> "subprocess.CompletedProcess[str]":
     """A Python process with captured output; its error text is shown when it fails."""
     result = subprocess.run(
@@ -44,7 +44,7 @@ def run_python(
         env={**os.environ, "PAGER": "cat"},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=timeout,
         check=False,
     )
     if check:
@@ -52,11 +52,11 @@ def run_python(
     return result
 
 
-def drive(jobs: list[dict[str, Any]], folder: Path) -> list[Any]:
+def drive(jobs: list[dict[str, Any]], folder: Path, timeout: int = 300) -> list[Any]:
     """Carry out jobs one after the other in one ModelZoo process; see drive_modelzoo.py."""
     file = folder / "jobs.json"
     file.write_text(json.dumps(jobs))
-    run_python(str(DRIVER), str(file), cwd=folder)
+    run_python(str(DRIVER), str(file), cwd=folder, timeout=timeout)
     return list(json.loads(file.with_suffix(".results.json").read_text()))
 
 
@@ -71,7 +71,9 @@ def finetuning_params(raw: dict[str, Any], root: Path) -> dict[str, Any]:
     }
     rng = np.random.default_rng(0)
     for split in ("train", "val"):
-        samples = rng.integers(0, vocab_size, size=(40, 3, 16), dtype=np.int32)
+        # Each token follows from the one before it, so that there is something to learn.
+        stream = (rng.integers(0, vocab_size, (40, 1)) + 3 * np.arange(17)) % vocab_size
+        samples = np.stack([stream[:, :-1], stream[:, :-1], stream[:, 1:]], axis=1).astype(np.int32)
         samples[:, 0, 6:9] = vocab_size + np.arange(num_virtual_tokens)
         samples[:, 1] = np.arange(16) >= 9
         (root / "prompts" / split).mkdir(parents=True)
