@@ -1,5 +1,6 @@
 """Fixtures shared by all tests."""
 
+import logging
 import os
 import signal
 from collections.abc import Callable
@@ -43,6 +44,15 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
 def pytest_report_header() -> list[str]:
     """Say so, where the environment is one without torch."""
     return [f"NOT RUN without {ORACLES[name]}: tests/{name}" for name in _left_out()]
+
+
+@pytest.fixture(autouse=True)
+def _fresh_logger() -> None:
+    """What a run in this process did to the package's logger is undone before each test."""
+    logger = logging.getLogger("mediswift_cs")
+    logger.handlers.clear()
+    logger.setLevel(logging.NOTSET)
+    logger.propagate = True
 
 
 @pytest.fixture(scope="session")

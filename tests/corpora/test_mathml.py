@@ -97,6 +97,6 @@ def test_deep_formulas_take_linear_time(name: str, place: int) -> None:
     start = f"<{name}>{leaf * place}<m:mrow>{leaf}"
     end = f"{leaf}</m:mrow></{name}>"
     root = f'<m:math xmlns:m="http://www.w3.org/1998/Math/MathML">{start * 100}{end * 100}</m:math>'
-    started = time.monotonic()
+    started = time.process_time()
     math_text(etree.fromstring(root))
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1

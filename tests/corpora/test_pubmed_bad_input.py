@@ -117,10 +117,10 @@ def test_bad_input_is_refused_in_one_sentence(tmp_path: Path, name: str) -> None
     path = tmp_path / "pubmed20n0001.xml.gz"
     path.write_bytes(content)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(DataError, match=message) as caught:
         list(read_pubmed(path))
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
     # In kB. An expanded bomb would need gigabytes.
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
     assert str(path) in str(caught.value)

@@ -167,7 +167,7 @@ def test_a_model_may_list_all_labels_after_a_truncated_prompt(
         counts=counts,
         sources=(),
     )
-    assert lengths.num_cut == 1
+    assert list(lengths.cut) == ["1"]
     data = read_prompt_data(tmp_path / "data")
     asked = replace(predictor(toy_model, toy_tokenizer, "hoc"), layout=data.layout)
     monkeypatch.setattr(predict, "score_choices", goes_on_listing)

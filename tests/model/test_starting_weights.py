@@ -84,7 +84,6 @@ def test_what_became_of_masks_and_prompt_is_told(caplog: pytest.LogCaptureFixtur
 
     prompted = make_model(soft_prompt={"num_virtual_tokens": 3, "init": "random"})
     with caplog.at_level(logging.INFO, "mediswift_cs"):
-        logging.getLogger("mediswift_cs").propagate = True
         prompted.load_state_dict(sparse_state(100))
     assert caplog.messages[-1] == "the checkpoint has no soft prompt: a new one is initialised"
     assert len(caplog.messages) == 2

@@ -270,16 +270,28 @@ def test_a_device_that_is_not_there_is_one_sentence(start: Start, tmp_path: Path
     assert not (tmp_path / "out").exists()
 
 
+def counted(raw: dict[str, Any], device: str = "CPU", done: int = 0) -> dict[str, Any]:
+    init: dict[str, Any] = resolve(raw, device=device)["init"]
+    engine.count_batches(init, device, done)
+    return init
+
+
 def test_accumulated_batches_are_counted_as_modelzoo_does(toy_raw: dict[str, Any]) -> None:
     """Its steps are batches: the same number of updates, checkpoints and evaluations."""
     loop = toy_raw["trainer"]["init"]["loop"]
     steps, every = loop["max_steps"], toy_raw["trainer"]["init"]["checkpoint"]["steps"]
     loop |= {"grad_accum_steps": 3, "eval_frequency": 4}
-    init = resolve(toy_raw)["init"]
+    init = counted(toy_raw)
     assert init["loop"]["max_steps"] == 3 * steps
     assert init["loop"]["eval_frequency"] == 12
     assert init["checkpoint"]["steps"] == 3 * every
     assert init["schedulers"] == toy_raw["trainer"]["init"]["schedulers"], "they count updates"
+    # The step of a checkpoint counts updates, and is taken from max_steps before it is cut up.
+    assert counted(toy_raw, done=5)["loop"]["max_steps"] == 5 + 3 * (steps - 5)
     loop["eval_frequency"] = 0.5
-    assert resolve(toy_raw)["init"]["loop"]["eval_frequency"] == 0.5
-    assert resolve(toy_raw, device="CSX")["init"]["loop"]["max_steps"] == steps
+    assert counted(toy_raw)["loop"]["eval_frequency"] == 0.5
+    assert counted(toy_raw, device="CSX")["loop"]["max_steps"] == steps
+    loop |= {"num_epochs": 2, "max_steps": None}
+    with pytest.raises(ConfigError, match=r"loop\.num_epochs: got 2, allowed: nothing beside"):
+        counted(toy_raw)
+    assert counted(toy_raw, device="CSX")["loop"]["num_epochs"] == 2

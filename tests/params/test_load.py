@@ -128,20 +128,20 @@ def test_merge_keys_in_any_order_are_plain_yaml() -> None:
     ids=["each nine times", "each one more", "one large one often", "in one mapping"],
 )
 def test_merge_keys_cannot_make_a_file_endless(tmp_path: Path, lines: list[str]) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     error = error_of(write(tmp_path, "\n".join(["- &a0 {x: 1}", *lines])))
     assert "mine.yaml has more than 100000 values when its merge keys" in error
     assert "allowed: at most 100000" in error
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
 
 
 def test_aliases_cannot_make_a_file_endless(tmp_path: Path) -> None:
     lines = ["a0: &a0 [x, x]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 12)]
-    start = time.perf_counter()
+    start = time.process_time()
     error = error_of(write(tmp_path, "\n".join(lines)))
     assert "allowed: at most 100000" in error
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:

@@ -60,9 +60,13 @@ def test_files_and_manifest(tmp_path: Path, tokenizer: Path) -> None:
     }
     manifest, lengths = write(output, tokenizer, splits)
     assert lengths.longest[1] == "2"
-    assert (lengths.num_cut, lengths.most_cut[1]) == (1, "2")
-    assert lengths.most_cut[0] == lengths.tokens_cut > 0
-    share = f"{lengths.tokens_cut / lengths.tokens:.1%}"
+    # Which context lost how much stands in the manifest; an example that fits is not in it.
+    assert list(manifest.cut_contexts) == ["2"]
+    # What is left fills the sequence, but for the room of an answer that is longer than its own.
+    left = lengths.longest[0] - manifest.cut_contexts["2"]
+    longest_answer = read_prompt_data(output).layout.num_answer_tokens
+    assert SETTINGS.max_sequence_length - longest_answer < left <= SETTINGS.max_sequence_length
+    share = f"{manifest.cut_contexts['2'] / lengths.tokens:.1%}"
     assert f"1 contexts cut ({share} of all tokens; most of 2, " in lengths.summary()
     assert read_manifest(output / "train") == manifest
     assert {name: split.num_samples for name, split in manifest.splits.items()} == {

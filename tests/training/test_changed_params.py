@@ -39,7 +39,6 @@ def test_schedule_rate_and_decay_are_applied_and_told(
     init["schedulers"] = [{"ConstantLR": {"learning_rate": 0.125}}]
     init["loop"]["max_steps"] = 20
     trainer = make_trainer(toy_raw, tmp_path / "second")
-    logging.getLogger("mediswift_cs").propagate = True
     with caplog.at_level(logging.INFO, "mediswift_cs"):
         trainer.load(saved)
     assert (

@@ -61,7 +61,6 @@ def test_dense_run_wakes_every_pruned_weight(
     make_trainer: MakeTrainer,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    logging.getLogger("mediswift_cs").propagate = True
     before = weights_of(sparse_run / "checkpoint_12.mdl")
     masks = {k.removesuffix("_mask"): v for k, v in before.items() if k.endswith("_mask")}
     num_pruned = sum(int((mask == 0).sum()) for mask in masks.values())
@@ -108,7 +107,6 @@ def test_masks_that_prune_nothing_are_reported(sparse_run: Path, dense_raw: dict
 def test_sparse_fine_tuning_keeps_the_masks(
     sparse_run: Path, toy_raw: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    logging.getLogger("mediswift_cs").propagate = True
     toy_raw["trainer"]["init"]["model"]["name"] = "mediswift_finetuning"
     toy_raw["trainer"]["init"]["callbacks"] = [WEIGHTS_ONLY]
     toy_raw["trainer"]["init"]["seed"] = 99

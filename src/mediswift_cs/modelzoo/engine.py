@@ -92,7 +92,6 @@ def resolve(raw: dict[str, Any], options: RunOptions) -> dict[str, Any]:
         # What ModelZoo itself does in the mode train of its run.py.
         init["loop"] = {**(init.get("loop") or {"num_epochs": 1}), "eval_frequency": None}
         trainer["fit"].pop("val_dataloader", None)
-    _count_batches(init, options.device)
     given = options.checkpoint_path
     if given is not None:
         if not given.is_file():
@@ -104,30 +103,46 @@ def resolve(raw: dict[str, Any], options: RunOptions) -> dict[str, Any]:
 
 # Numbers of steps, which are updates in this package and batches in ModelZoo.
 _STEPS = (
-    ("loop", "max_steps"),
     ("loop", "num_steps"),
-    ("loop", "steps_per_epoch"),
     ("loop", "eval_frequency"),
     ("checkpoint", "steps"),
     ("logging", "log_steps"),
 )
 
 
-def _count_batches(init: dict[str, Any], device: str) -> None:
+def count_batches(init: dict[str, Any], device: str, done: int) -> None:
     """Make ModelZoo's run of accumulated batches the one that the params ask for.
 
-    Its steps are batches, its schedules count updates (trainer/callbacks/grad_accum.py). On CSX
-    nothing is accumulated.
+    Its steps are batches; its schedules and the step in its checkpoints count updates
+    (trainer/callbacks/grad_accum.py, loop.py). On CSX nothing is accumulated.
+
+    Args:
+        init: the section of the params, which is changed.
+        done: updates that the checkpoint has which the run goes on from.
+
+    Raises:
+        ConfigError: the length is given in epochs, which ModelZoo makes shorter than they are.
     """
-    number = (init.get("loop") or {}).get("grad_accum_steps", 1)
+    loop = init.get("loop") or {}
+    number = loop.get("grad_accum_steps", 1)
     if number == 1 or device == "CSX":
         return
+    for key in ("num_epochs", "steps_per_epoch"):
+        if loop.get(key) is not None:
+            raise ConfigError(
+                f"trainer.init.loop.{key}: got {loop[key]}, allowed: nothing beside "
+                f"grad_accum_steps {number} with --engine modelzoo, where an epoch would end after "
+                f"a part of its batches; give max_steps or num_steps"
+            )
     defaults = {"eval_frequency": 1.0, "log_steps": 1}
     for section, key in _STEPS:
         steps = (init.get(section) or {}).get(key, defaults.get(key))
         # A fraction of the run stays one.
         if isinstance(steps, int):
             init[section] = {**(init.get(section) or {}), key: steps * number}
+    if (last := loop.get("max_steps")) is not None:
+        # What is left is the difference to the step of the checkpoint.
+        init["loop"]["max_steps"] = done + max(0, last - done) * number
 
 
 def index_checkpoints(model_dir: Path) -> None:
@@ -169,25 +184,29 @@ def checkpoints_to_load(
     return [found for path in paths for found in sorted(path.parent.glob(path.name)) or [path]]
 
 
-def finished_step(init: InitParams, path: Path, num_accumulated: int = 1) -> int | None:
-    """The step of the checkpoint where max_steps leaves nothing to train after it, else None.
+def steps_done(init: InitParams, path: Path) -> int:
+    """The updates that ModelZoo counts as done where it loads the checkpoint; 0 if it does not.
 
-    ModelZoo lets num_steps go before max_steps, takes the step from the checkpoint unless
-    LoadCheckpointStates leaves it out, and counts no steps where it only compiles. Its steps are
-    batches, of which ``num_accumulated`` make an update.
+    It takes the step from the checkpoint unless LoadCheckpointStates leaves it out.
     """
     from mediswift_cs.checkpoints.mdl import MdlFile
 
-    loop = init.loop
     chosen = [c.LoadCheckpointStates for c in init.callbacks if c.LoadCheckpointStates is not None]
-    loads_step = all(states.names & {"all", "global_step"} for states in chosen)
-    counts_steps = loop.num_steps is None and not init.backend.compile_only
-    if loop.max_steps is None or not (loads_step and counts_steps):
-        return None
+    if not all(states.names & {"all", "global_step"} for states in chosen):
+        return 0
     with MdlFile(path) as file:
         step = file.state.get("global_step")
-    last_step = loop.max_steps * num_accumulated
-    return step if isinstance(step, int) and step >= last_step else None
+    return step if isinstance(step, int) else 0
+
+
+def is_finished(init: InitParams, done: int) -> bool:
+    """Whether max_steps leaves nothing to train after so many updates.
+
+    ModelZoo lets num_steps go before max_steps, and counts no steps where it only compiles.
+    """
+    loop = init.loop
+    counts_steps = loop.num_steps is None and not init.backend.compile_only
+    return counts_steps and loop.max_steps is not None and done >= loop.max_steps
 
 
 def hand_over(loaded: LoadedParams, options: RunOptions) -> int:
@@ -220,16 +239,17 @@ def hand_over(loaded: LoadedParams, options: RunOptions) -> int:
             f"nothing to evaluate: give --checkpoint_path, or a --model_dir with "
             f"checkpoint_*.mdl files, got {options.model_dir}"
         )
-    accumulated = 1 if options.device == "CSX" else init.loop.grad_accum_steps
+    done = 0
     for checkpoint in checkpoints:
         check_file(checkpoint)
-        step = finished_step(init, checkpoint, accumulated) if command == "fit" else None
-        if step is not None:
+        done = steps_done(init, checkpoint) if command == "fit" else 0
+        if done and is_finished(init, done):
             print(
-                f"nothing left to train: step {step} of {init.loop.max_steps} is done",
+                f"nothing left to train: step {done} of {init.loop.max_steps} is done",
                 file=sys.stderr,
             )
             return 0
+    count_batches(params["trainer"]["init"], options.device, done)
     with writing_to(options.model_dir):
         resolved = yaml.safe_dump(params, sort_keys=False)
         path = write_text(options.model_dir / RESOLVED_FILE, resolved)

@@ -184,7 +184,7 @@ class LoggingParams(Section):
 
 
 class TorchParams(Section):
-    """``trainer.init.torch``: settings of the engine torch; ModelZoo does not know them."""
+    """``trainer.init.torch``: settings of the package's own loop that ModelZoo does not know."""
 
     compile: Flag = False
     """Compile the model with torch.compile before the first step."""
@@ -192,6 +192,8 @@ class TorchParams(Section):
     """Keep one activation a layer and compute the others again in the backward pass."""
     tf32: Flag = False
     """GPU: multiply float32 matrices in TensorFloat-32."""
+    mean_over: Literal["tokens", "batches"] = "tokens"
+    """What weighs the same in an update over several batches; batches: as in ModelZoo."""
 
 
 class AutoRestartParams(Section):
@@ -231,6 +233,11 @@ class InitParams(Section):
         # As in ModelZoo, where a null section is a default one.
         sections = ("schedulers", "precision", "loop", "checkpoint", "logging", "autorestart")
         return {k: v for k, v in data.items() if not (v is None and k in sections)}
+
+    @property
+    def weighs_tokens(self) -> bool:
+        """Whether each counted token of an update weighs the same, else each of its batches."""
+        return self.model.loss_scaling == "num_tokens" and self.torch.mean_over == "tokens"
 
     @property
     def backend_type(self) -> BackendType | None:

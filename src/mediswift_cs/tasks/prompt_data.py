@@ -7,7 +7,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tokenizers import Tokenizer
@@ -63,33 +63,29 @@ class Lengths:
 
     Attributes:
         longest: number of tokens (soft prompt and answer included, nothing cut) and id.
-        num_cut: how many contexts were cut.
-        most_cut: number of tokens that were cut from one context, and its id.
-        tokens_cut, tokens: of all examples together, the latter with nothing cut.
+        cut: how many tokens were cut from each context that was cut, by the example's id.
+        tokens: of all examples together, with nothing cut.
         is_new: False where the same data set was already there.
     """
 
     longest: tuple[int, str] = (0, "")
-    num_cut: int = 0
-    most_cut: tuple[int, str] = (0, "")
-    tokens_cut: int = 0
+    cut: dict[str, int] = field(default_factory=dict)
     tokens: int = 0
     is_new: bool = True
 
     def add(self, example_id: str, num_tokens: int, num_cut: int) -> None:
         """Take in one example of ``num_tokens`` after cutting."""
         self.longest = max(self.longest, (num_tokens + num_cut, example_id))
-        self.most_cut = max(self.most_cut, (num_cut, example_id))
-        self.num_cut += num_cut > 0
-        self.tokens_cut += num_cut
+        if num_cut:
+            self.cut[example_id] = num_cut
         self.tokens += num_tokens + num_cut
 
     def summary(self) -> str:
         """The longest example, what was cut, and whether anything was written."""
-        cut = f"{self.num_cut} contexts cut"
-        if self.num_cut:
-            tokens, example_id = self.most_cut
-            share = self.tokens_cut / self.tokens
+        cut = f"{len(self.cut)} contexts cut"
+        if self.cut:
+            tokens, example_id = max((tokens, name) for name, tokens in self.cut.items())
+            share = sum(self.cut.values()) / self.tokens
             cut += f" ({share:.1%} of all tokens; most of {example_id}, {tokens} tokens)"
         num_tokens, example_id = self.longest
         state = "written" if self.is_new else "already there"
@@ -180,7 +176,8 @@ def write_prompt_data(
         for _ in _encoded(items, tokenizer, layout, lengths):
             pass
     # The same but for the order of the counts, which the file does not keep.
-    return replace(planned, splits=found.splits, folder=output), lengths
+    manifest = replace(planned, splits=found.splits, cut_contexts=lengths.cut, folder=output)
+    return manifest, lengths
 
 
 def _write(
@@ -200,7 +197,9 @@ def _write(
             )
         save_tokenizer(tokenizer, folder / TOKENIZER_NAME)
         manifest = replace(
-            planned, splits={name: written[name] for name in SHARDED_SPLITS if name in written}
+            planned,
+            splits={name: written[name] for name in SHARDED_SPLITS if name in written},
+            cut_contexts=lengths.cut,
         )
         # Last, so that a folder with a manifest is complete even if it is looked at half-way.
         (folder / MANIFEST_NAME).write_text(manifest.to_json(), encoding="utf-8")

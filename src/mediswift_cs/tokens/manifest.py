@@ -106,6 +106,8 @@ class Manifest:
         counts: documents by what became of them; ``documents_read`` is the sum of the others.
         options: the settings that, with the sources and the tokenizer, determine the shards.
         documents: the manifests of the documents files that were read, where they have one.
+        cut_contexts: of task examples, how many tokens were cut from each context that was cut, by
+            the example's id.
     """
 
     package_version: str
@@ -116,6 +118,7 @@ class Manifest:
     splits: Mapping[str, SplitEntry]
     options: Mapping[str, Any] = field(default_factory=dict)
     documents: tuple[Mapping[str, Any], ...] = ()
+    cut_contexts: Mapping[str, int] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
     folder: Path = Path()
 
@@ -128,6 +131,8 @@ class Manifest:
         """The text of ``manifest.json``."""
         content = asdict(self)
         del content["folder"]
+        if not self.cut_contexts:
+            del content["cut_contexts"]
         for split in content["splits"].values():
             for name in ("num_bytes", "unigram_loss"):
                 if split[name] is None:
@@ -219,6 +224,7 @@ def _parse_manifest(content: Any, path: Path) -> Manifest:
             splits={name: _parse_split(split) for name, split in content["splits"].items()},
             options=dict(content["options"]),
             documents=tuple(content["documents"]),
+            cut_contexts={str(k): int(v) for k, v in content.get("cut_contexts", {}).items()},
             folder=path.parent,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:

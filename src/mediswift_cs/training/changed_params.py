@@ -14,12 +14,13 @@ _FREE = tuple(
     f"init.{name}"
     for name in (
         *("backend", "device", "model_dir", "loop", "checkpoint", "logging", "callbacks"),
-        *("loggers", "autorestart", "torch"),
+        *("loggers", "autorestart"),
+        *("torch.compile", "torch.activation_checkpointing", "torch.tf32"),
     )
 )
 # The masks are those of the checkpoint.
 _FIXED = ("init.sparsity.sparsity", "init.sparsity.algorithm", "init.sparsity.param_filter")
-_APPLIED = ("init.optimizer", "init.schedulers", "init.precision")
+_APPLIED = ("init.optimizer", "init.schedulers", "init.precision", "init.torch.mean_over")
 
 
 def changed_params(saved: Mapping[str, Any], now: Params, path: Path) -> list[str]:

@@ -85,7 +85,7 @@ class Host(Protocol):
         """The next batches, for an evaluation."""
 
     def update(self, batches: list[Batch]) -> Update:
-        """Train on the batches together: each counted token weighs the same."""
+        """Train on the batches together: each counted token, or each batch, weighs the same."""
 
     def evaluation_step(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The mean loss of one batch per token and the number of its tokens, both scalars."""
@@ -117,7 +117,7 @@ class Host(Protocol):
 
 
 def batch_weights(
-    batches: list[Batch], loss_scaling: str, total: float | None = None
+    batches: list[Batch], weighs_tokens: bool, total: float | None = None
 ) -> list[float]:
     """What the loss of each batch counts in the loss of an update over all of them.
 
@@ -125,10 +125,10 @@ def batch_weights(
     samples is the same, however they are cut into batches.
 
     Args:
-        loss_scaling: of the model; ``batch_size`` makes batches count alike.
+        weighs_tokens: of the params; False makes batches count alike.
         total: counted tokens that make a weight of 1; None: those of ``batches``.
     """
-    if loss_scaling != "num_tokens":
+    if not weighs_tokens:
         return [1.0 / len(batches)] * len(batches)
     if total is None and len(batches) == 1:
         return [1.0]

@@ -169,14 +169,14 @@ class Session:
             fold_masks(self.model)
 
     def update(self, batches: list[Batch]) -> Update:
-        """Train on the batches together: each counted token weighs the same."""
+        """Train on the batches together: each counted token, or each batch, weighs the same."""
         if self.is_traced:
             # The rate is the one after the schedule's step, as the recorded graphs give it out.
             (batch,) = batches
             return Update(self.training_step(batch), self.learning_rate)
         # Read before the schedule's step, and copied, because it is changed in place.
         learning_rate = float(self.learning_rate)
-        weights = batch_weights(batches, self.params.trainer.init.model.loss_scaling)
+        weights = batch_weights(batches, self.params.trainer.init.weighs_tokens)
         losses = [
             self.training_step(batch, weight, index + 1 == len(batches))
             for index, (batch, weight) in enumerate(zip(batches, weights, strict=True))

@@ -188,11 +188,11 @@ class TorchSession:
 
         Over all ranks they add up to the number of ranks, because gradients are averaged over them.
         """
-        scaling = self.model_params.loss_scaling
-        if ranks.num_ranks() == 1 or scaling != "num_tokens":
-            return batch_weights(batches, scaling)
+        weighs_tokens = self.params.trainer.init.weighs_tokens
+        if ranks.num_ranks() == 1 or not weighs_tokens:
+            return batch_weights(batches, weighs_tokens)
         total = ranks.total(sum(num_counted(batches)), self.device)
-        return batch_weights(batches, scaling, total / ranks.num_ranks())
+        return batch_weights(batches, weighs_tokens, total / ranks.num_ranks())
 
     def _moved(self, batch: Batch) -> Batch:
         return {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.items()}
