@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from mediswift_cs import __version__
 from mediswift_cs.endings import exit_code_of
+from mediswift_cs.storage.parent import end_with_parent
 
 # The rest is imported where it is used: Ctrl-C is a traceback until main has begun.
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = build_parser().parse_args(argv)
         return int(args.run(args))
 
+    if argv is None:
+        end_with_parent()
     return exit_code_of(job, ends_process=argv is None)
 
 

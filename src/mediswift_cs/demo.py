@@ -16,6 +16,7 @@ from mediswift_cs.errors import (
     MediSwiftError,
 )
 from mediswift_cs.params.load import LoadedParams, load_params
+from mediswift_cs.storage.parent import environment_of_child
 from mediswift_cs.storage.write import write_json
 from mediswift_cs.tokens.manifest import read_manifest
 from mediswift_cs.tuning import check_threads
@@ -181,7 +182,7 @@ class Demo:
         process: subprocess.Popen[bytes] | None = None
         try:
             with signals_put_off(), interrupts_blocked():
-                process = subprocess.Popen(command)
+                process = subprocess.Popen(command, env=environment_of_child())
             code = process.wait()
         except KeyboardInterrupt:
             # The terminal sent it to the step as well, which may have a state to save.

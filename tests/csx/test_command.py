@@ -1,10 +1,12 @@
 """``run.py --validate_only`` and its neighbours from the command line."""
 
+import contextlib
 import copy
 import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -286,3 +288,38 @@ def test_without_cerebras_pytorch_nothing_is_judged(
     assert main(["--validate_only", "--params", str(params)]) == 2
     assert "--validate_only needs cerebras-pytorch" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == [params]
+
+
+def test_the_compiler_ends_with_a_killed_validation(params: Path, tmp_path: Path) -> None:
+    command = [sys.executable, str(REPOSITORY / "run.py"), "--params", params.name]
+    validation = subprocess.Popen(
+        [*command, "--validate_only", "--model_dir", "out"],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    # It says its stage once it is under way.
+    while not list(tmp_path.glob("out/validate_only/**/result.json")):
+        assert validation.poll() is None
+        time.sleep(0.05)
+    (tracing,) = compilers_below(tmp_path)
+    validation.kill()
+    validation.wait()
+    end = time.monotonic() + 60
+    while compilers_below(tmp_path) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert tracing not in compilers_below(tmp_path)
+    # It did not go on to its end, with nobody to read what it found.
+    (result,) = tmp_path.glob("out/validate_only/**/result.json")
+    assert json.loads(result.read_text())["stage"] != "compiling the evaluation graph"
+
+
+def compilers_below(folder: Path) -> list[str]:
+    """The processes that trace a model for a request below a folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            line = process.joinpath("cmdline").read_bytes().decode(errors="replace")
+            if "mediswift_cs.csx.trace" in line and str(folder) in line:
+                found.append(process.name)
+    return found

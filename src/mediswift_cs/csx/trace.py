@@ -23,6 +23,7 @@ from mediswift_cs.data.processors import create_dataloader
 from mediswift_cs.errors import ConfigError, MediSwiftError
 from mediswift_cs.params.load import fingerprint
 from mediswift_cs.params.schema import DataLoaderParams, Params
+from mediswift_cs.storage.parent import end_with_parent
 from mediswift_cs.storage.write import write_json
 from mediswift_cs.training.hosts.cerebras.backend import (
     after_step,
@@ -152,4 +153,5 @@ def main(argv: Sequence[str], make_session: MakeSession = Session) -> int:
 
 
 if __name__ == "__main__":
+    end_with_parent()
     sys.exit(main(sys.argv[1:]))

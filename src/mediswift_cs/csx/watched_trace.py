@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mediswift_cs.endings import signals_put_off
+from mediswift_cs.storage.parent import environment_of_child
 
 TRACE_COMMAND = (sys.executable, "-m", "mediswift_cs.csx.trace")
 TRAINING, EVALUATION = "training", "evaluation"
@@ -89,7 +90,7 @@ def run_trace(
         on_stage: is told what is being done whenever that changes.
     """
     environment = {
-        **os.environ,
+        **environment_of_child(),
         "CSTORCH_DEBUG": "1" if with_locations else "0",
         "OMP_NUM_THREADS": "1",
         "TORCH_NUM_THREADS": "1",
