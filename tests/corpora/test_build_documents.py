@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from mediswift_cs.corpora.build_documents import write_documents
+
 from mediswift_cs.corpora.documents_file import read_documents
 from mediswift_cs.corpora.sample import UPDATE
 from mediswift_cs.corpora.selection import OUTCOMES, Selection

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from mediswift_cs.corpora.build_documents import write_documents
+
 from mediswift_cs.corpora.documents_file import read_documents
 from mediswift_cs.prepare.config import load_settings
 from mediswift_cs.tokens.manifest import read_manifest

@@ -4,11 +4,10 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
-from mediswift_cs.corpora.document import recorded_name
+from mediswift_cs.corpora.document import SourceEntry
 from mediswift_cs.errors import DataError
 from mediswift_cs.storage.checksums import md5_of
 
@@ -25,9 +24,9 @@ class InputFile:
     num_bytes: int
     md5: str
 
-    def entry(self) -> dict[str, Any]:
+    def entry(self) -> SourceEntry:
         """What manifests say of it."""
-        return {"path": recorded_name(self.name), "bytes": self.num_bytes, "md5": self.md5}
+        return SourceEntry(path=self.name, bytes=self.num_bytes, md5=self.md5)
 
 
 def find_files(inputs: Iterable[Path], suffixes: Sequence[str]) -> list[tuple[Path, str]]:

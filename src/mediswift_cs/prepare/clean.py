@@ -27,6 +27,12 @@ TRAITS = np.dtype(
 _near_duplicates = lru_cache(maxsize=1)(DedupSettings.near_duplicates)
 
 
+class CleanResult(Result):
+    """``changes``: how often each kind of change was made."""
+
+    changes: dict[str, int]
+
+
 class CleanedFiles(NamedTuple):
     """The files of a cleaned part of n documents.
 
@@ -46,7 +52,7 @@ def clean_part(
     outputs: CleanedFiles,
     cleaning: Cleaning,
     dedup: DedupSettings,
-) -> Result:
+) -> CleanResult:
     """Clean the documents of ``parsed`` whose ``status`` is KEPT (None: all), write ``outputs``."""
     counts: Counter[str] = Counter(kept=0, empty_text=0)
     changes: Counter[str] = Counter()
@@ -71,7 +77,7 @@ def clean_part(
     save_array(outputs.signatures, stacked)
     no_bands = np.empty((0, 0), np.uint64)
     save_array(outputs.bands, no_bands if near is None else near.band_hashes(stacked))
-    return {"counts": dict(counts), "changes": dict(changes)}
+    return CleanResult(counts=dict(counts), changes=dict(changes))
 
 
 def _counted_documents(parsed: Path, status: Path | None) -> Iterator[Document]:

@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from mediswift_cs.corpora.data_set import read_rows
 from mediswift_cs.errors import DataError
 from mediswift_cs.tasks.hoc import LABELS, HallmarksDocument
 from mediswift_cs.tasks.json_input import check_keys, check_strings, read_json_lines
-from mediswift_cs.tokens.texts import read_rows
 
 DOCUMENTS_FILE = "hoc_docs.jsonl"
 TEXT_FOLDER, LABELS_FOLDER = "text", "labels"

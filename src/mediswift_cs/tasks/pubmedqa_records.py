@@ -6,10 +6,10 @@ Any local file or folder that ``datasets`` reads will do as well; no code of a d
 from pathlib import Path
 from typing import Any
 
+from mediswift_cs.corpora.data_set import read_rows
 from mediswift_cs.errors import DataError
 from mediswift_cs.tasks.json_input import check_keys, read_json_object
 from mediswift_cs.tasks.pubmedqa import LABELS
-from mediswift_cs.tokens.texts import read_rows
 
 RECORDS_FILE = "ori_pqal.json"
 DATASET_NAME, DATASET_CONFIG = "qiaojin/PubMedQA", "pqa_labeled"

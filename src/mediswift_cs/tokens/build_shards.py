@@ -124,7 +124,6 @@ def planned_manifest(
 
 def _write(source: TextSource, tokenizer: Tokenizer, planned: Manifest, folder: Path) -> Manifest:
     splits, token_counts, counts = write_splits(source, tokenizer, planned, folder)
-    _check_splits(splits, counts, planned.options["val_fraction"])
     manifest = replace(planned, counts=dict(counts), splits=splits)
     return write_manifest(manifest, token_counts, tokenizer, folder)
 
@@ -135,7 +134,12 @@ def write_manifest(
     tokenizer: Tokenizer,
     folder: Path,
 ) -> Manifest:
-    """Write tokenizer and manifest beside the shards; returns it with the loss of ``val``."""
+    """Write tokenizer and manifest beside the shards; returns it with the loss of ``val``.
+
+    Raises:
+        DataError: a split has no document.
+    """
+    _check_splits(manifest)
     splits = dict(manifest.splits)
     if "val" in splits:
         loss = unigram_loss(token_counts["train"], token_counts["val"])
@@ -216,16 +220,17 @@ def _add_batch(
     counts["empty_text"] += len(batch) - num_kept
 
 
-def _check_splits(splits: dict[str, SplitEntry], counts: Counter[str], val_fraction: float) -> None:
+def _check_splits(manifest: Manifest) -> None:
+    counts = manifest.counts
     if not counts["kept"]:
         raise DataError(
             f"no usable text: {counts['documents_read']} documents read, "
             f"{counts['empty_text']} of them empty"
         )
-    for name, split in splits.items():
+    for name, split in manifest.splits.items():
         if not split.num_documents:
             raise DataError(
                 f"no document fell into split {name!r}: got {counts['kept']} documents and "
-                f"--val-fraction {val_fraction:g}; change the fraction (0: no validation split) "
-                "or give more documents"
+                f"val_fraction {manifest.options['val_fraction']:g}; change the fraction (0: no "
+                "validation split) or give more documents"
             )
