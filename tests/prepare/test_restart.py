@@ -18,7 +18,7 @@ from mediswift_cs.errors import ConfigError, DataError
 from mediswift_cs.prepare.config import EngineSettings, load_settings
 from mediswift_cs.prepare.pipeline import STAGES, Pipeline
 from mediswift_cs.prepare.runner import TaskRunner
-from mediswift_cs.prepare.tasks import Task
+from mediswift_cs.prepare.tasks import Result, Task
 
 from .conftest import (
     contents,
@@ -58,7 +58,7 @@ def test_a_new_file_adds_its_part_only(
     capsys.readouterr()
     assert prepare(path) == 0
     assert "parse: 1 of 6 parts done" in capsys.readouterr().err
-    counts = manifest_of(load_settings(path).output)["counts"]["parse pubmed"]
+    counts = manifest_of(load_settings(path).output)["stages"]["parse pubmed"]
     assert counts["superseded"] == 62
 
 
@@ -74,7 +74,7 @@ def test_workers_and_engines_give_the_same_bytes(
 
 
 def test_the_largest_parts_begin_first(expected: Path, inputs: Path) -> None:
-    parts = Pipeline(load_settings(expected.parent / "settings.yaml")).parts
+    parts = Pipeline(load_settings(expected.parent / "settings.yaml")).tasks.parts
     for stage in ("parse", "clean", "guard", "tokens"):
         done = {p: (expected / "work" / stage / f"{p.name}.json").stat().st_mtime_ns for p in parts}
         sizes = [part.num_bytes for part in sorted(parts, key=lambda part: done[part])]
@@ -150,12 +150,17 @@ def is_running(process: int) -> bool:
         return False
 
 
+@pytest.mark.parametrize("engine", ["process", "dask"])
 def test_the_workers_of_a_killed_run_end(
-    settings_file: Callable[..., Path], tmp_path: Path
+    settings_file: Callable[..., Path], tmp_path: Path, engine: str
 ) -> None:
+    if engine == "dask":
+        pytest.importorskip("distributed")
     path = settings_file()
     command = [sys.executable, "-m", "mediswift_cs.cli", "prepare", "--config", str(path)]
-    process = subprocess.Popen([*command, "--workers", "2"], stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [*command, "--workers", "2", "--engine", engine], stderr=subprocess.DEVNULL
+    )
     # Workers that have made something have begun to watch over their parent.
     while not list((tmp_path / "out" / "work").glob("parse/*.jsonl.zst")):
         assert process.poll() is None
@@ -175,7 +180,9 @@ def test_the_workers_of_a_killed_run_end(
 def test_a_worker_that_dies_is_told_in_a_sentence(tmp_path: Path, engine: str) -> None:
     if engine == "dask":
         pytest.importorskip("distributed")
-    task = Task(run=partial(os._exit, 1), key="key", marker=tmp_path / "marker.json")
+    task = Task(
+        run=partial(os._exit, 1), returns=Result, key="key", marker=tmp_path / "marker.json"
+    )
     settings = EngineSettings.model_validate({"name": engine, "workers": 2})
     with (
         TaskRunner(settings) as runner,
@@ -236,7 +243,7 @@ def test_a_mended_md5_or_disk_brings_the_file_back(
     md5.unlink()
     assert prepare(path) == 0
     output = load_settings(path).output
-    assert manifest_of(output)["counts"]["parse pubmed"]["kept"] == 125
+    assert manifest_of(output)["stages"]["parse pubmed"]["kept"] == 125
 
 
 def test_stages_alone(settings_file: Callable[..., Path]) -> None:
@@ -245,7 +252,7 @@ def test_stages_alone(settings_file: Callable[..., Path]) -> None:
         Pipeline(settings, ("clean",)).run()
     for stage in STAGES:
         Pipeline(settings, (stage,)).run()
-        assert Pipeline(settings, (stage,)).counts() == {}
+        assert Pipeline(settings, (stage,)).tasks.results.counts() == {}
     assert (settings.output / "corpus.html").is_file()
     with pytest.raises(ConfigError, match="no stage 'train', there are: fetch, parse, clean"):
         Pipeline(settings, ("train",))

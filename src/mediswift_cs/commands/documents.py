@@ -111,8 +111,6 @@ def run(args: argparse.Namespace) -> int:
     from mediswift_cs.prepare.config import PrepareSettings
     from mediswift_cs.prepare.documents import write_documents
 
-    if not (args.inputs or args.sample or args.pmc or args.dataset is not None):
-        raise ConfigError("no input: give PubMed XML files or folders, --pmc, --dataset, --sample")
     if args.limit is not None and args.limit < 1:
         raise ConfigError(f"--limit must be at least 1 record, got {args.limit}")
     if args.no_guard and (args.guard_text or args.guard_pmids):

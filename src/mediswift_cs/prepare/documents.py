@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from mediswift_cs.prepare.results import sources_of
 from mediswift_cs.prepare.stage_tasks import StageTasks
 from mediswift_cs.storage.lock import only_process
 from mediswift_cs.storage.made import check_same, is_empty, no_output_of_ours
-from mediswift_cs.storage.write import atomic_file, check_writable, write_json
+from mediswift_cs.storage.write import atomic_file, check_writable, remove_partial, write_json
 
 STAGES = ("parse", "clean", "dedup", "guard")
 
@@ -53,13 +54,17 @@ def write_documents(
         raise ConfigError(f"the name of the documents file must end in {SUFFIXES[0]}, got {output}")
     work = output.with_name(f".{output.name}.work")
     pipeline = Pipeline(settings.model_copy(update={"output": work}), STAGES, quiet=True)
+    if not pipeline.tasks.parts:
+        raise ConfigError("no input: give PubMed XML files or folders, --pmc, --dataset or --sample")
     is_unfinished = work.exists() and not manifest_path(output).exists()
     if output.exists() and not (overwrite or is_unfinished):
         return _existing(output, pipeline.tasks), False
+    pipeline.check_given_files()
     check_writable(output)
     with only_process(work.with_suffix(".lock"), f"{output} is being made", is_kept=False):
         if not is_empty(work) and not (work / "work" / "lock").exists():
             raise DataError(f"{work} is no folder of this command: move it away")
+        remove_partial(output.parent, escape(output.name))
         manifest = _make(pipeline, output)
         shutil.rmtree(work)
     return manifest, True
@@ -89,12 +94,13 @@ def _make(pipeline: Pipeline, output: Path) -> dict[str, Any]:
             write_json(manifest_path(output), manifest, ensure_ascii=False)
         shutil.rmtree(tasks.settings.output)
         raise
-    with atomic_file(output) as temporary:
-        with DocumentsWriter(temporary) as writer:
-            for part in tasks.parts:
-                for line in read_lines(tasks.documents(part)):
-                    writer.write_line(line)
-        manifest_path(output).unlink(missing_ok=True)
+    whole = tasks.settings.output / output.name
+    with atomic_file(whole) as temporary, DocumentsWriter(temporary) as writer:
+        for part in tasks.parts:
+            for line in read_lines(tasks.documents(part)):
+                writer.write_line(line)
+    manifest_path(output).unlink(missing_ok=True)
+    whole.replace(output)
     entry = {"path": recorded_name(output.name), "bytes": output.stat().st_size}
     manifest = {**tasks.results.manifest(tasks.recipe), "output": entry}
     write_json(manifest_path(output), manifest, ensure_ascii=False)

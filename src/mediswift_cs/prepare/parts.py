@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mediswift_cs.corpora import pmc, pubmed
-from mediswift_cs.corpora.data_set import DataSet
 from mediswift_cs.corpora.files import find_files
 from mediswift_cs.corpora.tar_archive import TAR_SUFFIXES
 from mediswift_cs.errors import DataError
-from mediswift_cs.prepare.config import Kind, PmcSettings, PubmedSettings
+from mediswift_cs.prepare.config import Kind, PmcSettings, PrepareSettings, PubmedSettings
 
 _ODD = re.compile(r"[^A-Za-z0-9_.-]+")
 # Articles of PMC have 0.1 MB; what is larger than this may be a whole set of them.
@@ -44,15 +43,15 @@ class Part:
         return sum(size for _name, size, _time in self.state)
 
 
-def find_parts(pubmed_: PubmedSettings, pmc_: PmcSettings, data_set: DataSet) -> list[Part]:
+def find_parts(settings: PrepareSettings) -> list[Part]:
     """PubMed's files in the order in which they apply, PMC's in that of their names, a data set.
 
     Raises:
         DataError: an input does not exist or has gone, or a folder has no file of its kind.
     """
-    parts = _parts_of_pubmed(pubmed_) + _parts_of_pmc(pmc_)
-    if data_set.name is not None:
-        local, addresses = data_set.find_files()
+    parts = _parts_of_pubmed(settings.pubmed) + _parts_of_pmc(settings.pmc)
+    if settings.dataset.name is not None:
+        local, addresses = settings.dataset.find_files()
         parts.append(_part("dataset", [(path, path.name) for path in local], addresses))
     names = [part.name for part in parts]
     if len(set(names)) != len(names):

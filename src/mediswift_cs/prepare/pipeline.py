@@ -56,6 +56,8 @@ class Pipeline:
             raise ConfigError(f"no stage {unknown[0]!r}, there are: {', '.join(STAGES)}")
         self._settings = settings
         self._chosen = chosen
+        last = max((STAGES.index(name) for name in chosen), default=-1)
+        self._stages = STAGES[: last + 1]
         self._quiet = quiet
         self.tasks = StageTasks(settings)
 
@@ -69,13 +71,12 @@ class Pipeline:
                 is wrong, or a stage is needed that is neither chosen nor done.
         """
         output, results = self._settings.output, self.tasks.results
-        last = max((STAGES.index(name) for name in self._chosen), default=-1)
         with only_run(output), TaskRunner(self._settings.engine, quiet=self._quiet) as runner:
             remove_leftovers(output)
-            _check_given_files(self._settings, STAGES[: last + 1])
+            self.check_given_files()
             if "fetch" in self._chosen:
                 _fetch(self._settings.fetch)
-            for stage in STAGES[: last + 1]:
+            for stage in self._stages:
                 missing = None if stage in self._chosen else stage
                 for name in _TASKS[stage]:
                     tasks = list(getattr(self.tasks, name)())
@@ -89,6 +90,20 @@ class Pipeline:
             if results.parse and not results.guard:
                 self._check_not_empty("parse")
         return [each for result in results.parse for each in result.quarantined]
+
+    def check_given_files(self) -> None:
+        """Read what late stages are given, so that a wrong file ends a run before hours of work.
+
+        Raises:
+            DataError: a file is wrong.
+        """
+        settings = self._settings
+        if "dedup" in self._stages:
+            blocked_pmids(settings.guard)
+        if "guard" in self._stages and settings.guard.texts:
+            benchmark_overlaps(settings.guard)
+        if "tokenizer" in self._stages and settings.tokenizer.path is not None:
+            load_tokenizer(settings.tokenizer.path)
 
     def _finish_documents(self, folder: Path) -> None:
         tasks = self.tasks
@@ -121,13 +136,3 @@ def _fetch(settings: FetchSettings) -> None:
     print(
         f"fetch: {counts['fetched']} files, {counts['already_there']} were there", file=sys.stderr
     )
-
-
-def _check_given_files(settings: PrepareSettings, stages: Collection[str]) -> None:
-    """Read what late stages are given, so that a wrong file ends a run before hours of work."""
-    if "dedup" in stages:
-        blocked_pmids(settings.guard)
-    if "guard" in stages and settings.guard.texts:
-        benchmark_overlaps(settings.guard)
-    if "tokenizer" in stages and settings.tokenizer.path is not None:
-        load_tokenizer(settings.tokenizer.path)

@@ -38,8 +38,7 @@ class StageTasks:
     @cached_property
     def parts(self) -> list[Part]:
         """The parts of the inputs, in the order of the corpus."""
-        settings = self.settings
-        return find_parts(settings.pubmed, settings.pmc, settings.dataset)
+        return find_parts(self.settings)
 
     @cached_property
     def recipe(self) -> dict[str, object]:
