@@ -67,7 +67,7 @@ class DataSet(BaseModel, extra="forbid", frozen=True):
         Raises:
             DataError: unreadable, without a column, or with something else than text in it.
         """
-        for number, row in enumerate(self._rows(), start=1):
+        for number, row in enumerate(self.rows(), start=1):
             where = f"row {number} of {self.name}"
             for column in (self.text_column, self.id_column):
                 if column is not None and column not in row:
@@ -93,13 +93,43 @@ class DataSet(BaseModel, extra="forbid", frozen=True):
             if number == self.limit:
                 return
 
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """All columns of each row.
+
+        Raises:
+            DataError: not found, or not readable.
+        """
+        import datasets
+
+        builder = self._open()
+        try:
+            yield from builder.as_streaming_dataset(split=self.split)
+        except (OSError, EOFError, ValueError, datasets.exceptions.DatasetsError) as error:
+            raise DataError(f"cannot read data set {self.name}: {_first_line(error)}") from error
+
     def _open(self) -> Any:
+        import datasets
+
         if not self.name:
             raise DataError("data set: got an empty name, allowed: a file, a folder, or a name")
-        return _builder(self.name, self.config)
-
-    def _rows(self) -> Iterator[dict[str, Any]]:
-        return _rows(self._open(), str(self.name), self.split)
+        path = Path(self.name)
+        arguments: dict[str, Any] = {"path": self.name, "name": self.config}
+        suffixes = [s for s in path.suffixes if s not in _COMPRESSIONS]
+        reader = _READERS.get(suffixes[-1] if suffixes else "")
+        # The Hub would be asked for it again and again.
+        if reader is not None and not path.exists():
+            raise DataError(f"data set {path} does not exist: no such file")
+        if path.is_file():
+            if reader is None:
+                raise DataError(
+                    f"cannot tell the format of {path}: allowed are {', '.join(_READERS)} "
+                    f"(JSON also with {' or '.join(_COMPRESSIONS)})"
+                )
+            arguments = {"path": reader, "data_files": [str(path)]}
+        try:
+            return datasets.load_dataset_builder(**arguments, trust_remote_code=False)
+        except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+            raise DataError(f"cannot open data set {self.name}: {_first_line(error)}") from error
 
     def _id(self, row: dict[str, Any], text: str, where: str) -> str:
         if self.id_column is None:
@@ -108,50 +138,6 @@ class DataSet(BaseModel, extra="forbid", frozen=True):
         if not isinstance(value, str | int) or value == "":
             raise DataError(f"column {self.id_column!r} of {where} is {value!r}, expected an id")
         return str(value)
-
-
-def read_rows(
-    name_or_path: str, *, config: str | None = None, split: str = "train"
-) -> Iterator[dict[str, Any]]:
-    """All columns of a data set as a stream; the arguments are those of :class:`DataSet`.
-
-    Raises:
-        DataError: not found, or not readable.
-    """
-    data_set = DataSet(name=name_or_path, config=config, split=split)
-    yield from data_set._rows()
-
-
-def _builder(name: str, config: str | None) -> Any:
-    import datasets
-
-    path = Path(name)
-    arguments: dict[str, Any] = {"path": name, "name": config}
-    suffixes = [s for s in path.suffixes if s not in _COMPRESSIONS]
-    reader = _READERS.get(suffixes[-1] if suffixes else "")
-    # The Hub would be asked for it again and again.
-    if reader is not None and not path.exists():
-        raise DataError(f"data set {name} does not exist: no such file")
-    if path.is_file():
-        if reader is None:
-            raise DataError(
-                f"cannot tell the format of {path}: allowed are {', '.join(_READERS)} "
-                f"(JSON also with {' or '.join(_COMPRESSIONS)})"
-            )
-        arguments = {"path": reader, "data_files": [str(path)]}
-    try:
-        return datasets.load_dataset_builder(**arguments, trust_remote_code=False)
-    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-        raise DataError(f"cannot open data set {name}: {_first_line(error)}") from error
-
-
-def _rows(builder: Any, name: str, split: str) -> Iterator[dict[str, Any]]:
-    import datasets
-
-    try:
-        yield from builder.as_streaming_dataset(split=split)
-    except (OSError, EOFError, ValueError, datasets.exceptions.DatasetsError) as error:
-        raise DataError(f"cannot read data set {name}: {_first_line(error)}") from error
 
 
 def _first_line(error: Exception) -> str:

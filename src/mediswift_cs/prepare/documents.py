@@ -55,7 +55,7 @@ def write_documents(
     work = output.with_name(f".{output.name}.work")
     pipeline = Pipeline(settings.model_copy(update={"output": work}), STAGES, quiet=True)
     if not pipeline.tasks.parts:
-        raise ConfigError("no input: give PubMed XML files or folders, --pmc, --dataset or --sample")
+        raise ConfigError("no input: give PubMed XML files or folders, --pmc, --dataset, --sample")
     is_unfinished = work.exists() and not manifest_path(output).exists()
     if output.exists() and not (overwrite or is_unfinished):
         return _existing(output, pipeline.tasks), False

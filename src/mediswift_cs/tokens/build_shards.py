@@ -102,7 +102,9 @@ def build_shards(
         check_shards_exist(found)
         return found, False
     with atomic_folder(output) as folder:
-        manifest = _write(source, tokenizer, planned, folder)
+        splits, token_counts, counts = write_splits(source, tokenizer, planned, folder)
+        manifest = replace(planned, counts=dict(counts), splits=splits)
+        manifest = write_manifest(manifest, token_counts, tokenizer, folder)
     return replace(manifest, folder=output), True
 
 
@@ -120,12 +122,6 @@ def planned_manifest(
         options={**source.options, **options, "split_function": SPLIT_FUNCTION},
         documents=source.manifests,
     )
-
-
-def _write(source: TextSource, tokenizer: Tokenizer, planned: Manifest, folder: Path) -> Manifest:
-    splits, token_counts, counts = write_splits(source, tokenizer, planned, folder)
-    manifest = replace(planned, counts=dict(counts), splits=splits)
-    return write_manifest(manifest, token_counts, tokenizer, folder)
 
 
 def write_manifest(
