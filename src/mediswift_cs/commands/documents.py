@@ -30,13 +30,6 @@ _KEPT = {
     "retracted": "retracted articles",
     "notices": "retraction notices, errata and expressions of concern",
 }
-# The settings of `mediswift prepare`, by what of the last two is kept.
-_CORRECTIONS = {
-    (False, False): "drop_retracted_and_notices",
-    (False, True): "drop_retracted",
-    (True, False): "drop_notices",
-    (True, True): "keep_all",
-}
 # What is done unless one asks not to, and the settings without it.
 _SWITCHES: dict[str, tuple[str, dict[str, bool | str]]] = {
     "clean": ("copyright lines and cut words", {"boilerplate": False, "dehyphenate": False}),
@@ -115,9 +108,10 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(f"--limit must be at least 1 record, got {args.limit}")
     if args.no_guard and (args.guard_text or args.guard_pmids):
         raise ConfigError("--no-guard: got also a file for the guard, allowed: one of them")
+    dropped = [name for name in ("retracted", "notices") if not getattr(args, name)]
     articles = {
         "other_languages": args.other_languages,
-        "corrections": _CORRECTIONS[args.retracted, args.notices],
+        "corrections": f"drop_{'_and_'.join(dropped)}" if dropped else "keep_all",
         "limit": args.limit,
     }
     sections = {

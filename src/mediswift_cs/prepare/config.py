@@ -6,7 +6,6 @@ from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from mediswift_cs.corpora.citations import Citations
 from mediswift_cs.corpora.cleaning import Cleaning
 from mediswift_cs.corpora.data_set import DataSet
 from mediswift_cs.corpora.duplicates import NearDuplicates
@@ -58,16 +57,12 @@ class PubmedSettings(_Inputs):
         )
 
 
-class PmcSettings(_Inputs):
+class PmcSettings(TextOptions, _Inputs):
     """PMC articles: which files, which licences, and which parts of an article are text."""
 
     licences: tuple[Literal["commercial", "non-commercial", "other"], ...] = ("commercial",)
     other_languages: bool = False
     corrections: Corrections = "drop_retracted_and_notices"
-    tables: bool = False
-    references: bool = False
-    back: bool = False
-    citations: Citations = "brackets"
     files_per_part: int = Field(default=2000, ge=1)
 
     def selection(self) -> ArticleSelection:
@@ -76,15 +71,6 @@ class PmcSettings(_Inputs):
             licences=self.licences,
             other_languages=self.other_languages,
             **_KEPT[self.corrections],
-        )
-
-    def text_options(self) -> TextOptions:
-        """What :func:`mediswift_cs.corpora.pmc.read_pmc` makes text of."""
-        return TextOptions(
-            tables=self.tables,
-            references=self.references,
-            back=self.back,
-            citations=self.citations,
         )
 
 

@@ -168,7 +168,7 @@ class PartReader:
             if not isinstance(self._settings, PmcSettings):
                 self._add(read_pubmed(path), path, name, writer)
                 return
-            options = self._settings.text_options()
+            options = self._settings
             if not path.name.lower().endswith(TAR_SUFFIXES):
                 self._add(read_pmc(path, text_options=options), path, name, writer)
                 return

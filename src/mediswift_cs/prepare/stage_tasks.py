@@ -23,9 +23,9 @@ from mediswift_cs.prepare.tokens import (
     assemble,
     make_tokenizer,
     tokenize_part,
-    tokenizer_md5s,
 )
 from mediswift_cs.tokens.texts import TextSource, texts_of_documents
+from mediswift_cs.tokens.tokenizer import load_tokenizer
 
 
 @dataclass(frozen=True)
@@ -198,10 +198,11 @@ class StageTasks:
     def tokenizer(self) -> Iterator[Task[TokenizerResult]]:
         """One: the tokenizer that is given, or one that is trained."""
         settings, guarded = self.settings.tokenizer, self.results.guard
-        given = None if settings.path is None else tokenizer_md5s(settings.path)
-        depends_on: list[object] = [settings.model_dump(exclude={"path"}), given]
+        depends_on: list[object] = [settings.model_dump(exclude={"path"})]
         if settings.path is None:
             depends_on.append([result.entry.md5 for result in guarded])
+        else:
+            depends_on.append(load_tokenizer(settings.path).to_str())
         documents = [self.documents(part) for part in self.parts]
         run = partial(make_tokenizer, settings, documents, guarded, self._tokenizer)
         outputs = [self._tokenizer]

@@ -11,11 +11,9 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
-from mediswift_cs.errors import DataError
 from mediswift_cs.prepare.config import Hdf5Settings, TokenizerSettings
 from mediswift_cs.prepare.guard import GuardResult
 from mediswift_cs.prepare.tasks import Result, digest_of, save_array, total
-from mediswift_cs.storage.checksums import md5_of
 from mediswift_cs.storage.write import atomic_folder
 from mediswift_cs.tokens.build_shards import planned_manifest, write_manifest, write_splits
 from mediswift_cs.tokens.manifest import (
@@ -39,18 +37,6 @@ class ShardsResult(Result):
     """The splits of one part, or of all."""
 
     splits: dict[str, SplitEntry]
-
-
-def tokenizer_md5s(path: Path) -> list[str]:
-    """Of a tokenizer's file, or of the files in its folder.
-
-    Raises:
-        DataError: there is none.
-    """
-    files = [path] if path.is_file() else sorted(p for p in path.glob("*") if p.is_file())
-    if not files:
-        raise DataError(f"tokenizer {path} does not exist: give a tokenizer.json or its folder")
-    return [md5_of(file) for file in files]
 
 
 def make_tokenizer(
