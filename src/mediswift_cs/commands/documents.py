@@ -1,6 +1,7 @@
 """``mediswift documents``: PubMed and PMC XML, or texts of one's own -> one file of documents."""
 
 import argparse
+from typing import Any
 
 from mediswift_cs import arguments
 
@@ -31,7 +32,7 @@ _KEPT = {
     "notices": "retraction notices, errata and expressions of concern",
 }
 # What is done unless one asks not to, and the settings without it.
-_SWITCHES: dict[str, tuple[str, dict[str, bool | str]]] = {
+_SWITCHES: dict[str, tuple[str, dict[str, Any]]] = {
     "clean": ("copyright lines and cut words", {"boilerplate": False, "dehyphenate": False}),
     "dedup": (
         "texts that are there twice, and abstracts of full texts",
@@ -39,7 +40,6 @@ _SWITCHES: dict[str, tuple[str, dict[str, bool | str]]] = {
     ),
     "guard": ("the articles of benchmarks", {"pmids": False}),
 }
-
 _GUARDED = {
     "text": "near copies of a benchmark's texts (.json, .jsonl or .txt)",
     "pmids": "the articles with these PMIDs, one a line,",
@@ -99,7 +99,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from mediswift_cs.corpora.sample import download_sample
     from mediswift_cs.errors import ConfigError
     from mediswift_cs.prepare.config import PrepareSettings
     from mediswift_cs.prepare.documents import write_documents
@@ -108,42 +107,7 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(f"--limit must be at least 1 record, got {args.limit}")
     if args.no_guard and (args.guard_text or args.guard_pmids):
         raise ConfigError("--no-guard: got also a file for the guard, allowed: one of them")
-    dropped = [name for name in ("retracted", "notices") if not getattr(args, name)]
-    articles = {
-        "other_languages": args.other_languages,
-        "corrections": f"drop_{'_and_'.join(dropped)}" if dropped else "keep_all",
-        "limit": args.limit,
-    }
-    sections = {
-        name: settings if getattr(args, f"no_{name}") else {}
-        for name, (_what, settings) in _SWITCHES.items()
-    }
-    settings = PrepareSettings.model_validate(
-        {
-            **sections,
-            "output": args.output,
-            "pubmed": {
-                "inputs": [*args.inputs, *([download_sample()] if args.sample else [])],
-                "title_only": args.title_only,
-                **articles,
-            },
-            "pmc": {"inputs": args.pmc, **articles},
-            "dataset": {
-                "name": args.dataset,
-                "config": args.dataset_config,
-                "split": args.dataset_split,
-                "text_column": args.text_column,
-                "id_column": args.id_column,
-                "limit": args.limit,
-            },
-            "guard": {
-                **sections["guard"],
-                "texts": args.guard_text,
-                "pmid_files": args.guard_pmids,
-            },
-            "engine": {"workers": 1},
-        }
-    )
+    settings = PrepareSettings.model_validate(_settings(args))
     manifest, is_new = write_documents(settings, overwrite=args.overwrite)
     counts = manifest["counts"]
     print(f"{args.output}: {'written' if is_new else 'already there'}")
@@ -154,3 +118,38 @@ def run(args: argparse.Namespace) -> int:
     for each in manifest["quarantined"]:
         print(f"quarantined: {each['file']}: {each['reason']}")
     return 1 if manifest["quarantined"] else 0
+
+
+def _settings(args: argparse.Namespace) -> dict[str, Any]:
+    """The options as settings of ``mediswift prepare``."""
+    from mediswift_cs.corpora.sample import download_sample
+
+    inputs = [*args.inputs, *([download_sample()] if args.sample else [])]
+    dropped = [name for name in ("retracted", "notices") if not getattr(args, name)]
+    articles = {
+        "other_languages": args.other_languages,
+        "corrections": f"drop_{'_and_'.join(dropped)}" if dropped else "keep_all",
+        "limit": args.limit,
+    }
+    sections = {
+        name: settings if getattr(args, f"no_{name}") else {}
+        for name, (_what, settings) in _SWITCHES.items()
+    }
+    files = {"texts": args.guard_text, "pmid_files": args.guard_pmids}
+    return {
+        "output": args.output,
+        "pubmed": {"inputs": inputs, "title_only": args.title_only, **articles},
+        "pmc": {"inputs": args.pmc, **articles},
+        "dataset": {
+            "name": args.dataset,
+            "config": args.dataset_config,
+            "split": args.dataset_split,
+            "text_column": args.text_column,
+            "id_column": args.id_column,
+            "limit": args.limit,
+        },
+        "clean": sections["clean"],
+        "dedup": sections["dedup"],
+        "guard": {**sections["guard"], **files},
+        "engine": {"workers": 1},
+    }

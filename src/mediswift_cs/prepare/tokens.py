@@ -129,8 +129,8 @@ def assemble(
         counts = total(result.counts for _, result in parts)
         counts = {"documents_read": sum(counts.values()), **counts}
         planned = planned_manifest(documents, entry, **settings.model_dump())
-        manifest = replace(planned, counts=counts, splits=splits)
-        written = write_manifest(manifest, token_counts, load_tokenizer(tokenizer), folder)
+        made_with = load_tokenizer(tokenizer)
+        written = write_manifest(planned, splits, token_counts, counts, made_with, folder)
     return ShardsResult(splits=dict(written.splits))
 
 

@@ -102,9 +102,8 @@ def build_shards(
         check_shards_exist(found)
         return found, False
     with atomic_folder(output) as folder:
-        splits, token_counts, counts = write_splits(source, tokenizer, planned, folder)
-        manifest = replace(planned, counts=dict(counts), splits=splits)
-        manifest = write_manifest(manifest, token_counts, tokenizer, folder)
+        written = write_splits(source, tokenizer, planned, folder)
+        manifest = write_manifest(planned, *written, tokenizer, folder)
     return replace(manifest, folder=output), True
 
 
@@ -125,23 +124,24 @@ def planned_manifest(
 
 
 def write_manifest(
-    manifest: Manifest,
+    planned: Manifest,
+    splits: Mapping[str, SplitEntry],
     token_counts: Mapping[str, npt.NDArray[np.int64]],
+    counts: Mapping[str, int],
     tokenizer: Tokenizer,
     folder: Path,
 ) -> Manifest:
-    """Write tokenizer and manifest beside the shards; returns it with the loss of ``val``.
+    """Write tokenizer and manifest beside what :func:`write_splits` wrote and returned.
 
     Raises:
         DataError: a split has no document.
     """
-    _check_splits(manifest)
-    splits = dict(manifest.splits)
+    _check_splits(splits, counts, planned.options["val_fraction"])
     if "val" in splits:
         loss = unigram_loss(token_counts["train"], token_counts["val"])
-        splits["val"] = replace(splits["val"], unigram_loss=loss)
+        splits = {**splits, "val": replace(splits["val"], unigram_loss=loss)}
     save_tokenizer(tokenizer, folder / TOKENIZER_NAME)
-    manifest = replace(manifest, splits=splits)
+    manifest = replace(planned, counts=dict(counts), splits=splits)
     # Last, so that a folder with a manifest is complete even if it is looked at half-way.
     (folder / MANIFEST_NAME).write_text(manifest.to_json(), encoding="utf-8")
     return manifest
@@ -216,17 +216,18 @@ def _add_batch(
     counts["empty_text"] += len(batch) - num_kept
 
 
-def _check_splits(manifest: Manifest) -> None:
-    counts = manifest.counts
+def _check_splits(
+    splits: Mapping[str, SplitEntry], counts: Mapping[str, int], val_fraction: float
+) -> None:
     if not counts["kept"]:
         raise DataError(
             f"no usable text: {counts['documents_read']} documents read, "
             f"{counts['empty_text']} of them empty"
         )
-    for name, split in manifest.splits.items():
+    for name, split in splits.items():
         if not split.num_documents:
             raise DataError(
                 f"no document fell into split {name!r}: got {counts['kept']} documents and "
-                f"val_fraction {manifest.options['val_fraction']:g}; change the fraction (0: no "
+                f"val_fraction {val_fraction:g}; change the fraction (0: no "
                 "validation split) or give more documents"
             )
