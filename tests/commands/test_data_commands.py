@@ -72,6 +72,7 @@ def test_counts_by_reason_are_printed(
 
 
 def test_texts_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("datasets", reason="it reads texts of one's own")
     path, docs = tmp_path / "corpus.jsonl", tmp_path / "docs.jsonl.zst"
     rows = [{"pmid": n, "abstract": f"Cells and mice {n}."} for n in range(50)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))

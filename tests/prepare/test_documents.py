@@ -168,6 +168,7 @@ def test_the_documents_of_one_file_are_those_of_prepare(mixed: list[Path], tmp_p
 
 
 def test_texts_of_ones_own_are_cleaned_and_guarded(tmp_path: Path) -> None:
+    pytest.importorskip("datasets", reason="it reads texts of one's own")
     rows = [
         {"patient": "a", "abstract": f"{prose(1)} Copyright (c) 2010 A Publisher, Ltd."},
         {"patient": "a", "abstract": prose(2)},
@@ -207,6 +208,7 @@ def test_texts_of_ones_own_are_cleaned_and_guarded(tmp_path: Path) -> None:
 
 
 def test_a_data_set_with_a_wrong_column_says_so(tmp_path: Path) -> None:
+    pytest.importorskip("datasets", reason="it reads texts of one's own")
     path = tmp_path / "own.jsonl"
     path.write_text('{"abstract": "x"}\n')
     with pytest.raises(
@@ -270,6 +272,7 @@ def test_memory_grows_by_the_arrays_only(sample_files: Any, tmp_path: Path) -> N
 
 def test_settings_of_a_file_take_a_data_set_too(inputs: Path, tmp_path: Path) -> None:
     """The shards of a whole run say by which rules its documents were made."""
+    pytest.importorskip("datasets", reason="it reads texts of one's own")
     own = tmp_path / "own.jsonl"
     own.write_text("".join(json.dumps({"text": prose(n)}) + "\n" for n in range(5000, 5040)))
     (tmp_path / "settings.json").write_text(
