@@ -11,6 +11,7 @@ import pytest
 from mediswift_cs.corpora.documents_file import read_documents
 from mediswift_cs.prepare.config import load_settings
 from mediswift_cs.tokens.manifest import read_manifest
+from mediswift_cs.tokens.texts import documents_source
 
 from .conftest import (
     BENCHMARK_PMID,
@@ -83,6 +84,8 @@ def test_manifest_and_report_say_so(expected: Path) -> None:
 def test_the_shards_are_those_of_the_documents(expected: Path) -> None:
     manifest = read_manifest(expected / "hdf5")
     assert manifest.counts["documents_read"] == len(ids(expected))
+    source = documents_source([expected / "documents"])
+    assert (source.unguarded, len(source.manifests)) == ((), 5)
     assert sum(split.num_documents for split in manifest.splits.values()) == len(ids(expected))
     assert manifest.splits["val"].unigram_loss > 0
     for split in manifest.splits.values():

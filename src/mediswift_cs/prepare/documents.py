@@ -56,8 +56,7 @@ def write_documents(
     pipeline = Pipeline(settings.model_copy(update={"output": work}), STAGES, quiet=True)
     if not pipeline.tasks.parts:
         raise ConfigError("no input: give PubMed XML files or folders, --pmc, --dataset, --sample")
-    is_unfinished = work.exists() and not manifest_path(output).exists()
-    if output.exists() and not (overwrite or is_unfinished):
+    if output.exists() and not overwrite:
         return _existing(output, pipeline.tasks), False
     pipeline.check_given_files()
     check_writable(output)
@@ -99,9 +98,9 @@ def _make(pipeline: Pipeline, output: Path) -> dict[str, Any]:
         for part in tasks.parts:
             for line in read_lines(tasks.documents(part)):
                 writer.write_line(line)
-    manifest_path(output).unlink(missing_ok=True)
-    whole.replace(output)
-    entry = {"path": recorded_name(output.name), "bytes": output.stat().st_size}
+    entry = {"path": recorded_name(output.name), "bytes": whole.stat().st_size}
     manifest = {**tasks.results.manifest(tasks.recipe), "output": entry}
+    # First, so that there is never a file that nothing is said of.
     write_json(manifest_path(output), manifest, ensure_ascii=False)
+    whole.replace(output)
     return manifest
