@@ -69,6 +69,9 @@ def test_manifest_and_report_say_so(expected: Path) -> None:
     assert manifest["guard"] == {"near_copies_found": ["pubmed:109"]}
     guard = manifest["options"]["guard"]
     assert (guard["num_blocked_pmids"], len(guard["texts"])) == (2852, 1)
+    counts = manifest["counts"]
+    records = sum(sum(manifest["stages"][f"parse {kind}"].values()) for kind in ("pubmed", "pmc"))
+    assert counts.pop("records_read") == sum(counts.values()) == records == 131 + 6
     statistics = manifest["statistics"]
     number = statistics["num_documents"]
     assert number == len(ids(expected)) == manifest["counts"]["kept"]

@@ -33,8 +33,9 @@ def find_files(inputs: Iterable[Path], suffixes: Sequence[str]) -> list[tuple[Pa
     """The input files with the names to record for them, in reading order.
 
     A folder stands for the files below it whose names end in one of ``suffixes``, in upper or lower
-    case, hidden ones left out. A file is taken whatever its name. The order is that of the file names, whatever the order
-    of the arguments: PubMed numbers its baseline and update files in the order in which they apply.
+    case, but for hidden ones. A file is taken whatever its name. The order is that of the names,
+    whatever the order of the arguments: PubMed numbers its baseline and update files in the order
+    in which they apply.
 
     Raises:
         DataError: a path does not exist, or a folder has no such file.

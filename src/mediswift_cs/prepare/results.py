@@ -1,6 +1,6 @@
 """What the stages returned, each of its own kind, and what manifests say of it."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -35,30 +35,31 @@ class StageResults:
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Records and documents of each stage by what became of them, for the stages that ran."""
-        sums: dict[str, Sequence[Result]] = {}
-        for result in self.parse:
-            of_kind = sums.get(f"parse {result.kind}", [])
-            sums[f"parse {result.kind}"] = [*of_kind, result]
-        if "parse pubmed" in sums:
-            sums["parse pubmed"] = [*sums["parse pubmed"], *self.resolve]
-        sums |= {"clean": self.clean, "dedup": self.dedup, "guard": self.guard}
-        sums["tokens"] = self.tokens
-        counts = {
-            stage: total(each.counts for each in of_stage) for stage, of_stage in sums.items()
-        }
-        return {
-            stage: dict(sorted(numbers.items())) for stage, numbers in counts.items() if numbers
-        }
+        stages = {"clean": self.clean, "dedup": self.dedup, "guard": self.guard}
+        pairs: list[tuple[str, Result]] = [(f"parse {each.kind}", each) for each in self.parse]
+        pairs += [("parse pubmed", each) for each in self.resolve]
+        pairs += [(name, each) for name, stage in stages.items() for each in stage]
+        pairs += [("tokens", each) for each in self.tokens]
+        sums: dict[str, Counter[str]] = defaultdict(Counter)
+        for name, result in pairs:
+            sums[name].update(result.counts)
+        return {name: dict(sorted(numbers.items())) for name, numbers in sums.items() if numbers}
 
-    def rules_and_counts(self, recipe: dict[str, object]) -> dict[str, Any]:
-        """By which rules documents were made (``recipe``), and how many; each record counts once.
+    def manifest(self, recipe: dict[str, object]) -> dict[str, Any]:
+        """What manifests say of documents: made by which rules (``recipe``), of what, and how many.
 
         ``counts`` has the records read, the documents that are left, and the reasons of the others.
         """
+        first_files: dict[str, str] = {}
+        for result in reversed(self.parse):
+            first_files |= result.first_files
+        first_files.pop("kept", None)
+        unlisted = total(result.unlisted_elements for result in self.parse)
         stages = self.counts()
         left_out: Counter[str] = Counter()
-        for numbers in stages.values():
-            left_out.update({name: number for name, number in numbers.items() if name != "kept"})
+        for stage, numbers in stages.items():
+            left_out.update({} if stage == "tokens" else numbers)
+        del left_out["kept"]
         kept = stages.get("guard", {}).get("kept", 0)
         copies = [each for result in self.guard for each in result.benchmark_copies]
         return {
@@ -67,17 +68,6 @@ class StageResults:
             "stages": stages,
             "cleaning": total(result.changes for result in self.clean),
             "guard": {"near_copies_found": sorted(copies)},
-        }
-
-    def manifest(self, recipe: dict[str, object]) -> dict[str, Any]:
-        """What manifests say of documents, and of the inputs that they are from."""
-        first_files: dict[str, str] = {}
-        for result in reversed(self.parse):
-            first_files |= result.first_files
-        first_files.pop("kept", None)
-        unlisted = total(result.unlisted_elements for result in self.parse)
-        return {
-            **self.rules_and_counts(recipe),
             "deletions": total(result.deletions for result in self.resolve),
             "first_files": dict(sorted(first_files.items())),
             "unlisted_elements": dict(sorted(unlisted.items())),

@@ -224,11 +224,14 @@ class StageTasks:
         (made,) = self.results.tokenizer
         folders = [self._work("tokens", part) for part in self.parts]
         parts = list(zip(folders, self.results.tokens, strict=True))
+        # Not the inputs: those are millions, and the manifest is read whenever training starts.
+        said = self.results.manifest({})
+        rules = {name: said[name] for name in ("counts", "cleaning", "guard")}
         documents = TextSource(
             entries=tuple(result.entry for result in self.results.guard),
             read=partial(texts_of_documents, []),
             options={"packing": "each part by itself"},
-            manifests=(self.results.rules_and_counts(self.recipe),),
+            manifests=({**self.recipe, **rules},),
         )
         run = partial(assemble, parts, self._tokenizer, made.entry, documents, settings, output)
         depends_on = [_contents(self.results.tokens), settings.model_dump(), documents.manifests]
