@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,12 @@ from typing import Any
 import pytest
 
 from mediswift_cs.errors import ConfigError, DataError
+from mediswift_cs.prepare.clean import CleanResult
 from mediswift_cs.prepare.config import EngineSettings, load_settings
 from mediswift_cs.prepare.pipeline import STAGES, Pipeline
 from mediswift_cs.prepare.runner import TaskRunner
-from mediswift_cs.prepare.tasks import Result, Task
+from mediswift_cs.prepare.tasks import Result, Task, do
+from mediswift_cs.prepare.tokens import ShardsResult
 
 from .conftest import (
     contents,
@@ -190,6 +193,24 @@ def test_a_worker_that_dies_is_told_in_a_sentence(tmp_path: Path, engine: str) -
     ):
         runner.results("tasks", [task], stage=None)
     assert not task.marker.exists()
+
+
+def test_a_marker_counts_only_if_it_has_what_its_stage_returns(tmp_path: Path) -> None:
+    marker = tmp_path / "clean" / "part.json"
+    made = CleanResult(counts={"kept": 3}, changes={"joined_words": 1})
+    task = Task(run=lambda: made, returns=CleanResult, key="key", marker=marker)
+    done = do(task)
+    assert done == made.model_copy(update={"key": "key", "content": "key"})
+    assert task.result_if_done() == done
+    # The marker of another stage, of another key, or a damaged one.
+    for other in (
+        replace(task, returns=ShardsResult),
+        replace(task, key="other"),
+        replace(task, outputs=(tmp_path / "gone",)),
+    ):
+        assert other.result_if_done() is None
+    marker.write_bytes(marker.read_bytes()[:-5])
+    assert task.result_if_done() is None
 
 
 def test_what_no_run_made_is_not_touched(

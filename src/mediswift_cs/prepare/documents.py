@@ -1,6 +1,5 @@
 """The stages up to ``guard`` alone, with one file of documents as their result."""
 
-import json
 import shutil
 from glob import escape
 from pathlib import Path
@@ -74,8 +73,7 @@ def _existing(output: Path, tasks: StageTasks) -> dict[str, Any]:
     if found is None:
         raise no_output_of_ours(output, manifest_path(output).name)
     files = [file for part in tasks.parts for file in describe_part(part)[0]]
-    # As JSON has it: lists for tuples.
-    planned = json.loads(json.dumps({**tasks.recipe, "sources": sources_of(files)}))
+    planned = {**tasks.recipe, "sources": sources_of(files)}
     different = [name for name in planned if found.get(name) != planned[name]]
     if found.get("output", {}).get("bytes") != output.stat().st_size:
         different.append("size")
