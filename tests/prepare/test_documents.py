@@ -264,9 +264,9 @@ def test_memory_grows_by_the_arrays_only(sample_files: Any, tmp_path: Path) -> N
         peak[limit] = float(done.stdout.splitlines()[-1])
         num_documents[limit] = len(list(read_lines(output)))
     # MB. Six times the records, whose XML alone is more than 100 MB longer; a document has some
-    # 3 kB of signatures and their bands while its part is cleaned.
+    # 1 kB of signatures and their bands while its part is cleaned.
     more = num_documents[12_000] - num_documents[2_000]
-    assert peak[12_000] < peak[2_000] + 20 + more * 3e-3
+    assert peak[12_000] < peak[2_000] + 20 + more * 2e-3
     assert peak[12_000] < 400
 
 
