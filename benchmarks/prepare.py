@@ -66,10 +66,18 @@ def parse_elementtree(paths: list[Path], **_: Any) -> dict[str, float]:
 
 
 def documents(paths: list[Path], folder: Path, **_: Any) -> dict[str, float]:
-    from mediswift_cs.corpora.build_documents import write_documents
+    from mediswift_cs.prepare.config import PrepareSettings
+    from mediswift_cs.prepare.documents import write_documents
 
+    settings = PrepareSettings.model_validate(
+        {
+            "output": folder / "docs.jsonl.zst",
+            "pubmed": {"inputs": paths},
+            "engine": {"workers": 1},
+        }
+    )
     start = time.process_time()
-    manifest, _new = write_documents(paths, folder / "docs.jsonl.zst")
+    manifest, _new = write_documents(settings)
     return {
         "records": manifest["counts"]["records_read"],
         "seconds": time.process_time() - start,
@@ -222,7 +230,7 @@ def pipeline(paths: list[Path], folder: Path, tokenizer: Path, **_: Any) -> dict
         result[name] = time.process_time() - start
     manifest = json.loads((folder / "corpus" / "manifest.json").read_text())
     result["records"] = sum(manifest["counts"]["parse pubmed"].values())
-    result["documents"] = manifest["counts"]["guard"]["kept"]
+    result["documents"] = manifest["stages"]["guard"]["kept"]
     result["num_tokens"] = manifest["splits"]["train"]["num_tokens"]
     work = [path for path in (folder / "corpus" / "work").rglob("*") if path.is_file()]
     result["work_mb"] = sum(path.stat().st_size for path in work) / 1e6
@@ -288,7 +296,7 @@ def compare(paths: list[Path], folder: Path, given: Path | None, rounds: int) ->
     same(ours, peer, "records", "abstracts")
     report("parse: ElementTree.iterparse (peer)", peer, "records", None)
     report("parse: mediswift_cs", ours, "records", peer)
-    report("parse, select, write documents", run("documents"), "records", None)
+    report("documents: parse, clean, deduplicate, guard, write", run("documents"), "records", None)
     if given is None:
         report("train a tokenizer of 8,192", run("train"), "documents", None)
     peer, ours = run("shards_datasets"), run("shards_ours")

@@ -11,6 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mediswift_cs.corpora.sample import (
+    BASELINE,
+    UPDATE,
+    SampleNotFetchedError,
+    download_sample,
+)
 from mediswift_cs.tokens.hdf5 import ShardWriter
 
 # Small models are slowed down by threads; and a run must not start pytest's process again to set
@@ -28,7 +34,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 ORACLES = {
     "params/test_defaults.py": "cerebras",
     "params/test_param_filter.py": "cerebras",
-    "tokens/test_dataset_texts.py": "datasets",
+    "corpora/test_data_set.py": "datasets",
 }
 
 
@@ -63,6 +69,18 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real test data not found at {folder}: set MEDISWIFT_TEST_DATA to its folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def sample_files() -> dict[str, Path]:
+    """The two large real files, fetched once; the tests that need them skip loudly without.
+
+    Only where they cannot be fetched: a file with another sum is a failure.
+    """
+    try:
+        return {name: download_sample(name=name) for name in (BASELINE, UPDATE)}
+    except SampleNotFetchedError as error:
+        pytest.skip(f"the sample PubMed files cannot be had: {error}")
 
 
 # A toy run: data that can be learned, params that train in seconds.

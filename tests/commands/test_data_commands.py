@@ -15,9 +15,9 @@ from mediswift_cs.tokens.manifest import read_manifest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RECORD = """<PubmedArticle><MedlineCitation><PMID Version="1">{n}</PMID><Article>
-<ArticleTitle>Title {n}.</ArticleTitle><Abstract><AbstractText>The effect of dose {n} on cells and
-mice in a study of cell lines.</AbstractText></Abstract><Language>eng</Language></Article>
-</MedlineCitation></PubmedArticle>"""
+<ArticleTitle>Title {n}.</ArticleTitle><Abstract><AbstractText>The effect {n} of dose {n} on cells
+{n} and mice {n} in a study {n} of cell lines.</AbstractText></Abstract><Language>eng</Language>
+</Article></MedlineCitation></PubmedArticle>"""
 XML = "<PubmedArticleSet>" + "".join(RECORD.format(n=n) for n in range(1, 200)) + "{}"
 
 
@@ -71,22 +71,61 @@ def test_counts_by_reason_are_printed(
     ]
 
 
-def test_a_dataset_instead_of_documents(
-    tmp_path: Path, shared_data: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = tmp_path / "corpus.jsonl"
+def test_texts_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("datasets", reason="it reads texts of one's own")
+    path, docs = tmp_path / "corpus.jsonl", tmp_path / "docs.jsonl.zst"
     rows = [{"pmid": n, "abstract": f"Cells and mice {n}."} for n in range(50)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    code = main(
-        [
-            *("shards", "--dataset", str(path), "--text-column", "abstract", "--id-column", "pmid"),
-            *("--tokenizer", str(shared_data / "tokenizers" / "gpt2")),
-            *("--max-sequence-length", "16", "--val-fraction", "0.2"),
-            *("--output", str(tmp_path / "out")),
-        ]
-    )
-    assert code == 0
-    assert read_manifest(tmp_path / "out").tokenizer.vocab_size == 50257
+    columns = ["--dataset", str(path), "--text-column", "abstract", "--id-column", "pmid"]
+    assert main(["documents", *columns, "--output", str(docs)]) == 0
+    assert "50 documents of 50 records" in capsys.readouterr().out
+    # Where the options were before, a sentence says where they are now.
+    old = ["shards", *columns, "--tokenizer", "t", "--max-sequence-length", "8", "--output", "o"]
+    assert main(old) == 2
+    error = capsys.readouterr().err
+    assert "`mediswift documents --dataset NAME_OR_PATH --output DOCS`" in error
+    assert error.count("\n") == 1
+
+
+def test_shards_of_unguarded_documents_say_so(
+    pubmed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tokenizer = tmp_path / "tok.json"
+    own = tmp_path / "own.jsonl"
+    own.write_text('{"id": "a", "text": "Mine."}\n')
+    warnings = {}
+    for name, options in {"guarded": [], "unguarded": ["--no-guard"]}.items():
+        docs = tmp_path / f"{name}.jsonl.zst"
+        assert main(["documents", str(pubmed), *options, "--output", str(docs)]) == 0
+        if not tokenizer.exists():
+            main(["tokenizer", str(docs), "--vocab-size", "300", "--output", str(tokenizer)])
+        shards = ["--tokenizer", str(tokenizer), "--max-sequence-length", "64"]
+        shards += ["--val-fraction", "0", "--output", str(tmp_path / name)]
+        capsys.readouterr()
+        assert main(["shards", str(docs), *shards]) == 0
+        warnings[name] = capsys.readouterr().err
+        (documents,) = read_manifest(tmp_path / name).documents
+        assert documents["options"]["guard"]["pmids"] is (name == "guarded")
+    assert warnings["guarded"] == ""
+    assert warnings["unguarded"].startswith("warning: unguarded.jsonl.zst: not made with the guard")
+    assert warnings["unguarded"].count("\n") == 1
+    shards[-1] = str(tmp_path / "own")
+    assert main(["shards", str(own), *shards]) == 0
+    assert capsys.readouterr().err.startswith("warning: own.jsonl: ")
+
+
+def test_a_damaged_file_among_others(
+    pubmed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damaged = tmp_path / "pubmed20n0002.xml.gz"
+    damaged.write_bytes(pubmed.read_bytes()[:-100])
+    command = ["documents", str(pubmed), str(damaged), "--output", str(tmp_path / "docs.jsonl.zst")]
+    for state in ("written", "already there"):
+        assert main(command) == 1
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[0].endswith(state)
+        assert lines[1].endswith("199 documents of 199 records")
+        assert lines[-1].startswith("quarantined: pubmed20n0002.xml.gz: ")
 
 
 def test_gpt2_as_one_file(
@@ -113,7 +152,7 @@ BAD_INPUTS = {
     "wrong XML": (b"<rss/>", "is other XML: its root is <rss>"),
     "bad entity": (XML.replace("Title 7", "&nbsp;").encode(), "Entity 'nbsp' not defined"),
     "bad UTF-8": (XML.encode().replace(b"Title 7", b"\xff\xfe"), "Invalid bytes"),
-    "nothing usable": (b"<PubmedArticleSet/>", "no usable document in 0 records"),
+    "nothing usable": (b"<PubmedArticleSet/>", "no usable document: "),
 }
 
 
@@ -124,7 +163,7 @@ def test_bad_input_is_one_sentence_and_code_2(tmp_path: Path, name: str) -> None
     path.write_bytes(content)
     done = mediswift("documents", path, "--output", tmp_path / "docs.jsonl.zst")
     assert message in one_sentence(done)
-    assert list(tmp_path.iterdir()) == [path]
+    assert {each.name for each in tmp_path.iterdir()} == {path.name, "docs.manifest.json"}
 
 
 def test_an_empty_folder(tmp_path: Path) -> None:
@@ -175,11 +214,16 @@ def test_no_write_permission(pubmed: Any, locked_folder: Any, tmp_path: Path, co
     ("arguments", "message"),
     [
         (["documents", "--output", "x.jsonl.zst"], "no input: give PubMed XML files"),
+        (["documents", "x", "--limit", "0", "--output", "x.jsonl.zst"], "--limit must be at least"),
+        (
+            ["documents", "x", "--no-guard", "--guard-text", "y", "--output", "x.jsonl.zst"],
+            "--no-guard: got also a file for the guard, allowed: one of them",
+        ),
         (["documents", "nowhere", "--output", "x.jsonl.zst"], "input nowhere does not exist"),
         (["tokenizer", "--output", "x.json"], "give either documents to train on, or --gpt2"),
         (
             ["shards", "--tokenizer", "t", "--max-sequence-length", "8", "--output", "o"],
-            "give either documents, or --dataset",
+            "no input: give documents files",
         ),
     ],
 )

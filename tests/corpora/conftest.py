@@ -3,13 +3,6 @@ from typing import Any
 
 import pytest
 
-from mediswift_cs.corpora.sample import (
-    BASELINE,
-    UPDATE,
-    SampleNotFetchedError,
-    download_sample,
-)
-
 RECORD = """<PubmedArticle><MedlineCitation><PMID Version="{version}">{pmid}</PMID><Article>
 <ArticleTitle>{title}</ArticleTitle>{abstract}<Language>{language}</Language>
 <PublicationTypeList><PublicationType>{kind}</PublicationType></PublicationTypeList>
@@ -52,15 +45,3 @@ def pubmed_file(tmp_path: Path) -> Any:
         return path
 
     return write
-
-
-@pytest.fixture(scope="session")
-def sample_files() -> dict[str, Path]:
-    """The two large real files, fetched once; the tests that need them skip loudly without.
-
-    Only where they cannot be fetched: a file with another sum is a failure.
-    """
-    try:
-        return {name: download_sample(name=name) for name in (BASELINE, UPDATE)}
-    except SampleNotFetchedError as error:
-        pytest.skip(f"the sample PubMed files cannot be had: {error}")

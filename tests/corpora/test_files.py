@@ -13,6 +13,9 @@ def test_files_come_in_the_order_of_their_names(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "a" / "readme.txt").touch()
+    (tmp_path / "a" / ".pubmed20n0004.xml").touch()
+    (tmp_path / "a" / ".work").mkdir()
+    (tmp_path / "a" / ".work" / "pubmed20n0005.xml").touch()
     expected = ["x/pubmed20n0001.xml", "pubmed20n0002.xml", "pubmed20n0003.xml.gz"]
     for order in (("a", "b"), ("b", "a"), ("a", "b", "a")):
         found = find_files([tmp_path / name for name in order], (".xml", ".xml.gz"))

@@ -1,6 +1,7 @@
 """A small corpus with everything in it that a stage has to notice."""
 
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ import yaml
 
 from mediswift_cs.cli import main
 from mediswift_cs.corpora.documents_file import read_documents
+from mediswift_cs.prepare.config import PrepareSettings
+from mediswift_cs.prepare.documents import write_documents
 
 RECORD = """<PubmedArticle><MedlineCitation><PMID Version="{version}">{pmid}</PMID><Article>
 <Journal><JournalIssue><PubDate><Year>{year}</Year></PubDate></JournalIssue></Journal>
 <ArticleTitle>{title}</ArticleTitle><Abstract><AbstractText>{abstract}</AbstractText></Abstract>
-<Language>eng</Language><PublicationTypeList><PublicationType>{kind}</PublicationType>
+<Language>{language}</Language><PublicationTypeList><PublicationType>{kind}</PublicationType>
 </PublicationTypeList></Article><MedlineJournalInfo><MedlineTA>J Mice</MedlineTA>
 </MedlineJournalInfo></MedlineCitation></PubmedArticle>"""
 ARTICLE = """<article xmlns:xlink="http://www.w3.org/1999/xlink" article-type="research-article">
@@ -38,14 +41,16 @@ def record(
     abstract: Any = None,
     kind: Any = "Journal Article",
     year: Any = 2000,
+    language: Any = "eng",
 ) -> Any:
     return RECORD.format(
         pmid=pmid,
         version=version,
-        title=title or f"Title {pmid}.",
-        abstract=abstract or prose(pmid),
+        title=f"Title {pmid}." if title is None else title,
+        abstract=prose(pmid) if abstract is None else abstract,
         kind=kind,
         year=year + pmid % 20,
+        language=language,
     )
 
 
@@ -61,6 +66,11 @@ def article(pmc: Any, pmid: Any, *, licence: Any = "by", seed: int | None = None
     )
 
 
+def deletion(*pmids: int) -> str:
+    inner = "".join(f'<PMID Version="1">{pmid}</PMID>' for pmid in pmids)
+    return f"<DeleteCitation>{inner}</DeleteCitation>"
+
+
 def article_set(*records: Any) -> Any:
     return f"<PubmedArticleSet>{''.join(records)}</PubmedArticleSet>"
 
@@ -71,6 +81,7 @@ def near_copy(pmid: Any) -> Any:
     return " ".join([*words[:100], "other", *words[101:]])
 
 
+BOOK = "<PubmedBookArticle><BookDocument/></PubmedBookArticle>"
 # In the shipped list, so it is blocked.
 BENCHMARK_PMID = 7497757
 
@@ -95,7 +106,7 @@ def write_inputs(folder: Path) -> None:
     second = [
         record(2, title="Revised."),
         record(3, kind="Retracted Publication"),
-        "<DeleteCitation><PMID Version='1'>4</PMID></DeleteCitation>",
+        deletion(4),
     ]
     third = [record(pmid) for pmid in range(200, 260)]
     for name, records in (("0001", first), ("0002", second), ("0003", third)):
@@ -181,3 +192,70 @@ def expected(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     (folder / "settings.yaml").write_text(json.dumps(settings))
     assert prepare(folder / "settings.yaml") == 0
     return folder / "out"
+
+
+def write_pubmed(
+    inputs: Sequence[Path], output: Path, *, overwrite: bool = False, **sections: Any
+) -> tuple[Any, bool]:
+    """Documents of PubMed files; each of ``sections`` has settings."""
+    pubmed = {"inputs": inputs, **sections.pop("pubmed", {})}
+    settings = {"output": output, "pubmed": pubmed, "engine": {"workers": 1}, **sections}
+    return write_documents(PrepareSettings.model_validate(settings), overwrite=overwrite)
+
+
+def build(inputs: Sequence[Path], output: Path, **options: Any) -> Any:
+    manifest, is_new = write_pubmed(inputs, output, **options)
+    assert is_new
+    counts = manifest["counts"]
+    assert counts["records_read"] == sum(n for name, n in counts.items() if name != "records_read")
+    documents = list(read_documents(output))
+    assert len(documents) == counts["kept"]
+    assert not list(output.parent.glob(".*"))
+    return manifest, documents
+
+
+def outcomes(manifest: Any) -> Any:
+    return {k: v for k, v in nonzero(manifest["counts"]).items() if k != "records_read"}
+
+
+@pytest.fixture
+def pubmed_file(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a PubMed file of the given records and returns its path."""
+
+    def write(*items: str, name: str = "pubmed20n0001.xml") -> Path:
+        path = tmp_path / name
+        path.write_text(article_set(*items), encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def mixed(pubmed_file: Callable[..., Path]) -> list[Path]:
+    """Two files with every reason in them."""
+    first = pubmed_file(
+        record(1),
+        record(2, abstract=""),
+        record(3, language="ger"),
+        record(4, kind="Retracted Publication"),
+        record(5),
+        record(6, title="Old."),
+        record(7, version=2, title="New."),
+        record(9, title="", abstract=""),
+        record(11).replace(">11<", ">x<"),
+        BOOK,
+        name="pubmed20n0001.xml",
+    )
+    second = pubmed_file(
+        record(6, title="Revised."),
+        record(7, version=1, title="Late."),
+        record(10, title="Retracted later."),
+        record(10, title="Retracted later.", kind="Retracted Publication"),
+        deletion(5, 3, 1234),
+        record(12, abstract=prose(1), title="Title 1."),
+        record(13, abstract=prose(13, 200)),
+        record(14, abstract=near_copy(13), title="Title 13."),
+        record(BENCHMARK_PMID),
+        name="pubmed20n0002.xml",
+    )
+    return [second, first]

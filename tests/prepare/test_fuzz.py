@@ -50,7 +50,7 @@ def parsed(reader: Any, data: Any, folder: Path) -> Any:
     assert len(reader.quarantined) <= 1
     if reader.quarantined:
         assert not reader.counts
-        assert "\n" not in reader.quarantined[0]["reason"]
+        assert "\n" not in reader.quarantined[0].reason
     for document in documents:
         assert document.text == document.text.strip()
         assert document.text.encode()

@@ -15,7 +15,7 @@ from mediswift_cs.cli import main
 from mediswift_cs.corpora.pubmed import read_pubmed
 from mediswift_cs.corpora.tar_archive import read_members
 from mediswift_cs.errors import DataError
-from mediswift_cs.prepare.config import PmcSettings, load_settings
+from mediswift_cs.prepare.config import PmcSettings, PrepareSettings, load_settings
 from mediswift_cs.prepare.parse import parse_part
 from mediswift_cs.prepare.parts import find_parts
 
@@ -107,7 +107,7 @@ def test_all_of_it_is_quarantined_by_name(hostile: Any) -> None:
         assert reason in reasons[name], name
     kept = {name for name in reasons if not name.startswith("cut.tar.gz")}
     assert kept == {name for name in expected if name != "cut.tar.gz"}
-    counts = manifest["counts"]
+    counts = manifest["stages"]
     assert counts["parse pubmed"]["kept"] == 29
     # good.nxml, two of the archive, and what of the cut one came before the cut.
     assert counts["parse pmc"]["kept"] >= 3
@@ -206,15 +206,15 @@ def test_a_member_of_an_archive_is_bounded_as_a_file_is(tmp_path: Path) -> None:
         (folder / "a.nxml").write_text(text)
         results += [parse_file(folder / file) for file in ("a.tar", "a.nxml")]
     (in_tar, alone), (many_in_tar, many_alone) = results[:2], results[2:]
-    assert in_tar["counts"] == alone["counts"] == {"kept": 1}, "12 MB are not too many"
-    assert not in_tar["quarantined"]
+    assert in_tar.counts == alone.counts == {"kept": 1}, "12 MB are not too many"
+    assert not in_tar.quarantined
     for result in (many_in_tar, many_alone):
-        assert "tags and attributes allowed" in result["quarantined"][0]["reason"]
+        assert "tags and attributes allowed" in result.quarantined[0].reason
 
 
 def parse_file(path: Path) -> Any:
     """The result of stage parse for one file of PMC."""
-    (part,) = find_parts([], [path], 10)
+    (part,) = find_parts(PrepareSettings(output=path, pmc=PmcSettings(inputs=(path,))))
     return parse_part(part, PmcSettings(), path.with_suffix(".jsonl.zst"), None)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mediswift_cs.corpora.documents_file import read_documents
-from mediswift_cs.prepare.config import PmcSettings, load_settings
+from mediswift_cs.prepare.config import PmcSettings, PrepareSettings, load_settings
 from mediswift_cs.prepare.parse import parse_part
 from mediswift_cs.prepare.parts import find_parts
 
@@ -47,7 +47,7 @@ def test_nothing_usable_is_no_success(
     (folder / "in" / "c.xml").write_text("<pmc-articleset/>")
     assert prepare(write_settings(folder), *stages) == 2
     manifest = manifest_of(folder / "out")
-    assert manifest["counts"]["parse pmc"] == {"licence_non_commercial": 1, "not_an_article": 1}
+    assert manifest["stages"]["parse pmc"] == {"licence_non_commercial": 1, "not_an_article": 1}
     assert manifest["first_files"] == {
         "licence_non_commercial": "b.NXML",
         "not_an_article": "a.xml",
@@ -77,10 +77,10 @@ def test_every_member_of_an_archive_has_an_outcome(folder: Path) -> None:
         add(archive, "d.xml", f"<articles>{article(4, 4)}</articles>".encode())
         add(archive, "e.tar.gz", b"")
         add(archive, "f.jpg", b"")
-    (part,) = find_parts([], [path], 10)
+    (part,) = find_parts(PrepareSettings(output=path, pmc=PmcSettings(inputs=(path,))))
     result = parse_part(part, PmcSettings(), folder / "a.jsonl.zst", None)
-    assert result["counts"] == {"kept": 2, "not_an_article": 1}
-    assert [each["file"] for each in result["quarantined"]] == ["a.TAR:b.nxml.gz", "a.TAR:e.tar.gz"]
+    assert result.counts == {"kept": 2, "not_an_article": 1}
+    assert [each.file for each in result.quarantined] == ["a.TAR:b.nxml.gz", "a.TAR:e.tar.gz"]
     assert len(list(read_documents(folder / "a.jsonl.zst"))) == 2
 
 
@@ -88,9 +88,9 @@ def test_every_member_of_an_archive_has_an_outcome(folder: Path) -> None:
 def test_citations_are_a_setting(folder: Path, citations: str, text: str) -> None:
     marked = article(1, 1).replace("<body>", f"<body><p>It was grown{MARKED}.</p>")
     (folder / "in" / "a.xml").write_text(marked)
-    settings = load_settings(write_settings(folder, citations=citations)).pmc
-    (part,) = find_parts([], settings.inputs, 10)
-    parse_part(part, settings, folder / "a.jsonl.zst", None)
+    settings = load_settings(write_settings(folder, citations=citations))
+    (part,) = find_parts(settings)
+    parse_part(part, settings.pmc, folder / "a.jsonl.zst", None)
     (document,) = read_documents(folder / "a.jsonl.zst")
     assert f"It was {text}" in document.text.split("\n")
 

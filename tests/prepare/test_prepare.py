@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from mediswift_cs.corpora.build_documents import write_documents
 from mediswift_cs.corpora.documents_file import read_documents
 from mediswift_cs.prepare.config import load_settings
 from mediswift_cs.tokens.manifest import read_manifest
+from mediswift_cs.tokens.texts import documents_source
 
 from .conftest import (
     BENCHMARK_PMID,
@@ -29,7 +29,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 def test_each_document_has_one_outcome(expected: Path) -> None:
     manifest = manifest_of(expected)
-    counts = {stage: nonzero(numbers) for stage, numbers in manifest["counts"].items()}
+    counts = {stage: nonzero(numbers) for stage, numbers in manifest["stages"].items()}
     # 59 + 10 + 2 + 60 records; 2 is revised, 3 retracted, 4 deleted.
     assert counts["parse pubmed"] == {
         "kept": 125,
@@ -66,14 +66,15 @@ def test_what_is_left_out_is_the_right_thing(expected: Path) -> None:
 
 def test_manifest_and_report_say_so(expected: Path) -> None:
     manifest = manifest_of(expected)
-    assert manifest["guard"] == {
-        "num_blocked_pmids": 2852,
-        "num_texts_files": 1,
-        "near_copies_found": ["pubmed:109"],
-    }
+    assert manifest["guard"] == {"near_copies_found": ["pubmed:109"]}
+    guard = manifest["options"]["guard"]
+    assert (guard["num_blocked_pmids"], len(guard["texts"])) == (2852, 1)
+    counts = manifest["counts"]
+    records = sum(sum(manifest["stages"][f"parse {kind}"].values()) for kind in ("pubmed", "pmc"))
+    assert counts.pop("records_read") == sum(counts.values()) == records == 131 + 6
     statistics = manifest["statistics"]
     number = statistics["num_documents"]
-    assert number == len(ids(expected)) == manifest["counts"]["guard"]["kept"]
+    assert number == len(ids(expected)) == manifest["counts"]["kept"]
     for name in ("sources", "lengths", "years", "journals", "licences"):
         assert sum(statistics[name].values()) == number
     assert statistics["licences"]["CC BY 4.0"] == 2
@@ -86,6 +87,8 @@ def test_manifest_and_report_say_so(expected: Path) -> None:
 def test_the_shards_are_those_of_the_documents(expected: Path) -> None:
     manifest = read_manifest(expected / "hdf5")
     assert manifest.counts["documents_read"] == len(ids(expected))
+    source = documents_source([expected / "documents"])
+    assert (source.unguarded, len(source.manifests)) == ((), 5)
     assert sum(split.num_documents for split in manifest.splits.values()) == len(ids(expected))
     assert manifest.splits["val"].unigram_loss > 0
     for split in manifest.splits.values():
@@ -102,15 +105,6 @@ def test_datasets_reads_the_documents(expected: Path, tmp_path: Path) -> None:
         str(expected / "documents"), split="train", cache_dir=str(tmp_path)
     )
     assert sorted(data["id"]) == sorted(ids(expected))
-
-
-def test_the_pubmed_part_agrees_with_the_documents_command(
-    expected: Path, inputs: Path, tmp_path: Path
-) -> None:
-    manifest, _ = write_documents([inputs / "pubmed"], tmp_path / "docs.jsonl.zst")
-    counts = manifest["counts"]
-    del counts["records_read"]
-    assert nonzero(counts) == nonzero(manifest_of(expected)["counts"]["parse pubmed"])
 
 
 def test_poisoned_files_are_quarantined_and_the_rest_goes_on(
@@ -144,7 +138,7 @@ def test_poisoned_files_are_quarantined_and_the_rest_goes_on(
     assert all(f"quarantined: {name}: " in shown for name in quarantined)
     assert "bad &lt;b&gt;.nxml" in (output / "corpus.html").read_text()
     # None of their records counts, and the files beside them do.
-    assert manifest_of(output)["counts"]["parse pubmed"]["kept"] == 125
+    assert manifest_of(output)["stages"]["parse pubmed"]["kept"] == 125
     assert "pmc:PMC1" in ids(output)
     # Mended, only they are read again.
     (copied / "pubmed" / "pubmed20n0004.xml.gz").unlink()
@@ -219,4 +213,4 @@ def test_an_earlier_version_does_not_outlive_a_retraction(
     assert prepare(path) == 0
     output = load_settings(path).output
     assert {i for i in ids(output) if i.startswith("pmc:")} == {"pmc:PMC51"}
-    assert manifest_of(output)["counts"]["dedup"]["retracted"] == 2
+    assert manifest_of(output)["stages"]["dedup"]["retracted"] == 2

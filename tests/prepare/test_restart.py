@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,12 @@ from typing import Any
 import pytest
 
 from mediswift_cs.errors import ConfigError, DataError
+from mediswift_cs.prepare.clean import CleanResult
 from mediswift_cs.prepare.config import EngineSettings, load_settings
 from mediswift_cs.prepare.pipeline import STAGES, Pipeline
 from mediswift_cs.prepare.runner import TaskRunner
-from mediswift_cs.prepare.tasks import Task
+from mediswift_cs.prepare.tasks import Result, Task, do
+from mediswift_cs.prepare.tokens import ShardsResult
 
 from .conftest import (
     contents,
@@ -58,7 +61,7 @@ def test_a_new_file_adds_its_part_only(
     capsys.readouterr()
     assert prepare(path) == 0
     assert "parse: 1 of 6 parts done" in capsys.readouterr().err
-    counts = manifest_of(load_settings(path).output)["counts"]["parse pubmed"]
+    counts = manifest_of(load_settings(path).output)["stages"]["parse pubmed"]
     assert counts["superseded"] == 62
 
 
@@ -73,8 +76,20 @@ def test_workers_and_engines_give_the_same_bytes(
     assert contents(load_settings(path).output) == contents(expected)
 
 
+def test_blocks_of_documents_change_nothing(
+    settings_file: Callable[..., Path], expected: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mediswift_cs.prepare.clean._BLOCK", 7)
+    path = settings_file()
+    assert prepare(path) == 0
+    output = load_settings(path).output
+    for done in (expected / "work" / "clean").glob("*.npy"):
+        assert (output / "work" / "clean" / done.name).read_bytes() == done.read_bytes()
+    assert contents(output) == contents(expected)
+
+
 def test_the_largest_parts_begin_first(expected: Path, inputs: Path) -> None:
-    parts = Pipeline(load_settings(expected.parent / "settings.yaml")).parts
+    parts = Pipeline(load_settings(expected.parent / "settings.yaml")).tasks.parts
     for stage in ("parse", "clean", "guard", "tokens"):
         done = {p: (expected / "work" / stage / f"{p.name}.json").stat().st_mtime_ns for p in parts}
         sizes = [part.num_bytes for part in sorted(parts, key=lambda part: done[part])]
@@ -150,12 +165,17 @@ def is_running(process: int) -> bool:
         return False
 
 
+@pytest.mark.parametrize("engine", ["process", "dask"])
 def test_the_workers_of_a_killed_run_end(
-    settings_file: Callable[..., Path], tmp_path: Path
+    settings_file: Callable[..., Path], tmp_path: Path, engine: str
 ) -> None:
+    if engine == "dask":
+        pytest.importorskip("distributed")
     path = settings_file()
     command = [sys.executable, "-m", "mediswift_cs.cli", "prepare", "--config", str(path)]
-    process = subprocess.Popen([*command, "--workers", "2"], stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [*command, "--workers", "2", "--engine", engine], stderr=subprocess.DEVNULL
+    )
     # Workers that have made something have begun to watch over their parent.
     while not list((tmp_path / "out" / "work").glob("parse/*.jsonl.zst")):
         assert process.poll() is None
@@ -175,7 +195,9 @@ def test_the_workers_of_a_killed_run_end(
 def test_a_worker_that_dies_is_told_in_a_sentence(tmp_path: Path, engine: str) -> None:
     if engine == "dask":
         pytest.importorskip("distributed")
-    task = Task(run=partial(os._exit, 1), key="key", marker=tmp_path / "marker.json")
+    task = Task(
+        run=partial(os._exit, 1), returns=Result, key="key", marker=tmp_path / "marker.json"
+    )
     settings = EngineSettings.model_validate({"name": engine, "workers": 2})
     with (
         TaskRunner(settings) as runner,
@@ -183,6 +205,24 @@ def test_a_worker_that_dies_is_told_in_a_sentence(tmp_path: Path, engine: str) -
     ):
         runner.results("tasks", [task], stage=None)
     assert not task.marker.exists()
+
+
+def test_a_marker_counts_only_if_it_has_what_its_stage_returns(tmp_path: Path) -> None:
+    marker = tmp_path / "clean" / "part.json"
+    made = CleanResult(counts={"kept": 3}, changes={"joined_words": 1})
+    task = Task(run=lambda: made, returns=CleanResult, key="key", marker=marker)
+    done = do(task)
+    assert done == made.model_copy(update={"key": "key", "content": "key"})
+    assert task.result_if_done() == done
+    # The marker of another stage, of another key, or a damaged one.
+    for other in (
+        replace(task, returns=ShardsResult),
+        replace(task, key="other"),
+        replace(task, outputs=(tmp_path / "gone",)),
+    ):
+        assert other.result_if_done() is None
+    marker.write_bytes(marker.read_bytes()[:-5])
+    assert task.result_if_done() is None
 
 
 def test_what_no_run_made_is_not_touched(
@@ -236,7 +276,7 @@ def test_a_mended_md5_or_disk_brings_the_file_back(
     md5.unlink()
     assert prepare(path) == 0
     output = load_settings(path).output
-    assert manifest_of(output)["counts"]["parse pubmed"]["kept"] == 125
+    assert manifest_of(output)["stages"]["parse pubmed"]["kept"] == 125
 
 
 def test_stages_alone(settings_file: Callable[..., Path]) -> None:
@@ -245,7 +285,7 @@ def test_stages_alone(settings_file: Callable[..., Path]) -> None:
         Pipeline(settings, ("clean",)).run()
     for stage in STAGES:
         Pipeline(settings, (stage,)).run()
-        assert Pipeline(settings, (stage,)).counts() == {}
+        assert Pipeline(settings, (stage,)).tasks.results.counts() == {}
     assert (settings.output / "corpus.html").is_file()
     with pytest.raises(ConfigError, match="no stage 'train', there are: fetch, parse, clean"):
         Pipeline(settings, ("train",))

@@ -42,7 +42,10 @@ REPOSITORY = Path(__file__).resolve().parents[2]
         ({"dedup": {"threshold": 2}}, "dedup threshold must be above 0 and at most 1, got 2"),
         ({"dedup": {"threshold": 0.99}}, r"dedup threshold 0\.99 is too high for num_perm 128"),
         ({"pmc": {"licences": ["free"]}}, "pmc.licences.0: must be 'commercial'"),
-        ({"pubmed": {"inputs": []}, "pmc": {"inputs": []}}, "no input: set pubmed.inputs or"),
+        (
+            {"pubmed": {"inputs": []}, "pmc": {"inputs": []}},
+            "no input: set pubmed.inputs, pmc.inputs or",
+        ),
         ({"engine": {"scheduler": "tcp://x:1"}}, "engine.scheduler needs engine.name: dask"),
         ({"fetch": {"pmc": "data/pmc"}}, "fetch.pmc needs fetch.pmc_list"),
         ({"hdf5": {"val_fraction": 1}}, "hdf5.val_fraction: must be less than 1, got 1"),

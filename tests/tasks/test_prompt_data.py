@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mediswift_cs.corpora.blocklist import benchmark_pmids
-from mediswift_cs.corpora.document import Document
+from mediswift_cs.corpora.document import Document, SourceEntry
 from mediswift_cs.errors import ConfigError, DataError
 from mediswift_cs.params.schema import DataLoaderParams
 from mediswift_cs.tasks import artificial, pubmedqa, pubmedqa_records, pubmedqa_split
@@ -20,7 +20,7 @@ from mediswift_cs.tasks.prompt_data import PromptSettings, write_prompt_data
 from mediswift_cs.tasks.prompt_folder import read_prompt_data
 from mediswift_cs.tasks.pubmedqa import PubMedQA, question_example
 from mediswift_cs.tasks.question_data import Counts, make_examples, write_questions
-from mediswift_cs.tokens.manifest import SourceEntry, read_manifest
+from mediswift_cs.tokens.manifest import read_manifest
 from mediswift_cs.tokens.tokenizer import save_tokenizer, train_tokenizer
 
 SETTINGS = PromptSettings(max_sequence_length=64, num_virtual_tokens=3)

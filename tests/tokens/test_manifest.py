@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from mediswift_cs.corpora.document import SourceEntry
 from mediswift_cs.errors import DataError
 from mediswift_cs.tokens.manifest import (
     Manifest,
     ShardEntry,
-    SourceEntry,
     SplitEntry,
     TokenizerEntry,
     find_manifest,

@@ -78,7 +78,6 @@ def run(args: argparse.Namespace) -> int:
     from mediswift_cs.errors import ConfigError
     from mediswift_cs.tasks import classification_data
     from mediswift_cs.tasks.prompt_data import write_prompt_data
-    from mediswift_cs.tokens.texts import source_entries
 
     if args.mesh and args.publication_types:
         raise ConfigError("--mesh and --publication-types: got both, allowed: one of them")
@@ -109,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
         prompt_settings(args),
         task=task,
         counts=counts,
-        sources=source_entries(sources),
+        sources=tuple(source.entry() for source in sources),
         overwrite=args.overwrite,
     )
     print_result(*result)

@@ -43,11 +43,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
+    from mediswift_cs.corpora.document import SourceEntry
     from mediswift_cs.errors import ConfigError
     from mediswift_cs.tasks import hoc, hoc_documents
     from mediswift_cs.tasks.official_split import split_examples
     from mediswift_cs.tasks.prompt_data import write_prompt_data
-    from mediswift_cs.tokens.manifest import SourceEntry
 
     if args.input is not None:
         documents, name = hoc_documents.read_documents(args.input), args.input.name

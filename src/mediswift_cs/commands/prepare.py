@@ -54,9 +54,9 @@ def run(args: argparse.Namespace) -> int:
     settings = settings.model_copy(update={**update, "output": args.output or settings.output})
     pipeline = Pipeline(settings, tuple(args.stage or STAGES))
     quarantined = pipeline.run()
-    for stage, counts in pipeline.counts().items():
+    for stage, counts in pipeline.tasks.results.counts().items():
         print(f"{stage}: " + ", ".join(f"{name} {number:,}" for name, number in counts.items()))
     for each in quarantined:
-        print(f"quarantined: {each['file']}: {each['reason']}")
+        print(f"quarantined: {each.file}: {each.reason}")
     print(f"{settings.output}: done")
     return 1 if quarantined else 0

@@ -10,12 +10,11 @@ from mediswift_cs.prompt_arguments import add_prompt_arguments, print_result, pr
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from mediswift_cs.corpora.document import Document
+    from mediswift_cs.corpora.document import Document, SourceEntry
     from mediswift_cs.tasks.example import Example
     from mediswift_cs.tasks.prompt_data import PromptSettings
     from mediswift_cs.tasks.question_data import QuestionMaker
     from mediswift_cs.tasks.task import Task
-    from mediswift_cs.tokens.manifest import SourceEntry
 
 HELP = """Prepare PubMedQA: prompt shards to train on, JSON lines to evaluate on.
 
@@ -106,13 +105,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _labelled(args: argparse.Namespace) -> int:
+    from mediswift_cs.corpora.document import SourceEntry
     from mediswift_cs.errors import ConfigError
     from mediswift_cs.tasks import pubmedqa_records
     from mediswift_cs.tasks.official_split import split_examples
     from mediswift_cs.tasks.prompt_data import write_prompt_data
     from mediswift_cs.tasks.pubmedqa import PubMedQA
     from mediswift_cs.tasks.pubmedqa_split import NUM_FOLDS, read_split
-    from mediswift_cs.tokens.manifest import SourceEntry
 
     if args.input is not None:
         records = pubmedqa_records.read_records(args.input)
@@ -200,9 +199,8 @@ def _read_documents(
 
     from mediswift_cs.corpora import documents_file
     from mediswift_cs.corpora.files import describe_files, find_files
-    from mediswift_cs.tokens.manifest import SourceEntry
 
     files = describe_files(find_files(args.documents, documents_file.SUFFIXES))
     stream = (doc for file in files for doc in documents_file.read_documents(file.path))
-    sources = tuple(SourceEntry(path=f.name, bytes=f.num_bytes, md5=f.md5) for f in files)
+    sources = tuple(file.entry() for file in files)
     return tqdm(stream, desc="questions", unit=" docs", disable=None), sources

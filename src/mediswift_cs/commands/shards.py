@@ -9,28 +9,19 @@ HELP = """Tokenize documents and pack them into HDF5 shards for training.
 example:
   mediswift shards data/docs.jsonl.zst --tokenizer data/tokenizer.json \\
       --max-sequence-length 2048 --output data/pubmed
-  mediswift shards --dataset corpus.parquet --text-column abstract --tokenizer gpt2/ \\
-      --max-sequence-length 2048 --output data/corpus
 
 Writes OUTPUT/train/*.h5, OUTPUT/val/*.h5, OUTPUT/tokenizer.json and OUTPUT/manifest.json.
 """
+
+# Those of `mediswift documents` now.
+_MOVED = ("--dataset", "--dataset-config", "--dataset-split", "--text-column", "--id-column")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     arguments.add_documents(parser, required=False)
-    dataset = parser.add_argument_group("instead of DOCS, a data set that `datasets` reads")
-    dataset.add_argument(
-        "--dataset", metavar="NAME_OR_PATH", help="JSON lines, Parquet, or a name on the Hub"
-    )
-    dataset.add_argument("--dataset-config", metavar="NAME", help="where it has several")
-    dataset.add_argument(
-        "--dataset-split", default="train", metavar="NAME", help="default: %(default)s"
-    )
-    dataset.add_argument("--text-column", default="text", help="default: %(default)s")
-    dataset.add_argument(
-        "--id-column", help="decides each document's split (default: the text itself)"
-    )
+    for name in _MOVED:
+        parser.add_argument(name, dest="moved", help=argparse.SUPPRESS)
     arguments.add_tokenizer(parser)
     arguments.add_max_sequence_length(parser)
     arguments.add_val_fraction(parser, "share of the documents that goes to val")
@@ -42,22 +33,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
+    import sys
+
     from mediswift_cs.errors import ConfigError
     from mediswift_cs.tokens.build_shards import build_shards
-    from mediswift_cs.tokens.texts import dataset_source, documents_source
+    from mediswift_cs.tokens.texts import documents_source
 
-    if bool(args.documents) == (args.dataset is not None):
-        raise ConfigError("give either documents, or --dataset NAME_OR_PATH")
-    if args.dataset is not None:
-        source = dataset_source(
-            args.dataset,
-            text_column=args.text_column,
-            id_column=args.id_column,
-            config=args.dataset_config,
-            split=args.dataset_split,
+    if args.moved is not None:
+        raise ConfigError(
+            f"{', '.join(_MOVED)}: make documents of a data set first, which cleans and guards its "
+            "texts: `mediswift documents --dataset NAME_OR_PATH --output DOCS`"
         )
-    else:
-        source = documents_source(args.documents)
+    if not args.documents:
+        raise ConfigError("no input: give documents files, or folders of them")
+    source = documents_source(args.documents)
+    if source.unguarded:
+        more = f" and {len(source.unguarded) - 1} more" if source.unguarded[1:] else ""
+        print(
+            f"warning: {source.unguarded[0]}{more}: not made with the guard, so that articles of "
+            "benchmarks may be among the documents",
+            file=sys.stderr,
+        )
     manifest, is_new = build_shards(
         source,
         args.tokenizer,

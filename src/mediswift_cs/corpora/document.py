@@ -1,4 +1,4 @@
-"""The unit that every corpus is turned into."""
+"""The unit that every corpus is turned into, and what it came from."""
 
 from dataclasses import dataclass
 
@@ -35,6 +35,18 @@ class Document:
     pmid: int | None = None
     year: int | None = None
     journal: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceEntry:
+    """One input, as manifests name it; ``bytes`` and ``md5`` are None for what is no local file."""
+
+    path: str
+    bytes: int | None = None
+    md5: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", recorded_name(self.path))
 
 
 def check_unicode(text: str, what: str) -> None:

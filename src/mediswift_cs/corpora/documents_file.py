@@ -1,7 +1,7 @@
 """Documents on disk: zstd JSON lines, which ``datasets`` reads too, and their manifest."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,9 @@ from mediswift_cs.corpora.document import Document, recorded_name
 from mediswift_cs.errors import DataError
 
 SUFFIXES = (".jsonl.zst", ".jsonl")
+# Of what `mediswift documents` and `prepare` write: another one where the same inputs and settings
+# give other documents, or where the manifest is another one.
+FORMAT_VERSION = 3
 
 _FIELDS = frozenset(field.name for field in fields(Document))
 _TEXTS = frozenset(("licence", "licence_class", "journal"))
@@ -130,8 +133,8 @@ def parse_document(line: bytes, number: int, path: Path) -> Document:
     for name in ("id", "text"):
         if not isinstance(content.get(name), str):
             raise DataError(
-                f"line {number} of {path} has no string {name!r}: for files that `mediswift "
-                "documents` did not write, use --dataset with --text-column"
+                f"line {number} of {path} has no string {name!r}: for texts of other "
+                "columns, use `mediswift documents --dataset FILE --text-column NAME`"
             )
     known: dict[str, Any] = {"source": path.name}
     for name in _FIELDS & content.keys():
@@ -168,3 +171,10 @@ def read_documents_manifest(documents: Path) -> dict[str, Any] | None:
         raise DataError(f"{path} is no manifest of `mediswift documents`: {error!r}") from error
     assert isinstance(content, dict)
     return content
+
+
+def is_guarded(manifest: Mapping[str, Any] | None) -> bool:
+    """Whether a documents file's manifest says that the articles of benchmarks were kept out."""
+    options = (manifest or {}).get("options")
+    guard = options.get("guard") if isinstance(options, dict) else None
+    return isinstance(guard, dict) and guard.get("pmids") is True

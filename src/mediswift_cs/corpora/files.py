@@ -4,11 +4,10 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
-from mediswift_cs.corpora.document import recorded_name
+from mediswift_cs.corpora.document import SourceEntry
 from mediswift_cs.errors import DataError
 from mediswift_cs.storage.checksums import md5_of
 
@@ -25,17 +24,18 @@ class InputFile:
     num_bytes: int
     md5: str
 
-    def entry(self) -> dict[str, Any]:
+    def entry(self) -> SourceEntry:
         """What manifests say of it."""
-        return {"path": recorded_name(self.name), "bytes": self.num_bytes, "md5": self.md5}
+        return SourceEntry(path=self.name, bytes=self.num_bytes, md5=self.md5)
 
 
 def find_files(inputs: Iterable[Path], suffixes: Sequence[str]) -> list[tuple[Path, str]]:
     """The input files with the names to record for them, in reading order.
 
     A folder stands for the files below it whose names end in one of ``suffixes``, in upper or lower
-    case. A file is taken whatever its name. The order is that of the file names, whatever the order
-    of the arguments: PubMed numbers its baseline and update files in the order in which they apply.
+    case, but for hidden ones. A file is taken whatever its name. The order is that of the names,
+    whatever the order of the arguments: PubMed numbers its baseline and update files in the order
+    in which they apply.
 
     Raises:
         DataError: a path does not exist, or a folder has no such file.
@@ -45,14 +45,19 @@ def find_files(inputs: Iterable[Path], suffixes: Sequence[str]) -> list[tuple[Pa
         if given.is_file():
             found.setdefault(given.resolve(), (given, given.name))
         elif given.is_dir():
+            inside = [(path, path.relative_to(given).as_posix()) for path in given.rglob("*")]
             inside = [
-                path for path in given.rglob("*") if path.name.lower().endswith(tuple(suffixes))
+                (path, name)
+                for path, name in inside
+                # What is hidden is nobody's input: the work of a command that was killed.
+                if name.lower().endswith(tuple(suffixes))
+                and path.is_file()
+                and "/." not in f"/{name}"
             ]
-            inside = [path for path in inside if path.is_file()]
             if not inside:
                 raise DataError(f"no {' or '.join(suffixes)} file in folder {given}")
-            for path in inside:
-                found.setdefault(path.resolve(), (path, path.relative_to(given).as_posix()))
+            for path, name in inside:
+                found.setdefault(path.resolve(), (path, name))
         else:
             raise DataError(f"input {given} does not exist")
     return sorted(found.values(), key=lambda file: (file[0].name, file[1]))

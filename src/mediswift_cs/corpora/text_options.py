@@ -1,12 +1,11 @@
 """What a user may choose about the text of full articles."""
 
-from dataclasses import dataclass
+from pydantic import BaseModel, ConfigDict
 
 from mediswift_cs.corpora.citations import Citations
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TextOptions:
+class TextOptions(BaseModel):
     """What becomes text, and how.
 
     Attributes:
@@ -16,6 +15,8 @@ class TextOptions:
         citations: ``brackets`` puts the marks of one place in one bracket, ``drop`` leaves them
             out; authors and years are text in both.
     """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     tables: bool = False
     references: bool = False

@@ -12,7 +12,7 @@ import numpy as np
 from mediswift_cs.corpora.cleaning import Cleaning, clean_text
 from mediswift_cs.corpora.document import Document
 from mediswift_cs.corpora.documents_file import DocumentsWriter, read_documents
-from mediswift_cs.corpora.duplicates import text_hash
+from mediswift_cs.corpora.duplicates import Signature, text_hash
 from mediswift_cs.corpora.latest import KEPT
 from mediswift_cs.corpora.ngrams import word_hashes, words_of
 from mediswift_cs.prepare.config import DedupSettings
@@ -23,8 +23,16 @@ from mediswift_cs.storage.write import atomic_file
 TRAITS = np.dtype(
     [("id", np.uint64), ("text", np.uint64), ("pmid", np.int32), ("version", np.int32)]
 )
+# Documents that are put into arrays at a time: a part may be a whole data set.
+_BLOCK = 4096
 # Once in a worker for all its parts.
 _near_duplicates = lru_cache(maxsize=1)(DedupSettings.near_duplicates)
+
+
+class CleanResult(Result):
+    """``changes``: how often each kind of change was made."""
+
+    changes: dict[str, int]
 
 
 class CleanedFiles(NamedTuple):
@@ -46,12 +54,22 @@ def clean_part(
     outputs: CleanedFiles,
     cleaning: Cleaning,
     dedup: DedupSettings,
-) -> Result:
+) -> CleanResult:
     """Clean the documents of ``parsed`` whose ``status`` is KEPT (None: all), write ``outputs``."""
     counts: Counter[str] = Counter(kept=0, empty_text=0)
     changes: Counter[str] = Counter()
-    rows, signatures = [], []
     near = _near_duplicates(dedup) if dedup.near else None
+    rows: list[tuple[int, int, int, int]] = []
+    signatures: list[Signature] = []
+    blocks = []
+
+    def end_block() -> None:
+        stacked = np.stack(signatures) if signatures else np.empty((0, dedup.num_perm), np.uint32)
+        bands = np.empty((0, 0), np.uint64) if near is None else near.band_hashes(stacked)
+        blocks.append((np.array(rows, TRAITS), stacked, bands))
+        rows.clear()
+        signatures.clear()
+
     with atomic_file(outputs.documents) as temporary, DocumentsWriter(temporary) as writer:
         for document in _counted_documents(parsed, status):
             text, number = clean_text(document.text, cleaning)
@@ -65,13 +83,14 @@ def clean_part(
             if near is not None:
                 signatures.append(near.signature(word_hashes(words)))
             writer.write(replace(document, text=text))
-    save_array(outputs.traits, np.array(rows, TRAITS))
-    width = dedup.num_perm
-    stacked = np.stack(signatures) if signatures else np.empty((0, width), np.uint32)
-    save_array(outputs.signatures, stacked)
-    no_bands = np.empty((0, 0), np.uint64)
-    save_array(outputs.bands, no_bands if near is None else near.band_hashes(stacked))
-    return {"counts": dict(counts), "changes": dict(changes)}
+            if len(rows) == _BLOCK:
+                end_block()
+    end_block()
+    traits, all_signatures, bands = zip(*blocks, strict=True)
+    save_array(outputs.traits, np.concatenate(traits))
+    save_array(outputs.signatures, np.concatenate(all_signatures))
+    save_array(outputs.bands, np.concatenate(bands, axis=1))
+    return CleanResult(counts=dict(counts), changes=dict(changes))
 
 
 def _counted_documents(parsed: Path, status: Path | None) -> Iterator[Document]:

@@ -6,8 +6,8 @@ from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from mediswift_cs.corpora.citations import Citations
 from mediswift_cs.corpora.cleaning import Cleaning
+from mediswift_cs.corpora.data_set import DataSet
 from mediswift_cs.corpora.duplicates import NearDuplicates
 from mediswift_cs.corpora.fetch import PMC_ADDRESS, PUBMED_ADDRESS
 from mediswift_cs.corpora.selection import ArticleSelection, Selection
@@ -16,11 +16,12 @@ from mediswift_cs.errors import ConfigError
 from mediswift_cs.params.document import read_yaml
 
 # What happens to retracted articles and to notices (retractions, errata, expressions of concern).
-Corrections = Literal["drop_retracted_and_notices", "drop_retracted", "keep_all"]
+Corrections = Literal["drop_retracted_and_notices", "drop_retracted", "drop_notices", "keep_all"]
 # What of them is kept, as both kinds of selection say it.
 _KEPT: dict[str, dict[str, bool]] = {
     "drop_retracted_and_notices": {},
     "drop_retracted": {"notices": True},
+    "drop_notices": {"retracted": True},
     "keep_all": {"retracted": True, "notices": True},
 }
 
@@ -30,7 +31,10 @@ class _Section(BaseModel):
 
 
 class _Inputs(_Section):
+    """``limit``: read the first records of all the files only, as one part."""
+
     inputs: tuple[Path, ...] = ()
+    limit: int | None = Field(default=None, ge=1)
 
     def options(self) -> dict[str, Any]:
         """The settings that decide what is read from a file, as JSON."""
@@ -53,16 +57,12 @@ class PubmedSettings(_Inputs):
         )
 
 
-class PmcSettings(_Inputs):
+class PmcSettings(TextOptions, _Inputs):
     """PMC articles: which files, which licences, and which parts of an article are text."""
 
     licences: tuple[Literal["commercial", "non-commercial", "other"], ...] = ("commercial",)
     other_languages: bool = False
     corrections: Corrections = "drop_retracted_and_notices"
-    tables: bool = False
-    references: bool = False
-    back: bool = False
-    citations: Citations = "brackets"
     files_per_part: int = Field(default=2000, ge=1)
 
     def selection(self) -> ArticleSelection:
@@ -71,15 +71,6 @@ class PmcSettings(_Inputs):
             licences=self.licences,
             other_languages=self.other_languages,
             **_KEPT[self.corrections],
-        )
-
-    def text_options(self) -> TextOptions:
-        """What :func:`mediswift_cs.corpora.pmc.read_pmc` makes text of."""
-        return TextOptions(
-            tables=self.tables,
-            references=self.references,
-            back=self.back,
-            citations=self.citations,
         )
 
 
@@ -138,6 +129,10 @@ class EngineSettings(_Section):
     scheduler: str | None = None
 
 
+# Where texts come from; each kind has its section of the settings under its name.
+Kind = Literal["pubmed", "pmc", "dataset"]
+
+
 class FetchSettings(_Section):
     """What to fetch beforehand: folders to fetch into; null: nothing."""
 
@@ -156,6 +151,7 @@ class PrepareSettings(_Section):
     fetch: FetchSettings = FetchSettings()
     pubmed: PubmedSettings = PubmedSettings()
     pmc: PmcSettings = PmcSettings()
+    dataset: DataSet = DataSet()
     clean: Cleaning = Cleaning()
     dedup: DedupSettings = DedupSettings()
     guard: GuardSettings = GuardSettings()
@@ -163,7 +159,13 @@ class PrepareSettings(_Section):
     hdf5: Hdf5Settings = Hdf5Settings()
     engine: EngineSettings = EngineSettings()
 
-    @field_validator("fetch", "pubmed", "pmc", "guard", mode="before")
+    def section(self, kind: Kind) -> PubmedSettings | PmcSettings | DataSet:
+        """What the settings say of the inputs of one kind."""
+        if kind == "dataset":
+            return self.dataset
+        return self.pubmed if kind == "pubmed" else self.pmc
+
+    @field_validator("fetch", "pubmed", "pmc", "dataset", "guard", mode="before")
     @classmethod
     def _empty_section(cls, value: object) -> object:
         return {} if value is None else value
@@ -226,8 +228,8 @@ def load_settings(path: Path) -> PrepareSettings:
     except ValidationError as error:
         problems = "; ".join(_in_yaml_terms(each) for each in error.errors())
         raise ConfigError(f"{path}: {problems}") from error
-    if not (settings.pubmed.inputs or settings.pmc.inputs):
-        raise ConfigError(f"{path}: no input: set pubmed.inputs or pmc.inputs")
+    if not (settings.pubmed.inputs or settings.pmc.inputs or settings.dataset.name):
+        raise ConfigError(f"{path}: no input: set pubmed.inputs, pmc.inputs or dataset.name")
     if settings.fetch.pmc and not settings.fetch.pmc_list:
         raise ConfigError(f"{path}: fetch.pmc needs fetch.pmc_list, the articles to fetch")
     if settings.engine.scheduler and settings.engine.name != "dask":

@@ -18,7 +18,7 @@ from mediswift_cs.corpora.duplicates import (
     text_hash,
 )
 from mediswift_cs.prepare.clean import TRAITS, CleanedFiles
-from mediswift_cs.prepare.config import DedupSettings
+from mediswift_cs.prepare.config import DedupSettings, Kind
 from mediswift_cs.prepare.tasks import Result, save_array
 
 # What becomes of a cleaned document; the number is its status.
@@ -67,7 +67,7 @@ def find_pairs(band: int, threshold: float, files: Sequence[CleanedFiles], outpu
             first, second = signatures.rows(some[:, 0]), signatures.rows(some[:, 1])
             found.append(similar_pairs(some, first, second, threshold))
     save_array(output, np.concatenate([np.empty((0, 2), np.int64), *found]))
-    return {}
+    return Result()
 
 
 class _Signatures:
@@ -94,7 +94,7 @@ def decide(
     files: Sequence[CleanedFiles],
     outputs: Sequence[Path],
     *,
-    is_pmc: Sequence[bool],
+    kinds: Sequence[Kind],
     retracted: Path,
     retracted_articles: Sequence[tuple[str, int]],
     blocked: Sequence[int],
@@ -103,7 +103,7 @@ def decide(
     """Write for each part uint8 [num_documents], the number of each document's outcome.
 
     Args:
-        files: of the cleaned parts, of which ``is_pmc`` says whether they hold full texts.
+        files: of the cleaned parts, whose kinds are ``kinds``.
         retracted: the PMIDs of retracted articles.
         retracted_articles: (id, version) of full texts that say so themselves.
         blocked: PMIDs that must not be in the corpus.
@@ -112,14 +112,16 @@ def decide(
     of_parts = [np.load(each.traits) for each in files]
     traits = np.concatenate([np.empty(0, TRAITS), *of_parts])
     lengths = [len(each) for each in of_parts]
-    is_full_text = np.repeat(np.array(is_pmc, bool), lengths)
+    kind = np.repeat(np.array(kinds, str), lengths)
+    is_full_text = kind == "pmc"
     status = np.zeros(len(traits), np.uint8)
-    is_retracted = np.isin(traits["pmid"], np.load(retracted)) & is_full_text
+    is_retracted = np.isin(traits["pmid"], np.load(retracted)) & (kind != "pubmed")
     is_retracted |= _is_retracted_version(traits, retracted_articles)
     status[is_retracted] = _NUMBER["retracted"]
     is_blocked = np.isin(traits["pmid"], np.array(blocked, np.int32))
     status[is_blocked & (traits["pmid"] > 0)] = _NUMBER["benchmark_pmid"]
-    _drop_older_of_one_id(status, traits)
+    # Texts of the user's own may share an id: that of a patient keeps them on one side of a split.
+    _drop_older_of_one_id(status, traits, np.flatnonzero(kind != "dataset"))
     if settings.abstracts_of_full_texts == "drop":
         _drop_abstracts(status, traits, is_full_text)
     all_pairs = [np.load(path) for path in pairs]
@@ -132,7 +134,7 @@ def decide(
         save_array(path, status[start:end])
         numbers = np.bincount(status[start:end], minlength=len(OUTCOMES))
         counts.update(dict(zip(OUTCOMES, numbers.tolist(), strict=True)))
-    return {"counts": dict(counts)}
+    return Result(counts=dict(counts))
 
 
 def _is_retracted_version(
@@ -149,9 +151,11 @@ def _is_retracted_version(
     return found
 
 
-def _drop_older_of_one_id(status: Status, traits: npt.NDArray[Any]) -> None:
-    """Of the documents with one id the highest version counts, of equal ones the last."""
-    order = np.lexsort((np.arange(len(traits)), traits["version"], traits["id"]))
+def _drop_older_of_one_id(
+    status: Status, traits: npt.NDArray[Any], places: npt.NDArray[np.int64]
+) -> None:
+    """Of those of ``places`` with one id the highest version counts, of equal ones the last."""
+    order = places[np.lexsort((places, traits["version"][places], traits["id"][places]))]
     is_older = traits["id"][order[:-1]] == traits["id"][order[1:]]
     older = order[:-1][is_older]
     status[older[status[older] == 0]] = _NUMBER["duplicate_id"]

@@ -1,11 +1,10 @@
 """Stage ``guard``: the documents left of a part, without near copies of benchmarks, counted."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,14 +15,14 @@ from mediswift_cs.corpora.blocklist import (
     benchmark_texts,
     read_pmids,
 )
-from mediswift_cs.corpora.document import Document
+from mediswift_cs.corpora.document import Document, SourceEntry
 from mediswift_cs.corpora.documents_file import (
     DocumentsWriter,
     manifest_path,
     parse_document,
     read_lines,
 )
-from mediswift_cs.corpora.files import find_files
+from mediswift_cs.corpora.files import describe_files, find_files
 from mediswift_cs.corpora.ngrams import word_hashes, words_of
 from mediswift_cs.errors import DataError
 from mediswift_cs.prepare.config import GuardSettings
@@ -62,7 +61,7 @@ class Statistics:
         # PubMed's abstracts state a copyright, not a licence.
         self.licences[(document.licence_class and document.licence) or _NONE] += 1
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, int | dict[str, int]]:
         """As JSON, in an order that does not depend on that of the documents."""
         return {
             name: dict(sorted(value.items())) if isinstance(value, Counter) else value
@@ -70,16 +69,26 @@ class Statistics:
         }
 
     @classmethod
-    def sum_of(cls, parts: Iterable[Mapping[str, Any]]) -> "Statistics":
-        """Add up what :meth:`as_dict` gave."""
+    def sum_of(cls, parts: Iterable["Statistics"]) -> "Statistics":
+        """Those of all documents, from those of each part."""
         total = cls()
         for part in parts:
-            for name, value in part.items():
-                if isinstance(value, int):
-                    setattr(total, name, getattr(total, name) + value)
-                else:
-                    getattr(total, name).update(value)
+            for name, value in vars(part).items():
+                setattr(total, name, getattr(total, name) + value)
         return total
+
+
+class GuardResult(Result):
+    """What is left of a part.
+
+    Attributes:
+        benchmark_copies: the ids found, whether they are dropped or only reported.
+        entry: the file of the documents.
+    """
+
+    benchmark_copies: list[str]
+    statistics: Statistics
+    entry: SourceEntry
 
 
 def blocked_pmids(settings: GuardSettings) -> frozenset[int]:
@@ -112,9 +121,15 @@ def benchmark_overlaps(settings: GuardSettings) -> Overlaps:
     return Overlaps(all_texts, ngram=settings.ngram, overlap=settings.overlap)
 
 
-def benchmark_md5s(settings: GuardSettings) -> list[str]:
-    """Of the benchmark files, in the order in which they are read."""
-    return [md5_of(file) for path in settings.texts for file, _name in find_files([path], SUFFIXES)]
+def guard_options(settings: GuardSettings) -> dict[str, object]:
+    """The settings as JSON, with the md5 of each file in place of its path."""
+    given = {"texts": settings.texts, "pmid_files": settings.pmid_files}
+    md5s = {
+        name: [file.md5 for file in describe_files(find_files(paths, SUFFIXES), quiet=True)]
+        for name, paths in given.items()
+    }
+    number = {"num_blocked_pmids": len(blocked_pmids(settings))}
+    return settings.model_dump(exclude=set(given)) | md5s | number
 
 
 # Once in a worker for all its parts.
@@ -126,14 +141,14 @@ def guard_part(
     status: Path,
     output: Path,
     settings: GuardSettings,
-    files: Sequence[dict[str, Any]],
-) -> Result:
+    manifest: Mapping[str, object],
+) -> GuardResult:
     """Write the final documents of a part, and beside them their manifest.
 
     Args:
         cleaned: the part's documents, of which ``status`` (uint8 [num_documents]) is 0 for those
             that stay.
-        files: the input files of the part, for the manifest.
+        manifest: what the manifest says beside the counts.
     """
     statuses = np.load(status)
     overlaps = _overlaps(settings) if settings.texts else None
@@ -155,12 +170,11 @@ def guard_part(
                 counts["kept"] += 1
                 statistics.add(document)
                 writer.write_line(line)
-        entry = {"path": output.name, "bytes": temporary.stat().st_size, "md5": md5_of(temporary)}
-    manifest = {"sources": list(files), "counts": dict(counts)}
-    write_json(manifest_path(output), manifest, ensure_ascii=False)
-    return {
-        "counts": dict(counts),
-        "benchmark_copies": found,
-        "statistics": statistics.as_dict(),
-        "entry": entry,
-    }
+        num_bytes, md5 = temporary.stat().st_size, md5_of(temporary)
+    write_json(manifest_path(output), {**manifest, "counts": dict(counts)}, ensure_ascii=False)
+    return GuardResult(
+        counts=dict(counts),
+        benchmark_copies=found,
+        statistics=statistics,
+        entry=SourceEntry(path=output.name, bytes=num_bytes, md5=md5),
+    )

@@ -16,7 +16,7 @@ REPORT = "corpus.html"
 TOKENIZER = "tokenizer.json"
 _RESULTS = ("documents", "hdf5", TOKENIZER, MANIFEST, REPORT)
 # As parts are named; nobody else's file has such a name.
-_PART_FILE = re.compile(r"(pubmed|pmc)-.+-[0-9a-f]{8}\.(jsonl\.zst|manifest\.json)")
+_PART_FILE = re.compile(r"(pubmed|pmc|dataset)-.+-[0-9a-f]{8}\.(jsonl\.zst|manifest\.json)")
 
 
 @contextmanager
@@ -41,7 +41,7 @@ def _check_ours(output: Path) -> None:
         manifest = json.loads((output / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         manifest = None
-    if not isinstance(manifest, dict) or not {"settings", "quarantined"} <= manifest.keys():
+    if not isinstance(manifest, dict) or not {"counts", "quarantined"} <= manifest.keys():
         raise DataError(
             f"output {output} holds {', '.join(found)}, which no earlier run made; allowed: a new "
             "or empty folder, or the output of an earlier run"

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from mediswift_cs.errors import ConfigError, DataError
 from mediswift_cs.prepare.config import EngineSettings
-from mediswift_cs.prepare.tasks import Result, Task, do, total
+from mediswift_cs.prepare.tasks import R, Task, do
 from mediswift_cs.storage.processes import num_usable_cores, process_pool, use_one_thread
 
 
@@ -26,12 +26,13 @@ class TaskRunner(ExitStack):
     Used in a ``with`` block, at whose end the workers are gone.
     """
 
-    def __init__(self, settings: EngineSettings) -> None:
+    def __init__(self, settings: EngineSettings, *, quiet: bool = False) -> None:
         super().__init__()
         self._settings = settings
+        self._quiet = quiet
         self._executor: Executor | None = None
 
-    def results(self, name: str, tasks: Sequence[Task], *, stage: str | None) -> list[Result]:
+    def results(self, name: str, tasks: Sequence[Task[R]], *, stage: str | None) -> list[R]:
         """The results of all tasks, in their order, of which the missing ones are done now.
 
         Args:
@@ -50,24 +51,24 @@ class TaskRunner(ExitStack):
                 f"stage {stage} is not done ({len(todo)} parts are missing): run it too"
             )
         if stage is None:
-            # What was wrong with a file, an unplugged disk or an old .md5, may have been mended.
-            todo += [n for n, result in enumerate(found) if result and result.get("quarantined")]
+            todo += [n for n, result in enumerate(found) if result and result.may_change]
         todo.sort(key=lambda number: -tasks[number].num_bytes)
         started = time.monotonic()
         new = self._run(name, tasks, todo) if todo else {}
         seconds = time.monotonic() - started
-        number = sum(total("counts", new.values()).values())
+        number = sum(sum(result.counts.values()) for result in new.values())
         rate = f", {number:,} records or documents ({number / seconds:,.0f}/s)"
-        print(
-            f"{name}: {len(todo)} of {len(tasks)} parts done in {seconds:.1f} s"
-            + (rate if number else "")
-            + (f", {len(tasks) - len(todo)} were there" if len(todo) < len(tasks) else ""),
-            file=sys.stderr,
-        )
+        if not self._quiet:
+            print(
+                f"{name}: {len(todo)} of {len(tasks)} parts done in {seconds:.1f} s"
+                + (rate if number else "")
+                + (f", {len(tasks) - len(todo)} were there" if len(todo) < len(tasks) else ""),
+                file=sys.stderr,
+            )
         all_results = [new.get(number, result) for number, result in enumerate(found)]
         return [result for result in all_results if result is not None]
 
-    def _run(self, name: str, tasks: Sequence[Task], todo: Sequence[int]) -> dict[int, Result]:
+    def _run(self, name: str, tasks: Sequence[Task[R]], todo: Sequence[int]) -> dict[int, R]:
         if self._executor is None:
             self._executor = self.enter_context(_task_executor(self._settings))
         there = len(tasks) - len(todo)
@@ -75,7 +76,7 @@ class TaskRunner(ExitStack):
             with tqdm(
                 total=len(tasks), initial=there, desc=name, unit="part", disable=None
             ) as progress:
-                futures = {}
+                futures: dict[int, Future[R]] = {}
                 for number in todo:
                     futures[number] = self._executor.submit(do, tasks[number])
                     futures[number].add_done_callback(lambda _: progress.update())

@@ -5,34 +5,58 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 
+from mediswift_cs import __version__
+from mediswift_cs.corpora.documents_file import FORMAT_VERSION, manifest_path
 from mediswift_cs.corpora.ngrams import NGRAM_FUNCTION
-from mediswift_cs.prepare.clean import CleanedFiles, clean_part
+from mediswift_cs.prepare.clean import CleanedFiles, CleanResult, clean_part
 from mediswift_cs.prepare.config import PrepareSettings
 from mediswift_cs.prepare.dedup import decide, find_pairs
-from mediswift_cs.prepare.guard import benchmark_md5s, blocked_pmids, guard_part
+from mediswift_cs.prepare.guard import GuardResult, blocked_pmids, guard_options, guard_part
 from mediswift_cs.prepare.output import TOKENIZER
-from mediswift_cs.prepare.parse import parse_part, resolve_parts
+from mediswift_cs.prepare.parse import ParseResult, ResolveResult, parse_part, resolve_parts
 from mediswift_cs.prepare.parts import Part, find_parts
-from mediswift_cs.prepare.tasks import Result, Task, digest_of
-from mediswift_cs.prepare.tokens import assemble, make_tokenizer, tokenize_part, tokenizer_md5s
+from mediswift_cs.prepare.results import StageResults, sources_of
+from mediswift_cs.prepare.tasks import R, Result, Task, digest_of
+from mediswift_cs.prepare.tokens import (
+    ShardsResult,
+    TokenizerResult,
+    assemble,
+    make_tokenizer,
+    tokenize_part,
+)
+from mediswift_cs.tokens.texts import TextSource, texts_of_documents
+from mediswift_cs.tokens.tokenizer import load_tokenizer
 
 
 @dataclass(frozen=True)
 class StageTasks:
-    """The tasks of one run, from the settings and from what the tasks before them returned.
-
-    Attributes:
-        results: by the name of the method here that gives the tasks, for those that were done.
-    """
+    """The tasks of one run, from the settings and from what the tasks before them returned."""
 
     settings: PrepareSettings
-    results: dict[str, list[Result]] = field(default_factory=dict)
+    results: StageResults = field(default_factory=StageResults)
 
     @cached_property
     def parts(self) -> list[Part]:
         """The parts of the inputs, in the order of the corpus."""
+        return find_parts(self.settings)
+
+    @cached_property
+    def recipe(self) -> dict[str, object]:
+        """What decides the documents beside their sources, as manifests say it."""
         settings = self.settings
-        return find_parts(settings.pubmed.inputs, settings.pmc.inputs, settings.pmc.files_per_part)
+        options = {
+            "pubmed": settings.pubmed.options(),
+            "pmc": settings.pmc.options(),
+            "dataset": settings.dataset.options(),
+            "clean": settings.clean.model_dump(),
+            "dedup": settings.dedup.model_dump(),
+            "guard": guard_options(settings.guard),
+        }
+        return {
+            "format_version": FORMAT_VERSION,
+            "package_version": __version__,
+            "options": options,
+        }
 
     def documents(self, part: Part) -> Path:
         """The final documents of a part."""
@@ -57,51 +81,50 @@ class StageTasks:
         """Which of a part's records count; articles of PMC count as they are."""
         return self._work("resolve", part, ".npy") if part.kind == "pubmed" else None
 
-    def _contents(self, name: str) -> list[str]:
-        return [result["content"] for result in self.results[name]]
-
     def _task(
         self,
         stage: str,
         unit: Part | str,
-        run: Callable[[], Result],
+        run: Callable[[], R],
+        returns: type[R],
         outputs: Sequence[Path | None],
         depends_on: object,
-    ) -> Task:
+    ) -> Task[R]:
         name = unit if isinstance(unit, str) else unit.name
         return Task(
             run=run,
+            returns=returns,
             key=digest_of(stage, name, depends_on),
             marker=self._work(stage, unit, ".json"),
             num_bytes=0 if isinstance(unit, str) else unit.num_bytes,
             outputs=tuple(path for path in outputs if path is not None),
         )
 
-    def parse(self) -> Iterator[Task]:
+    def parse(self) -> Iterator[Task[ParseResult]]:
         """One for each part: its documents, and for PubMed the events."""
         for part in self.parts:
-            settings = self.settings.pubmed if part.kind == "pubmed" else self.settings.pmc
+            settings = self.settings.section(part.kind)
             documents, events = self._work("parse", part, ".jsonl.zst"), self._events(part)
             run = partial(parse_part, part, settings, documents, events)
             depends_on = [part.state, settings.options()]
-            yield self._task("parse", part, run, [documents, events], depends_on)
+            yield self._task("parse", part, run, ParseResult, [documents, events], depends_on)
 
-    def resolve(self) -> Iterator[Task]:
+    def resolve(self) -> Iterator[Task[ResolveResult]]:
         """One for all PubMed parts, since any of them can take back a record of another."""
         events = [path for part in self.parts if (path := self._events(part))]
         statuses = [path for part in self.parts if (path := self._status(part))]
         retracted = self._work("resolve", "retracted.npy")
         run = partial(resolve_parts, events, statuses, retracted)
         # Of PubMed, whose parts come first.
-        contents = self._contents("parse")[: len(events)]
-        yield self._task("parse", "resolved", run, [*statuses, retracted], contents)
+        contents = _contents(self.results.parse)[: len(events)]
+        yield self._task("parse", "resolved", run, ResolveResult, [*statuses, retracted], contents)
 
-    def clean(self) -> Iterator[Task]:
+    def clean(self) -> Iterator[Task[CleanResult]]:
         """One for each part: its cleaned documents, and what duplicates are found by."""
         settings = self.settings
         signing = settings.dedup.model_dump(include={"near", "threshold", "num_perm", "ngram"})
-        (resolved,) = self._contents("resolve")
-        for part, content in zip(self.parts, self._contents("parse"), strict=True):
+        (resolved,) = _contents(self.results.resolve)
+        for part, content in zip(self.parts, _contents(self.results.parse), strict=True):
             parsed, status = self._work("parse", part, ".jsonl.zst"), self._status(part)
             outputs = self._cleaned(part)
             run = partial(clean_part, parsed, status, outputs, settings.clean, settings.dedup)
@@ -112,35 +135,35 @@ class StageTasks:
                 settings.clean.model_dump(),
                 signing,
             ]
-            yield self._task("clean", part, run, outputs, depends_on)
+            yield self._task("clean", part, run, CleanResult, outputs, depends_on)
 
-    def near_duplicates(self) -> Iterator[Task]:
+    def near_duplicates(self) -> Iterator[Task[Result]]:
         """One for each band, if they are looked for: the near duplicates that share it."""
         settings = self.settings.dedup
-        contents = self._contents("clean")
+        contents = _contents(self.results.clean)
         files = [self._cleaned(part) for part in self.parts]
         for band in range(settings.near_duplicates().bands[0] if settings.near else 0):
             name = f"band_{band:03d}"
             output = self._work("dedup", name, ".npy")
             run = partial(find_pairs, band, settings.threshold, files, output)
             depends_on = [contents, band, settings.threshold]
-            yield self._task("dedup", name, run, [output], depends_on)
+            yield self._task("dedup", name, run, Result, [output], depends_on)
 
-    def dedup(self) -> Iterator[Task]:
+    def dedup(self) -> Iterator[Task[Result]]:
         """One for all parts: what becomes of each document."""
         settings = self.settings.dedup
         blocked = sorted(blocked_pmids(self.settings.guard))
         retracted_articles = sorted(
-            each for result in self.results["parse"] for each in result["retracted_articles"]
+            each for result in self.results.parse for each in result.retracted_articles
         )
         outputs = [self._work("dedup", part, ".npy") for part in self.parts]
-        contents_of_pairs = self._contents("near_duplicates")
+        contents_of_pairs = _contents(self.results.near_duplicates)
         run = partial(
             decide,
             settings,
             [self._cleaned(part) for part in self.parts],
             outputs,
-            is_pmc=[part.kind == "pmc" for part in self.parts],
+            kinds=[part.kind for part in self.parts],
             retracted=self._work("resolve", "retracted.npy"),
             retracted_articles=retracted_articles,
             blocked=blocked,
@@ -150,57 +173,70 @@ class StageTasks:
             ],
         )
         depends_on = [
-            self._contents("clean"),
+            _contents(self.results.clean),
             contents_of_pairs,
             blocked,
-            *self._contents("resolve"),
+            *_contents(self.results.resolve),
             retracted_articles,
             settings.model_dump(),
         ]
-        yield self._task("dedup", "decided", run, outputs, depends_on)
+        yield self._task("dedup", "decided", run, Result, outputs, depends_on)
 
-    def guard(self) -> Iterator[Task]:
+    def guard(self) -> Iterator[Task[GuardResult]]:
         """One for each part: its final documents."""
-        settings = self.settings.guard
-        md5s = benchmark_md5s(settings)
-        options = settings.model_dump(include={"ngram", "overlap", "near_copies"})
-        (decided,) = self._contents("dedup")
+        (decided,) = _contents(self.results.dedup)
         for part, parsed, content in zip(
-            self.parts, self.results["parse"], self._contents("clean"), strict=True
+            self.parts, self.results.parse, _contents(self.results.clean), strict=True
         ):
             cleaned, status = self._cleaned(part).documents, self._work("dedup", part, ".npy")
             output = self.documents(part)
-            run = partial(guard_part, cleaned, status, output, settings, parsed["files"])
-            depends_on = [content, decided, md5s, options]
-            yield self._task("guard", part, run, [output], depends_on)
+            manifest = {**self.recipe, "sources": sources_of(parsed.files)}
+            run = partial(guard_part, cleaned, status, output, self.settings.guard, manifest)
+            outputs, depends_on = [output, manifest_path(output)], [content, decided, self.recipe]
+            yield self._task("guard", part, run, GuardResult, outputs, depends_on)
 
-    def tokenizer(self) -> Iterator[Task]:
+    def tokenizer(self) -> Iterator[Task[TokenizerResult]]:
         """One: the tokenizer that is given, or one that is trained."""
-        settings, guarded = self.settings.tokenizer, self.results["guard"]
-        given = None if settings.path is None else tokenizer_md5s(settings.path)
-        depends_on: list[object] = [settings.model_dump(exclude={"path"}), given]
+        settings, guarded = self.settings.tokenizer, self.results.guard
+        depends_on: list[object] = [settings.model_dump(exclude={"path"})]
         if settings.path is None:
-            depends_on.append([result["entry"]["md5"] for result in guarded])
+            depends_on.append([result.entry.md5 for result in guarded])
+        else:
+            depends_on.append(load_tokenizer(settings.path).to_str())
         documents = [self.documents(part) for part in self.parts]
         run = partial(make_tokenizer, settings, documents, guarded, self._tokenizer)
-        yield self._task("tokenizer", "tokenizer", run, [self._tokenizer], depends_on)
+        outputs = [self._tokenizer]
+        yield self._task("tokenizer", "tokenizer", run, TokenizerResult, outputs, depends_on)
 
-    def tokens(self) -> Iterator[Task]:
+    def tokens(self) -> Iterator[Task[ShardsResult]]:
         """One for each part: its shards."""
         settings = self.settings.hdf5
-        (made,) = self.results["tokenizer"]
-        for part, result in zip(self.parts, self.results["guard"], strict=True):
+        (made,) = self.results.tokenizer
+        for part, result in zip(self.parts, self.results.guard, strict=True):
             documents, output = self.documents(part), self._work("tokens", part)
-            run = partial(tokenize_part, documents, self._tokenizer, made, settings, output)
-            depends_on = [result["entry"]["md5"], made["content"], settings.model_dump()]
-            yield self._task("tokens", part, run, [output], depends_on)
+            run = partial(tokenize_part, documents, self._tokenizer, made.entry, settings, output)
+            depends_on = [result.entry.md5, made.content, settings.model_dump()]
+            yield self._task("tokens", part, run, ShardsResult, [output], depends_on)
 
-    def hdf5(self) -> Iterator[Task]:
+    def hdf5(self) -> Iterator[Task[ShardsResult]]:
         """One: the folder of all shards."""
         settings, output = self.settings.hdf5, self.settings.output / "hdf5"
-        (made,), guarded = self.results["tokenizer"], self.results["guard"]
+        (made,) = self.results.tokenizer
         folders = [self._work("tokens", part) for part in self.parts]
-        parts = list(zip(folders, self.results["tokens"], strict=True))
-        run = partial(assemble, parts, self._tokenizer, made, guarded, settings, output)
-        depends_on = [self._contents("tokens"), settings.model_dump()]
-        yield self._task("hdf5", "hdf5", run, [output], depends_on)
+        parts = list(zip(folders, self.results.tokens, strict=True))
+        # Not the inputs: those are millions, and the manifest is read whenever training starts.
+        said = self.results.manifest({})
+        rules = {name: said[name] for name in ("counts", "cleaning", "guard")}
+        documents = TextSource(
+            entries=tuple(result.entry for result in self.results.guard),
+            read=partial(texts_of_documents, []),
+            options={"packing": "each part by itself"},
+            manifests=({**self.recipe, **rules},),
+        )
+        run = partial(assemble, parts, self._tokenizer, made.entry, documents, settings, output)
+        depends_on = [_contents(self.results.tokens), settings.model_dump(), documents.manifests]
+        yield self._task("hdf5", "hdf5", run, ShardsResult, [output], depends_on)
+
+
+def _contents(results: Sequence[Result]) -> list[str]:
+    return [result.content for result in results]

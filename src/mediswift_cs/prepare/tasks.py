@@ -7,63 +7,45 @@ whatever a killed task left behind is made again.
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypedDict, cast
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict
 
 from mediswift_cs import __version__
-from mediswift_cs.storage.write import atomic_file, write_json
+from mediswift_cs.storage.write import atomic_file, write_text
 
 # Another one where the same inputs give other results.
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 
-class Result(TypedDict, total=False):
-    """What a task returns and its marker keeps, as JSON; each stage has its own entries.
+class Result(BaseModel):
+    """What a task returns, and what its marker keeps as JSON; each stage adds its own entries.
 
     Attributes:
+        key: of the task that was done.
         content: identifies what the task made: the tasks that read it depend on this alone. A task
             that does not set it has made what its key says.
         counts: records or documents by what became of them.
-        files: of ``parse``, the input files: path, bytes and md5.
-        quarantined: of ``parse``, file and reason.
-        first_files: of ``parse``, by outcome, the first file with a record that it became of.
-        unlisted_elements: of ``parse``, names of elements that were read as text because the reader
-            does not know them, in articles that are kept, and how often.
-        retracted_articles: of ``parse``, (id, version): an earlier version must not stay in their
-            place.
-        deletions: of ``resolve``, PMIDs listed in DeleteCitation, and how many of them had been
-            read before.
-        changes: of ``clean``, how often each kind of change was made.
-        benchmark_copies: of ``guard``, the ids found, whether they are dropped or only reported.
-        statistics: of ``guard``, :class:`mediswift_cs.prepare.guard.Statistics` as JSON.
-        entry: of ``guard``, the file of the documents, as in ``files``.
-        sha256, vocab_size, eos_id: of ``tokenizer``, as in
-            :class:`mediswift_cs.tokens.manifest.TokenizerEntry`.
-        splits: of ``tokens`` and ``hdf5``, a :class:`mediswift_cs.tokens.manifest.SplitEntry` each,
-            as JSON.
     """
 
-    content: str
-    counts: dict[str, int]
-    files: list[dict[str, Any]]
-    quarantined: list[dict[str, str]]
-    first_files: dict[str, str]
-    unlisted_elements: dict[str, int]
-    retracted_articles: list[tuple[str, int]]
-    deletions: dict[str, int]
-    changes: dict[str, int]
-    benchmark_copies: list[str]
-    statistics: dict[str, Any]
-    entry: dict[str, Any]
-    sha256: str
-    vocab_size: int
-    eos_id: int
-    splits: dict[str, dict[str, Any]]
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    key: str = ""
+    content: str = ""
+    counts: dict[str, int] = {}
+
+    @property
+    def may_change(self) -> bool:
+        """Whether the same task may do better next time: a file may have been mended."""
+        return False
+
+
+R = TypeVar("R", bound=Result)
 
 
 def digest_of(*content: object) -> str:
@@ -73,45 +55,44 @@ def digest_of(*content: object) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task:
+class Task(Generic[R]):
     """One unit of work that can be sent to another process.
 
     Attributes:
         run: makes the outputs; a ``functools.partial`` of a module's function, so that it can be
             sent.
+        returns: the class of what it returns.
         marker: path of the marker, ``FOLDER/NAME.json``.
         num_bytes: of the input it comes from; the largest tasks begin first, so that no worker is
             left with one of them when the others are done.
         outputs: paths that have to be there if the marker is.
     """
 
-    run: Callable[[], Result]
+    run: Callable[[], R]
+    returns: type[R]
     key: str
     marker: Path
     num_bytes: int = 0
     outputs: tuple[Path, ...] = ()
 
-    def result_if_done(self) -> Result | None:
+    def result_if_done(self) -> R | None:
         """What the task returned when it was done with the same key, None if it has to be done."""
         try:
-            found = json.loads(self.marker.read_text(encoding="utf-8"))
+            found = self.returns.model_validate_json(self.marker.read_bytes())
         except (OSError, ValueError):
             # Damaged markers cannot come from this package: they are replaced as a whole.
             return None
-        if not isinstance(found, dict) or found.get("key") != self.key:
-            return None
-        if not all(path.exists() for path in self.outputs):
-            return None
-        return cast(Result, found["result"])
+        is_done = found.key == self.key and all(path.exists() for path in self.outputs)
+        return found if is_done else None
 
 
-def do(task: Task) -> Result:
+def do(task: Task[R]) -> R:
     """Run a task and leave its marker."""
     task.marker.unlink(missing_ok=True)
     task.marker.parent.mkdir(parents=True, exist_ok=True)
-    result = task.run()
-    result.setdefault("content", digest_of(task.key))
-    write_json(task.marker, {"key": task.key, "result": result}, indent=None, ensure_ascii=False)
+    made = task.run()
+    result = made.model_copy(update={"key": task.key, "content": made.content or task.key})
+    write_text(task.marker, result.model_dump_json())
     return result
 
 
@@ -121,11 +102,9 @@ def save_array(path: Path, array: npt.NDArray[Any]) -> None:
         np.save(file, array)
 
 
-def total(
-    name: Literal["counts", "changes", "unlisted_elements"], results: Iterable[Result]
-) -> dict[str, int]:
-    """The sums of a kind of number; its names stand in the order in which they first occur."""
-    numbers: Counter[str] = Counter()
-    for result in results:
-        numbers.update(result.get(name, {}))
-    return dict(numbers)
+def total(numbers: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """The sums by name; the names stand in the order in which they first occur."""
+    sums: Counter[str] = Counter()
+    for each in numbers:
+        sums.update(each)
+    return dict(sums)

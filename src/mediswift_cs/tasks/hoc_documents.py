@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from mediswift_cs.corpora.data_set import DataSet
 from mediswift_cs.errors import DataError
 from mediswift_cs.tasks.hoc import LABELS, HallmarksDocument
 from mediswift_cs.tasks.json_input import check_keys, check_strings, read_json_lines
-from mediswift_cs.tokens.texts import read_rows
 
 DOCUMENTS_FILE = "hoc_docs.jsonl"
 TEXT_FOLDER, LABELS_FOLDER = "text", "labels"
@@ -45,7 +45,7 @@ def read_dataset(name: str, config: str | None = None) -> dict[str, HallmarksDoc
     Raises:
         DataError: unreadable, an unknown label, or labels that do not go with the sentences.
     """
-    rows = enumerate(read_rows(name, config=config), start=1)
+    rows = enumerate(DataSet(name=name, config=config).rows(), start=1)
     # A column that a row does not have is None there.
     return _by_pmid(
         (f"data set {name}, row {number}", {k: v for k, v in row.items() if v is not None})

@@ -13,6 +13,7 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from mediswift_cs import __version__
+from mediswift_cs.corpora.document import SourceEntry
 from mediswift_cs.errors import ConfigError, DataError
 from mediswift_cs.storage.checksums import md5_of
 from mediswift_cs.storage.made import check_same
@@ -27,7 +28,6 @@ from mediswift_cs.tokens.manifest import (
     TOKENIZER_NAME,
     Manifest,
     ShardEntry,
-    SourceEntry,
     SplitEntry,
     TokenizerEntry,
     check_shards_exist,

@@ -6,10 +6,10 @@ Any local file or folder that ``datasets`` reads will do as well; no code of a d
 from pathlib import Path
 from typing import Any
 
+from mediswift_cs.corpora.data_set import DataSet
 from mediswift_cs.errors import DataError
 from mediswift_cs.tasks.json_input import check_keys, read_json_object
 from mediswift_cs.tasks.pubmedqa import LABELS
-from mediswift_cs.tokens.texts import read_rows
 
 RECORDS_FILE = "ori_pqal.json"
 DATASET_NAME, DATASET_CONFIG = "qiaojin/PubMedQA", "pqa_labeled"
@@ -61,7 +61,7 @@ def read_dataset(
     """
     records: dict[str, dict[str, Any]] = {}
     what = f"data set {name} is not PubMedQA: it"
-    for row in read_rows(name, config=config):
+    for row in DataSet(name=name, config=config).rows():
         check_keys(row, ("pubid", "question", "context", "long_answer", "final_decision"), what)
         pmid = str(row["pubid"])
         context = check_keys(row["context"], ("contexts",), f"{what}s context of {pmid}")

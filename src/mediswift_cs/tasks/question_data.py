@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mediswift_cs.corpora.blocklist import benchmark_pmids
-from mediswift_cs.corpora.document import Document
+from mediswift_cs.corpora.document import Document, SourceEntry
 from mediswift_cs.errors import ConfigError, DataError
 from mediswift_cs.tasks.example import Example
 from mediswift_cs.tasks.prompt_data import (
@@ -17,7 +17,6 @@ from mediswift_cs.tasks.prompt_data import (
     write_prompt_data,
 )
 from mediswift_cs.tasks.task import Task
-from mediswift_cs.tokens.manifest import SourceEntry
 from mediswift_cs.tokens.splits import check_val_fraction, split_of
 
 # A document's question, or the reason why it gives none.

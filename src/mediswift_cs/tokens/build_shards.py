@@ -102,7 +102,8 @@ def build_shards(
         check_shards_exist(found)
         return found, False
     with atomic_folder(output) as folder:
-        manifest = _write(source, tokenizer, planned, folder)
+        written = write_splits(source, tokenizer, planned, folder)
+        manifest = write_manifest(planned, *written, tokenizer, folder)
     return replace(manifest, folder=output), True
 
 
@@ -122,26 +123,25 @@ def planned_manifest(
     )
 
 
-def _write(source: TextSource, tokenizer: Tokenizer, planned: Manifest, folder: Path) -> Manifest:
-    splits, token_counts, counts = write_splits(source, tokenizer, planned, folder)
-    _check_splits(splits, counts, planned.options["val_fraction"])
-    manifest = replace(planned, counts=dict(counts), splits=splits)
-    return write_manifest(manifest, token_counts, tokenizer, folder)
-
-
 def write_manifest(
-    manifest: Manifest,
+    planned: Manifest,
+    splits: Mapping[str, SplitEntry],
     token_counts: Mapping[str, npt.NDArray[np.int64]],
+    counts: Mapping[str, int],
     tokenizer: Tokenizer,
     folder: Path,
 ) -> Manifest:
-    """Write tokenizer and manifest beside the shards; returns it with the loss of ``val``."""
-    splits = dict(manifest.splits)
+    """Write tokenizer and manifest beside what :func:`write_splits` wrote and returned.
+
+    Raises:
+        DataError: a split has no document.
+    """
+    _check_splits(splits, counts, planned.options["val_fraction"])
     if "val" in splits:
         loss = unigram_loss(token_counts["train"], token_counts["val"])
-        splits["val"] = replace(splits["val"], unigram_loss=loss)
+        splits = {**splits, "val": replace(splits["val"], unigram_loss=loss)}
     save_tokenizer(tokenizer, folder / TOKENIZER_NAME)
-    manifest = replace(manifest, splits=splits)
+    manifest = replace(planned, counts=dict(counts), splits=splits)
     # Last, so that a folder with a manifest is complete even if it is looked at half-way.
     (folder / MANIFEST_NAME).write_text(manifest.to_json(), encoding="utf-8")
     return manifest
@@ -216,7 +216,9 @@ def _add_batch(
     counts["empty_text"] += len(batch) - num_kept
 
 
-def _check_splits(splits: dict[str, SplitEntry], counts: Counter[str], val_fraction: float) -> None:
+def _check_splits(
+    splits: Mapping[str, SplitEntry], counts: Mapping[str, int], val_fraction: float
+) -> None:
     if not counts["kept"]:
         raise DataError(
             f"no usable text: {counts['documents_read']} documents read, "
@@ -226,6 +228,6 @@ def _check_splits(splits: dict[str, SplitEntry], counts: Counter[str], val_fract
         if not split.num_documents:
             raise DataError(
                 f"no document fell into split {name!r}: got {counts['kept']} documents and "
-                f"--val-fraction {val_fraction:g}; change the fraction (0: no validation split) "
-                "or give more documents"
+                f"val_fraction {val_fraction:g}; change the fraction (0: no "
+                "validation split) or give more documents"
             )

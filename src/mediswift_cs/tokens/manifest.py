@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mediswift_cs.corpora.document import recorded_name
+from mediswift_cs.corpora.document import SourceEntry
 from mediswift_cs.errors import DataError
 from mediswift_cs.storage.made import is_empty
 
@@ -42,18 +42,6 @@ class TokenizerEntry:
     sha256: str
     vocab_size: int
     eos_id: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class SourceEntry:
-    """One input. ``bytes`` and ``md5`` are None for a data set read by name from the Hub."""
-
-    path: str
-    bytes: int | None = None
-    md5: str | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "path", recorded_name(self.path))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,13 +8,18 @@ import pyarrow.parquet
 import pytest
 import zstandard
 
+from mediswift_cs.corpora.data_set import DataSet
 from mediswift_cs.errors import DataError
-from mediswift_cs.tokens.build_shards import build_shards
-from mediswift_cs.tokens.texts import dataset_source
 
-from .conftest import texts
+ROWS = [{"key": f"k{n}", "abstract": f"Cells, mice and \u03b2-blockers {n}."} for n in range(50)]
 
-ROWS = [{"key": f"k{n}", "abstract": text} for n, text in enumerate(texts(50))]
+
+def data_set(path: Path | str, **options: Any) -> DataSet:
+    return DataSet(name=str(path), **options)
+
+
+def read(path: Path | str, **options: Any) -> Any:
+    return list(data_set(path, **options).read())
 
 
 @pytest.fixture(autouse=True)
@@ -39,13 +44,26 @@ def write(path: Path) -> Any:
 @pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz", "a.jsonl.zst", "a.json", "a.parquet"])
 def test_local_files(tmp_path: Path, name: str) -> None:
     path = write(tmp_path / name)
-    source = dataset_source(str(path), text_column="abstract", id_column="key")
-    assert [(t.id, t.text) for t in source] == [(row["key"], row["abstract"]) for row in ROWS]
-    # A source can be read again.
-    assert len(list(source)) == 50
-    (entry,) = source.entries
-    assert (entry.path, entry.bytes) == (name, path.stat().st_size)
-    assert str(tmp_path) not in json.dumps(dict(source.options))
+    found = data_set(path, text_column="abstract", id_column="key")
+    expected = [(row["key"], row["abstract"], name, None) for row in ROWS]
+    # It can be read again.
+    for _ in range(2):
+        assert [(d.id, d.text, d.source, d.pmid) for d in found.read()] == expected
+    assert found.find_files() == ([path], [])
+    assert str(tmp_path) not in json.dumps(found.options())
+
+
+def test_the_first_rows_only(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl")
+    assert len(read(path, text_column="abstract", limit=3)) == 3
+    assert len(read(path, text_column="abstract", limit=99)) == 50
+
+
+def test_an_id_may_name_an_article(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    ids = ["pubmed:12", "pmc:PMC12", "12", "pubmed:x"]
+    path.write_text("".join(json.dumps({"id": each, "text": "x"}) + "\n" for each in ids))
+    assert [d.pmid for d in read(path, id_column="id")] == [12, None, None, None]
 
 
 def test_a_folder_with_splits(tmp_path: Path) -> None:
@@ -54,35 +72,21 @@ def test_a_folder_with_splits(tmp_path: Path) -> None:
     write(folder / "train-0.parquet")
     write(folder / "train-1.parquet")
     write(folder / "test.parquet")
-    source = dataset_source(str(folder), text_column="abstract")
-    assert [entry.path for entry in source.entries] == ["train-0.parquet", "train-1.parquet"]
-    assert len(list(source)) == 100
-    test = dataset_source(str(folder), text_column="abstract", split="test")
-    assert len(list(test)) == 50
+    found = data_set(folder, text_column="abstract")
+    assert [path.name for path in found.find_files()[0]] == ["train-0.parquet", "train-1.parquet"]
+    assert len(list(found.read())) == 100
+    assert len(read(folder, text_column="abstract", split="test")) == 50
     with pytest.raises(DataError, match="has no split 'dev', it has: train, test"):
-        dataset_source(str(folder), split="dev")
+        data_set(folder, split="dev").find_files()
 
 
 def test_without_ids_equal_texts_are_on_one_side(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl")
     path.write_bytes(path.read_bytes() * 2)
-    ids = [text.id for text in dataset_source(str(path), text_column="abstract")]
+    ids = [document.id for document in read(path, text_column="abstract")]
     assert len(ids) == 100
     assert ids[:50] == ids[50:]
     assert len(set(ids)) == 50
-
-
-def test_shards_of_a_dataset(tmp_path: Path, tokenizer_path: Path) -> None:
-    source = dataset_source(str(write(tmp_path / "a.parquet")), text_column="abstract")
-    manifest, _ = build_shards(
-        source, tokenizer_path, tmp_path / "out", max_sequence_length=32, val_fraction=0.3
-    )
-    assert manifest.counts["kept"] == 50
-    assert manifest.options["dataset"] == "a.parquet"
-    _, is_new = build_shards(
-        source, tokenizer_path, tmp_path / "out", max_sequence_length=32, val_fraction=0.3
-    )
-    assert not is_new
 
 
 @pytest.mark.parametrize(
@@ -95,7 +99,7 @@ def test_shards_of_a_dataset(tmp_path: Path, tokenizer_path: Path) -> None:
 def test_missing_columns(tmp_path: Path, options: Any, message: str) -> None:
     path = write(tmp_path / "a.jsonl")
     with pytest.raises(DataError, match=message):
-        list(dataset_source(str(path), **options))
+        read(path, **options)
 
 
 @pytest.mark.parametrize(
@@ -110,13 +114,13 @@ def test_values_of_another_type(tmp_path: Path, row: Any, message: str) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text(json.dumps(row) + "\n")
     with pytest.raises(DataError, match=message):
-        list(dataset_source(str(path), text_column="abstract", id_column="key"))
+        read(path, text_column="abstract", id_column="key")
 
 
 def test_a_null_text_is_an_empty_one(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text('{"text": null}\n{"text": "x"}\n')
-    assert [text.text for text in dataset_source(str(path))] == ["", "x"]
+    assert [document.text for document in read(path)] == ["", "x"]
 
 
 @pytest.mark.parametrize(
@@ -127,7 +131,7 @@ def test_damaged_files(tmp_path: Path, name: str, content: Any) -> None:
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(DataError, match=rf"data set .*{name}") as caught:
-        list(dataset_source(str(path)))
+        read(path)
     assert "\n" not in str(caught.value)
 
 
@@ -137,7 +141,7 @@ def test_a_format_that_is_not_read(tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match=r"cannot tell the format of .*a\.xlsx: allowed are \.jsonl"
     ):
-        dataset_source(str(path))
+        data_set(path).find_files()
 
 
 def test_code_beside_the_data_is_never_run(tmp_path: Path) -> None:
@@ -145,7 +149,7 @@ def test_code_beside_the_data_is_never_run(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
     with pytest.raises(DataError, match="cannot open data set"):
-        list(dataset_source(str(folder)))
+        read(folder)
     assert not (tmp_path / "ran").exists()
 
 
@@ -153,7 +157,7 @@ def test_a_name_without_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(DataError, match="cannot open data set nobody/nothing: "):
-        dataset_source("nobody/nothing")
+        data_set("nobody/nothing").find_files()
 
 
 @pytest.mark.parametrize(
@@ -174,4 +178,4 @@ def test_a_name_that_can_only_be_a_file_is_not_asked_for_elsewhere(
 
     monkeypatch.setattr("datasets.load_dataset_builder", ask)
     with pytest.raises(DataError, match=message):
-        dataset_source(name)
+        data_set(name).find_files()

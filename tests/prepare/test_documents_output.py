@@ -1,0 +1,178 @@
+"""When one file of documents is written, left as it is, or refused."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mediswift_cs.corpora.documents_file import read_documents
+from mediswift_cs.errors import ConfigError, DataError
+from mediswift_cs.prepare.pipeline import NoDocumentError
+
+from .conftest import BENCHMARK_PMID, build, deletion, outcomes, prose, record, write_pubmed
+
+
+def test_same_input_same_bytes(mixed: list[Path], tmp_path: Path) -> None:
+    build(mixed, tmp_path / "a.jsonl.zst")
+    build(mixed[::-1], tmp_path / "b.jsonl.zst")
+    build(mixed, tmp_path / "c.jsonl.zst", pubmed={"corrections": "keep_all"})
+    a, b, c = ((tmp_path / f"{name}.jsonl.zst").read_bytes() for name in "abc")
+    assert a == b
+    assert a != c
+
+
+def test_an_output_of_the_same_inputs_is_left_alone(mixed: list[Path], tmp_path: Path) -> None:
+    output = tmp_path / "docs.jsonl.zst"
+    first, _ = build(mixed, output)
+    written = output.stat().st_mtime_ns
+    assert write_pubmed(mixed, output) == (first, False)
+    assert output.stat().st_mtime_ns == written
+
+
+def test_an_output_of_other_inputs_is_refused(
+    mixed: list[Path], tmp_path: Path, pubmed_file: Callable[..., Path]
+) -> None:
+    output = tmp_path / "docs.jsonl.zst"
+    build(mixed, output)
+    (tmp_path / "bench.txt").write_text(prose(900))
+    for other in (
+        {"pubmed": {"limit": 2}},
+        {"guard": {"texts": [tmp_path / "bench.txt"]}},
+        {"clean": {"boilerplate": False}},
+    ):
+        with pytest.raises(DataError, match="made with other options"):
+            write_pubmed(mixed, output, **other)
+    with pytest.raises(DataError, match="made with other sources"):
+        write_pubmed(mixed[:1], output)
+    pubmed_file(record(1), record(2), name="pubmed20n0002.xml")
+    with pytest.raises(DataError, match=r"made with other sources: .*--overwrite"):
+        write_pubmed(mixed, output)
+    build(mixed, output, overwrite=True)
+    output.write_bytes(output.read_bytes() + b"x")
+    with pytest.raises(DataError, match="made with other size"):
+        write_pubmed(mixed, output)
+    (tmp_path / "docs.manifest.json").unlink()
+    with pytest.raises(DataError, match=r"exists without docs\.manifest\.json"):
+        write_pubmed(mixed, output)
+
+
+def test_the_manifest_names_the_sources(mixed: list[Path], tmp_path: Path) -> None:
+    manifest, _ = build(mixed, tmp_path / "docs.jsonl.zst")
+    assert [source["path"] for source in manifest["sources"]] == [
+        "pubmed20n0001.xml",
+        "pubmed20n0002.xml",
+    ]
+    text = (tmp_path / "docs.manifest.json").read_text()
+    assert json.loads(text) == manifest
+    assert str(tmp_path) not in text
+
+
+@pytest.mark.parametrize(
+    ("records", "message"),
+    [
+        ([], "no usable document: $"),
+        ([record(1, abstract="")], "no usable document: no_abstract 1 "),
+        ([record(1), deletion(1)], "no usable document: deleted 1"),
+        ([record(BENCHMARK_PMID)], "no usable document: benchmark_pmid 1"),
+    ],
+)
+def test_nothing_usable_is_an_error_and_the_manifest_says_why(
+    pubmed_file: Callable[..., Path], tmp_path: Path, records: Any, message: str
+) -> None:
+    path, output = pubmed_file(*records), tmp_path / "docs.jsonl.zst"
+    with pytest.raises(NoDocumentError, match=message):
+        write_pubmed([path], output)
+    manifest = tmp_path / "docs.manifest.json"
+    assert set(tmp_path.iterdir()) == {path, manifest}
+    assert json.loads(manifest.read_text())["counts"]["kept"] == 0
+    # It stands in nobody's way.
+    pubmed_file(record(1))
+    first, _ = build([path], output)
+    # A file that is there is not lost, nor what is said of it.
+    pubmed_file(*records)
+    with pytest.raises(NoDocumentError):
+        write_pubmed([path], output, overwrite=True)
+    assert json.loads(manifest.read_text()) == first
+    assert [d.id for d in read_documents(output)] == ["pubmed:1"]
+
+
+def test_a_damaged_file_is_quarantined_and_the_rest_goes_on(
+    mixed: list[Path], tmp_path: Path
+) -> None:
+    good, _ = build(mixed, tmp_path / "good.jsonl.zst")
+    bad = tmp_path / "pubmed20n0003.xml"
+    bad.write_text("<PubmedArticleSet>" + record(11))
+    output = tmp_path / "docs.jsonl.zst"
+    manifest, _ = build([*mixed, bad], output)
+    (quarantined,) = manifest["quarantined"]
+    assert quarantined["file"] == bad.name
+    assert "pubmed20n0003.xml is not well-formed" in quarantined["reason"]
+    assert outcomes(manifest) == outcomes(good)
+    # That is remembered, and another .md5 makes it another input.
+    assert write_pubmed([*mixed, bad], output) == (manifest, False)
+    bad.with_name(f"{bad.name}.md5").write_text("0" * 32)
+    with pytest.raises(DataError, match="made with other sources"):
+        write_pubmed([*mixed, bad], output)
+
+
+def test_options_out_of_range(mixed: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"must end in \.jsonl\.zst"):
+        write_pubmed(mixed, tmp_path / "docs.json")
+
+
+def test_a_folder_in_the_place_of_the_work_is_left_alone(mixed: list[Path], tmp_path: Path) -> None:
+    mine = tmp_path / ".docs.jsonl.zst.work" / "thesis.txt"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    with pytest.raises(DataError, match="is no folder of this command"):
+        write_pubmed(mixed, tmp_path / "docs.jsonl.zst")
+    assert mine.read_text() == "mine"
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_killed_anywhere_and_started_again(inputs: Path, tmp_path: Path, seed: int) -> None:
+    expected, output = tmp_path / "expected.jsonl.zst", tmp_path / "docs.jsonl.zst"
+    arguments = ["documents", inputs / "pubmed", "--pmc", inputs / "pmc", "--output"]
+    command = [sys.executable, "-m", "mediswift_cs.cli", *map(str, arguments)]
+    subprocess.run([*command, expected], check=True, capture_output=True)
+    random_, num_killed = random.Random(seed), 0
+    for _ in range(3):
+        process = subprocess.Popen(
+            [*command, output], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        )
+        # Killed when so many files have been written, wherever that is.
+        wanted = len(list(tmp_path.rglob("*"))) + random_.randint(1, 12)
+        while process.poll() is None and len(list(tmp_path.rglob("*"))) < wanted:
+            time.sleep(0.002)
+        if process.poll() is None:
+            os.kill(process.pid, signal.SIGKILL)
+            num_killed += 1
+        process.wait()
+    assert num_killed
+    subprocess.run([*command, output], check=True, capture_output=True)
+    assert output.read_bytes() == expected.read_bytes()
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {
+        f"{stem}.{end}" for stem in ("docs", "expected") for end in ("jsonl.zst", "manifest.json")
+    }
+
+
+def test_a_name_that_is_no_utf8_is_recorded_with_a_mark(
+    pubmed_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = pubmed_file(record(1), name="bad\udcff.xml")
+    worse = tmp_path / "worse\udcff.xml"
+    worse.write_text("<PubmedArticleSet>")
+    output = tmp_path / "docs.jsonl.zst"
+    manifest, (document,) = build([path, worse], output)
+    assert manifest["sources"][0]["path"] == document.source == "bad?.xml"
+    assert manifest["quarantined"][0]["file"] == "worse?.xml"
+    assert write_pubmed([path, worse], output) == (manifest, False)
