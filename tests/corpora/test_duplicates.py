@@ -3,8 +3,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from datasketch import MinHash
 
 from mediswift_cs.corpora.duplicates import (
+    MINHASH_SCHEME,
     NearDuplicates,
     equal_pairs,
     first_of_each_group,
@@ -68,9 +70,12 @@ def test_signatures_of_long_texts_do_not_depend_on_blocks() -> None:
     options = NearDuplicates(num_perm=16)
     words = word_hashes(random_words(10_000, 1))
     grams = (ngram_hashes(words, 5) >> np.uint64(32)).astype(np.uint32)
-    whole = options._new()
+    # The library's own loop over all at once.
+    whole = MinHash(num_perm=16, hashfunc=int, scheme=MINHASH_SCHEME)
     whole.update_batch(grams.tolist())
     assert np.array_equal(options.signature(words), whole.hashvalues)
+    # Control: half of the text has others.
+    assert not np.array_equal(options.signature(words[: len(words) // 2]), whole.hashvalues)
 
 
 def near_pairs(options: Any, texts: Any) -> Any:

@@ -76,7 +76,9 @@ _GLUED_BRACKET = re.compile(rf"(?<=[^\s(\[])(?=[\[(]{_MARK})")
 _IN_BRACKET = re.compile(r"\[[^\[\]]{0,60}\Z")
 # "as in ref. 12": the number is a word of the sentence.
 _NAMED = re.compile(r"\b(?:refs?\.?|references?|citations?)(?: (?:no|nos|number)\.?)?\s?\Z", re.I)
-_OPENS = re.compile(r"(?:\A|[\s(\[{<\u201c\u2018/])\Z")
+# Longer than what _NAMED finds, so that it looks at no more.
+_LONGEST_NAME = 24
+_OPENING = "([{<\u201c\u2018/"
 # How much of a line is looked at to know what stands before a mark.
 _BEFORE = 80
 
@@ -90,7 +92,8 @@ def resolve(line: str, citations: Citations) -> str:
         line = _SUPERSCRIPT.sub(_superscript, line).replace(_SUP, "").replace(_SUP_END, "")
     if _NAME in line:
         line = _names(line)
-    line = _GLUED_BRACKET.sub(" ", line)
+    if "[" + _MARK in line or "(" + _MARK in line:
+        line = _GLUED_BRACKET.sub(" ", line)
     line = _PLACE.sub(_bracketed if citations == "brackets" else _dropped, line)
     return _close_gaps(line) if _GAP in line else line
 
@@ -122,8 +125,10 @@ def _as_printed(text: str) -> str:
 
 
 def _as_one(text: str) -> str:
-    text = _SPACED_SEPARATOR.sub(r"\1", _as_printed(text.replace(f"{_MARK_END} {_MARK}", ",")))
-    return re.sub(",{2,}", ",", text.strip())
+    text = _as_printed(text.replace(f"{_MARK_END} {_MARK}", ",")).strip()
+    if " " in text:
+        text = _SPACED_SEPARATOR.sub(r"\1", text).strip()
+    return re.sub(",{2,}", ",", text) if ",," in text else text
 
 
 def _is_set_off(before: str, after: str) -> bool:
@@ -133,6 +138,10 @@ def _is_set_off(before: str, after: str) -> bool:
     return not before[-1:].isalnum() and _IN_BRACKET.search(before) is not None
 
 
+def _is_named(before: str) -> bool:
+    return _NAMED.search(before, max(0, len(before) - _LONGEST_NAME)) is not None
+
+
 def _context(match: re.Match[str]) -> tuple[str, str]:
     start, end = match.span()
     return match.string[max(0, start - _BEFORE) : start], match.string[end : end + 1]
@@ -140,18 +149,18 @@ def _context(match: re.Match[str]) -> tuple[str, str]:
 
 def _bracketed(match: re.Match[str]) -> str:
     before, after = _context(match)
-    lead = "" if _OPENS.search(before) else " "
+    lead = "" if not before or before[-1].isspace() or before[-1] in _OPENING else " "
     tail = " " if after.isalnum() else ""
     if _is_set_off(before, after):
         return _as_printed(match[0]) + tail
-    if _NAMED.search(before):
+    if _is_named(before):
         return f"{lead}{_as_printed(match[0])}{tail}"
     return f"{lead}[{_as_one(match[0])}]{tail}"
 
 
 def _dropped(match: re.Match[str]) -> str:
     before, after = _context(match)
-    if _NAMED.search(before) and not _is_set_off(before, after):
+    if _is_named(before) and not _is_set_off(before, after):
         return _bracketed(match)
     return _GAP
 

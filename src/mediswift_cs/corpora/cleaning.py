@@ -60,8 +60,8 @@ def clean_line(text: str) -> str:
     return " ".join(text.split())
 
 
-_CUT_WORD = re.compile(r"\b([A-Za-z]{2,})- ([a-z]{3,})\b")
-_WORD = re.compile(r"[A-Za-z]+(?:-[A-Za-z]+)*")
+# The end of a cut word, which is much rarer than its beginning.
+_CUT_END = re.compile(r"- ([a-z]{3,})\b")
 # A sentence at the end of a line: "Copyright (c) 2010 John Wiley & Sons, Ltd."
 _YEAR = r"(?:19|20)[0-9]{2}\b"
 _IS_PROSE = r"(?:is|are|was|were|has|have|had|in|on|with|at|from|per|than|showed|died)\b"
@@ -109,7 +109,7 @@ def clean_text(text: str, cleaning: Cleaning) -> tuple[str, Mapping[str, int]]:
     if cleaning.boilerplate:
         lines = [_without_boilerplate(line, counts) for line in lines]
     text = "\n".join(line for line in lines if line)
-    if cleaning.dehyphenate and _CUT_WORD.search(text):
+    if cleaning.dehyphenate:
         text = _join_words(text, counts)
     return text, counts
 
@@ -131,15 +131,56 @@ def _without_boilerplate(line: str, counts: dict[str, int]) -> str:
 
 
 def _join_words(text: str, counts: dict[str, int]) -> str:
-    known = {word.lower() for word in _WORD.findall(text)}
-
-    def join(match: re.Match[str]) -> str:
-        start, end = match[1], match[2]
-        joined = (start + end).lower()
+    """Join what stands as "con- trol": two letters or more, a hyphen, a space, three or more."""
+    parts: list[str] = []
+    end = 0
+    words: _Words | None = None
+    for match in _CUT_END.finditer(text):
+        beginning = _letters_before(text, match.start(), end)
+        if len(beginning) < 2:
+            continue
+        words = words or _Words(text)
         # "pre- and post-operative", "low- dose": a hyphen that belongs there.
-        if joined not in known or f"{start}-{end}".lower() in known:
-            return match[0]
-        counts["joined_words"] += 1
-        return start + end
+        if beginning + match[1] in words and f"{beginning}-{match[1]}" not in words:
+            counts["joined_words"] += 1
+            parts += (text[end : match.start()], match[1])
+        else:
+            parts.append(text[end : match.end()])
+        end = match.end()
+    return "".join((*parts, text[end:])) if parts else text
 
-    return _CUT_WORD.sub(join, text)
+
+def _letters_before(text: str, place: int, first: int) -> str:
+    """The letters that end at ``place``, if they begin a word; ``first``: where to stop looking."""
+    start = place
+    while start > first and text[start - 1].isascii() and text[start - 1].isalpha():
+        start -= 1
+    is_inside = start > 0 and (text[start - 1].isalnum() or text[start - 1] == "_")
+    return "" if is_inside else text[start:place]
+
+
+class _Words:
+    """Which words of ASCII letters and hyphens a text has, whatever their case.
+
+    Few are ever asked for, so looking for each is faster than gathering them all.
+    """
+
+    def __init__(self, text: str) -> None:
+        # As bytes, of which lower() changes ASCII letters alone, and keeps every place.
+        self._content = text.encode("utf-8", "surrogatepass").lower()
+
+    def __contains__(self, word: str) -> bool:
+        content, wanted = self._content, word.lower().encode("ascii")
+        start = content.find(wanted)
+        while start >= 0:
+            end = start + len(wanted)
+            before, after = content[max(0, start - 2) : start], content[end : end + 2]
+            if not _goes_on(before[::-1]) and not _goes_on(after):
+                return True
+            start = content.find(wanted, start + 1)
+        return False
+
+
+def _goes_on(beside: bytes) -> bool:
+    """Whether a word goes on with what is beside it: a letter, or a hyphen and a letter."""
+    return beside[:1].isalpha() or (beside[:1] == b"-" and beside[1:].isalpha())

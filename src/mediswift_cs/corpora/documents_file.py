@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, Self
@@ -17,7 +17,8 @@ SUFFIXES = (".jsonl.zst", ".jsonl")
 # give other documents, or where the manifest is another one.
 FORMAT_VERSION = 3
 
-_FIELDS = frozenset(field.name for field in fields(Document))
+_NAMES = tuple(field.name for field in fields(Document))
+_FIELDS = frozenset(_NAMES)
 _TEXTS = frozenset(("licence", "licence_class", "journal"))
 _TUPLES = frozenset(("language", "publication_types"))
 _LEVEL = 3
@@ -27,7 +28,7 @@ _CHUNK = 1 << 17
 
 def document_line(document: Document) -> bytes:
     """A document as a line of JSON, with its line end."""
-    content = asdict(document)
+    content = {name: getattr(document, name) for name in _NAMES}
     content["source"] = recorded_name(document.source)
     for name in _TEXTS:
         # Empty rather than null: `datasets` takes the type of a column from the first megabytes,
@@ -137,13 +138,13 @@ def parse_document(line: bytes, number: int, path: Path) -> Document:
                 "columns, use `mediswift documents --dataset FILE --text-column NAME`"
             )
     known: dict[str, Any] = {"source": path.name}
-    for name in _FIELDS & content.keys():
-        known[name] = content[name]
-    for name in _TUPLES & known.keys():
-        if isinstance(known[name], list):
-            known[name] = tuple(known[name])
-    for name in _TEXTS & known.keys():
-        known[name] = known[name] or None
+    for name, value in content.items():
+        if name in _TEXTS:
+            known[name] = value or None
+        elif name in _TUPLES and isinstance(value, list):
+            known[name] = tuple(value)
+        elif name in _FIELDS:
+            known[name] = value
     return Document(**known)
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -37,9 +37,9 @@ def words_of(text: str) -> list[str]:
     return _WORD.findall(text.lower())
 
 
-def word_hashes(words: Iterable[str]) -> Hashes:
+def word_hashes(words: Sequence[str]) -> Hashes:
     """uint64 [num_words]."""
-    return np.fromiter(map(_word_hash.__getitem__, words), np.uint64)
+    return np.fromiter(map(_word_hash.__getitem__, words), np.uint64, len(words))
 
 
 def ngram_hashes(hashes: Hashes, n: int) -> Hashes:

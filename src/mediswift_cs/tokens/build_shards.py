@@ -15,6 +15,7 @@ from mediswift_cs import __version__
 from mediswift_cs.errors import ConfigError, DataError
 from mediswift_cs.storage.made import check_same
 from mediswift_cs.storage.write import atomic_folder
+from mediswift_cs.tokens.encoder import Encoder, Ids, encoder_of
 from mediswift_cs.tokens.hdf5 import check_sequence_length
 from mediswift_cs.tokens.manifest import (
     MANIFEST_NAME,
@@ -46,7 +47,7 @@ from mediswift_cs.tokens.tokenizer import (
 SAMPLES_PER_SHARD = 8192
 VAL_FRACTION = 0.05
 
-# Tokenized at a time: enough for all threads of `tokenizers`, and a bound on memory.
+# Tokenized at a time: enough for all threads, and a bound on memory.
 _BATCH_DOCUMENTS = 1024
 _BATCH_CHARACTERS = 4_000_000
 
@@ -172,8 +173,9 @@ def write_splits(
         texts = tqdm(
             source, desc="tokenize", unit=" docs", total=source.num_expected, disable=disable
         )
+        encoder = encoder_of(tokenizer)
         for batch in _batches(texts):
-            _add_batch(batch, tokenizer, writers, counts, val_fraction)
+            _add_batch(batch, encoder, writers, counts, val_fraction)
         splits = {
             name: replace(writer.finish(), num_bytes=text_bytes(writer.token_counts, tokenizer))
             for name, writer in writers.items()
@@ -196,18 +198,17 @@ def _batches(texts: Iterable[Text]) -> Iterator[list[Text]]:
 
 def _add_batch(
     batch: list[Text],
-    tokenizer: Tokenizer,
+    encoder: Encoder,
     writers: dict[str, SplitWriter],
     counts: Counter[str],
     val_fraction: float,
 ) -> None:
     usable = [text for text in batch if text.text.strip()]
-    encodings = tokenizer.encode_batch_fast([t.text for t in usable], add_special_tokens=False)
-    documents: dict[str, list[list[int]]] = {name: [] for name in writers}
-    for text, encoding in zip(usable, encodings, strict=True):
+    documents: dict[str, list[Ids]] = {name: [] for name in writers}
+    for text, ids in zip(usable, encoder.encode_batch([t.text for t in usable]), strict=True):
         # A normalizer may leave nothing of a text.
-        if encoding.ids:
-            documents[split_of(text.id, val_fraction)].append(encoding.ids)
+        if len(ids):
+            documents[split_of(text.id, val_fraction)].append(ids)
     for name, writer in writers.items():
         writer.add(documents[name])
     num_kept = sum(map(len, documents.values()))

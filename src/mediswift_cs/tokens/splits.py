@@ -114,15 +114,15 @@ class SplitWriter:
     def __exit__(self, *_: object) -> None:
         self._writer.close()
 
-    def add(self, documents: Sequence[Sequence[int]]) -> None:
-        """Append documents, each a non-empty list of token ids without the end-of-text token."""
+    def add(self, documents: Sequence[Ids]) -> None:
+        """Append documents, each at least one token id, without the end-of-text token."""
         if not documents:
             return
-        ids = [np.asarray(document, np.int32) for document in documents]
-        self.token_counts += np.bincount(np.concatenate(ids), minlength=len(self.token_counts))
-        self.token_counts[self._eos_id] += len(ids)
-        self.num_documents += len(ids)
-        self._writer.write(self._packer.add(ids))
+        ids = np.concatenate(documents)
+        self.token_counts += np.bincount(ids, minlength=len(self.token_counts))
+        self.token_counts[self._eos_id] += len(documents)
+        self.num_documents += len(documents)
+        self._writer.write(self._packer.add(documents))
 
     def finish(self) -> SplitEntry:
         """Write the last sample and close the last shard."""
