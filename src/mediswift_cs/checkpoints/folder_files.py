@@ -11,7 +11,12 @@ from mediswift_cs.checkpoints.hf_config import describe_architecture
 from mediswift_cs.checkpoints.hf_folder import CONFIG_KEY
 from mediswift_cs.checkpoints.model_card import model_card
 from mediswift_cs.checkpoints.sparsity_report import SparsityReport
-from mediswift_cs.checkpoints.tokenizer_files import ModelTokenizer, write_tokenizer
+from mediswift_cs.checkpoints.tokenizer_files import (
+    ModelTokenizer,
+    training_manifest,
+    write_tokenizer,
+)
+from mediswift_cs.tasks.prompt_folder import prompt_options
 
 
 def write_folder_files(
@@ -56,13 +61,14 @@ def model_config(plan: ExportPlan, eos_id: int | None) -> dict[str, Any]:
     shape = checkpoint.architecture.folded
     config = describe_architecture(shape, num_added_tokens=plan.num_added_tokens)
     config |= {"torch_dtype": plan.dtype, "bos_token_id": eos_id, "eos_token_id": eos_id}
-    prompt = checkpoint.soft_prompt
+    prompt, manifest = checkpoint.soft_prompt, training_manifest(checkpoint)
     config[CONFIG_KEY] = {
         "version": __version__,
         "global_step": checkpoint.global_step,
         "tokenizer_sha256": checkpoint.tokenizer_sha256,
         "soft_prompt": prompt.to_record() if prompt else None,
         "model": checkpoint.model_params,
+        "prompt": prompt_options(manifest) if manifest else None,
     }
     return config
 

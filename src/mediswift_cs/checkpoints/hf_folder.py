@@ -85,7 +85,12 @@ def read_huggingface(folder: Path) -> HuggingFaceModel:
 def _own(config: Mapping[str, Any], source: str) -> dict[str, Any]:
     """What an export noted, its parts of the types that they have; {} in other folders."""
     own = config.get(CONFIG_KEY, {})
-    kinds = {"model": dict, "tokenizer_sha256": str | None, "soft_prompt": dict | None}
+    kinds = {
+        "model": dict,
+        "tokenizer_sha256": str | None,
+        "soft_prompt": dict | None,
+        "prompt": dict | None,
+    }
     if not isinstance(own, dict):
         raise CheckpointError(f"{CONFIG_KEY} in {source}: got {own!r:.80}, allowed: a mapping")
     for key, kind in kinds.items():
