@@ -20,14 +20,13 @@ from mediswift_cs.tasks.hoc import HallmarksOfCancer
 from mediswift_cs.tasks.prompt_data import PromptSettings, write_prompt_data
 from mediswift_cs.tasks.pubmedqa import PubMedQA
 from mediswift_cs.tasks.task import Task
-from mediswift_cs.tokens.tokenizer import fingerprint
+from mediswift_cs.tokens.tokenizer import fingerprint, load_tokenizer, vocab_size
 from mediswift_cs.training.checkpoint import save_checkpoint
 
 from .conftest import toy_config
 
 CONTEXT = "Cells of mice divide."
 QUESTIONS = ("Does a cell divide?", "Do rats?", "Those of rats do not.")
-VOCAB = 600
 
 
 def prepare(folder: Path, tokenizer: Path, task: Task, context: str, **settings: Any) -> Path:
@@ -60,7 +59,7 @@ def prepare(folder: Path, tokenizer: Path, task: Task, context: str, **settings:
 def save_model(path: Path, tokenizer: Path, data: Path | None, **changes: Any) -> Path:
     """A checkpoint of a run on ``data`` whose answers differ."""
     torch.manual_seed(0)
-    model = build_model(toy_config(VOCAB, **changes))
+    model = build_model(toy_config(vocab_size(load_tokenizer(tokenizer)), **changes))
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(5).add_(0.01)
@@ -156,7 +155,7 @@ def test_checkpoint_and_export_answer_as_evaluation_does(
 ) -> None:
     prompt = {"num_virtual_tokens": 3, "position": position} if position else None
     settings = {"position": position} if position else {"num_virtual_tokens": 0}
-    data = prepare(tmp_path / "data", toy_tokenizer, task, context, vocab_size=VOCAB, **settings)
+    data = prepare(tmp_path / "data", toy_tokenizer, task, context, **settings)
     checkpoint = save_model(tmp_path / "a.mdl", toy_tokenizer, data, soft_prompt=prompt)
     convert(checkpoint, tmp_path / "export", ConvertOptions(verify=False))
     expected = evaluated(data, checkpoint, tmp_path / "scores")
@@ -177,7 +176,7 @@ def test_checkpoint_and_export_answer_as_evaluation_does(
 
 
 def test_the_context_is_read(tmp_path: Path, toy_tokenizer: Path, ask: Asker) -> None:
-    data = prepare(tmp_path / "data", toy_tokenizer, PubMedQA(), CONTEXT, vocab_size=VOCAB)
+    data = prepare(tmp_path / "data", toy_tokenizer, PubMedQA(), CONTEXT)
     checkpoint = save_model(tmp_path / "a.mdl", toy_tokenizer, data)
     one = ask.records(checkpoint, context=CONTEXT)
     other = ask.records(checkpoint, context="Rats do not.")
@@ -215,7 +214,7 @@ def test_without_a_task_the_text_is_continued_as_transformers_does(
 
 
 def test_data_gives_a_model_its_task(tmp_path: Path, toy_tokenizer: Path, ask: Asker) -> None:
-    data = prepare(tmp_path / "data", toy_tokenizer, PubMedQA(), CONTEXT, vocab_size=VOCAB)
+    data = prepare(tmp_path / "data", toy_tokenizer, PubMedQA(), CONTEXT)
     checkpoint = save_model(tmp_path / "a.mdl", toy_tokenizer, None)
     known = save_model(tmp_path / "b.mdl", toy_tokenizer, data)
     found = ask.records(checkpoint, "--data", data, context=CONTEXT)
@@ -228,7 +227,7 @@ def test_data_gives_a_model_its_task(tmp_path: Path, toy_tokenizer: Path, ask: A
 def test_a_terminal_goes_on_after_a_question_that_is_too_long(
     tmp_path: Path, toy_tokenizer: Path, ask: Asker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data = prepare(tmp_path / "data", toy_tokenizer, PubMedQA(), CONTEXT, vocab_size=VOCAB)
+    data = prepare(tmp_path / "data", toy_tokenizer, PubMedQA(), CONTEXT)
     checkpoint = save_model(tmp_path / "a.mdl", toy_tokenizer, data)
     typed = iter(["word " * 200, "", "Do rats?"])
 
@@ -274,7 +273,7 @@ def test_bad_input_is_one_sentence(
     message: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    data = prepare(tmp_path / "data", toy_tokenizer, PubMedQA(), CONTEXT, vocab_size=VOCAB)
+    data = prepare(tmp_path / "data", toy_tokenizer, PubMedQA(), CONTEXT)
     save_model(Path("a.mdl"), toy_tokenizer, data)
     save_model(Path("plain.mdl"), toy_tokenizer, None, soft_prompt=None, name="mediswift")
     convert(Path("plain.mdl"), Path("hf"), ConvertOptions(has_tokenizer=False, verify=False))
@@ -289,7 +288,7 @@ def test_bad_input_is_one_sentence(
 def test_a_task_about_one_text_takes_no_context(
     tmp_path: Path, toy_tokenizer: Path, ask: Asker
 ) -> None:
-    data = prepare(tmp_path / "data", toy_tokenizer, HallmarksOfCancer(), "", vocab_size=VOCAB)
+    data = prepare(tmp_path / "data", toy_tokenizer, HallmarksOfCancer(), "")
     checkpoint = save_model(tmp_path / "a.mdl", toy_tokenizer, data)
     (tmp_path / "c").write_text("x")
     ask(checkpoint, "--context", tmp_path / "c", text=b"a", code=2)

@@ -143,6 +143,7 @@ class Continuer:
             [prompt],
             eos_id=self.tokenizer.token_to_id(EOS),
             max_new_tokens=self.max_new_tokens,
+            num_text_ids=min(vocab_size(self.tokenizer), config.vocab_size),
         )
         return Answer(question=text, text=self.tokenizer.decode(new), log_likelihood={})
 
