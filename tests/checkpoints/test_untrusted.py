@@ -113,7 +113,7 @@ def note(**own: Any) -> Change:
         (lambda folder: (folder / "config.json").write_text("[]"), "allowed: a JSON object"),
         (lambda folder: (folder / "config.json").write_text("{}"), "does not say"),
         (setting("mediswift_cs", "x"), "mediswift_cs in .*: got 'x', allowed: a mapping"),
-        (note(tokenizer_sha256=5), "tokenizer_sha256 in .*: got 5, allowed: a text"),
+        (note(tokenizer_sha256=5), "tokenizer_sha256 in .*: got 5, allowed: 64 hexadecimal"),
         (note(model={"num_heads": 4}), "num_heads of .*: got 4, allowed: 2"),
         (note(model={"hidden_size": 24}), "does not say num_heads"),
         (note(model={"num_heads": 2, "use_ffn_bias": 0}), "use_ffn_bias in .*: got 0"),

@@ -20,6 +20,8 @@ from mediswift_cs.params.weights import MASK_SUFFIX
 
 # Our part of a config.json: what GPT-2's own keys cannot say.
 CONFIG_KEY = "mediswift_cs"
+_OWN_KINDS = {"model": dict, "soft_prompt": dict | None, "prompt": dict | None}
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 # Constants that transformers before 4.31 saved with the weights.
 _CAUSAL_MASKS = re.compile(r"transformer\.h\.\d+\.attn\.(masked_)?bias")
 # What only the params of an export tell; what they tell of the source that the export has folded,
@@ -85,20 +87,19 @@ def read_huggingface(folder: Path) -> HuggingFaceModel:
 def _own(config: Mapping[str, Any], source: str) -> dict[str, Any]:
     """What an export noted, its parts of the types that they have; {} in other folders."""
     own = config.get(CONFIG_KEY, {})
-    kinds = {
-        "model": dict,
-        "tokenizer_sha256": str | None,
-        "soft_prompt": dict | None,
-        "prompt": dict | None,
-    }
     if not isinstance(own, dict):
         raise CheckpointError(f"{CONFIG_KEY} in {source}: got {own!r:.80}, allowed: a mapping")
-    for key, kind in kinds.items():
-        if key in own and not isinstance(own[key], kind):
-            allowed = "a text or null" if key == "tokenizer_sha256" else "a mapping"
+    for key, kind in _OWN_KINDS.items():
+        if not isinstance(own.get(key, {} if kind is dict else None), kind):
             raise CheckpointError(
-                f"{CONFIG_KEY}.{key} in {source}: got {own[key]!r:.80}, allowed: {allowed}"
+                f"{CONFIG_KEY}.{key} in {source}: got {own[key]!r:.80}, allowed: a mapping"
             )
+    sha256 = own.get("tokenizer_sha256")
+    if sha256 is not None and not (isinstance(sha256, str) and _SHA256.fullmatch(sha256)):
+        raise CheckpointError(
+            f"{CONFIG_KEY}.tokenizer_sha256 in {source}: got {sha256!r:.80}, allowed: 64 "
+            f"hexadecimal digits or null"
+        )
     return own
 
 
