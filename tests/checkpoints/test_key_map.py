@@ -5,6 +5,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from mediswift_cs.checkpoints import key_map
 from mediswift_cs.checkpoints.architecture import WORD_EMBEDDINGS, Architecture
+from mediswift_cs.checkpoints.hf_config import describe_architecture, read_architecture
 from mediswift_cs.errors import CheckpointError
 from mediswift_cs.model.decoder import DecoderLanguageModel
 from mediswift_cs.params.decoder import ModelParams
@@ -13,15 +14,14 @@ from .small_checkpoints import SECTION
 
 
 def architecture(**changes: object) -> Architecture:
-    names = Architecture.__dataclass_fields__
-    return Architecture(**{k: v for k, v in {**SECTION, **changes}.items() if k in names})
+    return Architecture.of({**SECTION, **changes}, "params")
 
 
 @pytest.mark.parametrize("tied", [True, False])
 def test_names_and_shapes_are_those_of_both_models(tied: bool) -> None:
     shape = architecture(share_embedding_weights=tied)
     rules = list(key_map.rules(shape))
-    theirs = GPT2LMHeadModel(GPT2Config(**shape.to_hf_config())).state_dict()
+    theirs = GPT2LMHeadModel(GPT2Config(**describe_architecture(shape))).state_dict()
     if tied:
         del theirs["lm_head.weight"]
     assert [rule.hf_name for rule in rules] == list(theirs)
@@ -43,20 +43,20 @@ def test_absent_biases_are_zeros_of_transformers(flag: str) -> None:
     names = {part.name for rule in rules for part in rule.parts} - {None}
     names |= {alias for rule in rules for alias in rule.aliases}
     assert names == set(ours)
-    theirs = GPT2LMHeadModel(GPT2Config(**shape.to_hf_config())).state_dict()
+    theirs = GPT2LMHeadModel(GPT2Config(**describe_architecture(shape))).state_dict()
     assert {rule.hf_name for rule in rules} == theirs.keys() - {"lm_head.weight"}
 
 
 def test_number_of_parameters_is_transformers() -> None:
     for tied in (True, False):
         shape = architecture(share_embedding_weights=tied)
-        model = GPT2LMHeadModel(GPT2Config(**shape.to_hf_config()))
+        model = GPT2LMHeadModel(GPT2Config(**describe_architecture(shape)))
         assert shape.num_parameters == model.num_parameters()
 
 
 def test_config_round_trip() -> None:
     shape = architecture(share_embedding_weights=False, layer_norm_epsilon=1e-6)
-    back = Architecture.from_hf_config(shape.to_hf_config(), "config.json")
+    back = read_architecture(describe_architecture(shape), "config.json")
     # transformers has no "same as dropout_rate" for the embeddings.
     assert back == architecture(
         share_embedding_weights=False, layer_norm_epsilon=1e-6, embedding_dropout_rate=0.0
@@ -76,7 +76,6 @@ def test_left_over_and_missing_are_named() -> None:
     ("key", "value"),
     [
         ("model_type", "llama"),
-        ("scale_attn_by_inverse_layer_idx", True),
         ("activation_function", "swish"),
         ("n_head", 5),
         ("n_embd", None),
@@ -94,9 +93,9 @@ def test_left_over_and_missing_are_named() -> None:
     ],
 )
 def test_other_models_are_refused_by_key(key: str, value: object) -> None:
-    config = {**architecture().to_hf_config(), key: value}
+    config = {**describe_architecture(architecture()), key: value}
     with pytest.raises(CheckpointError, match=str(value)):
-        Architecture.from_hf_config(config, "config.json")
+        read_architecture(config, "config.json")
 
 
 def test_each_tensor_is_made_of_its_own_parts() -> None:

@@ -7,7 +7,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from mediswift_cs.checkpoints.convert import convert
-from mediswift_cs.checkpoints.restore import read_huggingface
+from mediswift_cs.checkpoints.hf_folder import read_huggingface
 from mediswift_cs.checkpoints.sample_text import sample_ids
 from mediswift_cs.checkpoints.source import read_checkpoint
 from mediswift_cs.checkpoints.verify import verify, verify_files

@@ -168,3 +168,15 @@ def test_too_long_a_prompt_is_an_error() -> None:
     check_lengths([95, 96], ["pmid 5", "pmid 6"], 96)
     with pytest.raises(DataError, match="pmid 7 with its answer has 97 tokens, allowed: at most"):
         check_lengths([96, 97], ["pmid 6", "pmid 7"], 96)
+
+
+@pytest.mark.parametrize("num_text_ids", [3, 40])
+def test_ids_without_text_are_never_generated(
+    decoder: DecoderLanguageModel, num_text_ids: int
+) -> None:
+    def largest(limit: int | None) -> int:
+        (found,) = generate(decoder, [[1, 2, 3]], eos_id=-1, max_new_tokens=12, num_text_ids=limit)
+        return max(found)
+
+    assert largest(num_text_ids) < num_text_ids
+    assert largest(None) >= num_text_ids, "control"

@@ -1,57 +1,81 @@
-"""The shape of a decoder, read from a checkpoint, a params file or a Hugging Face config."""
+"""The shape of a decoder, as ModelZoo names it, and how to read it from a checkpoint."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Self
+from typing import Annotated, Any, Literal, Self, get_args
+
+from annotated_types import Gt, Le
+from pydantic import BaseModel, ConfigDict
 
 from mediswift_cs.checkpoints.mdl import StoredTensor
+from mediswift_cs.checkpoints.typed import refuse_other_designs, typed
 from mediswift_cs.errors import CheckpointError
+from mediswift_cs.params.decoder import MAX_WIDTH, NOT_COVERED
+from mediswift_cs.params.section import Flag, PositiveCount, Rate, Real
+from mediswift_cs.sizes import MAX_SEQUENCE_LENGTH
 
 WORD_EMBEDDINGS = "embedding_layer.word_embeddings.weight"
 POSITION_EMBEDDINGS = "embedding_layer.position_embeddings.embed.weight"
 LAYERS = "transformer_decoder.layers"
 
 # Names that ModelZoo and transformers give to the same function.
-NONLINEARITIES = ("gelu", "gelu_new", "gelu_fast", "quick_gelu", "relu", "silu", "tanh")
+Nonlinearity = Literal["gelu", "gelu_new", "gelu_fast", "quick_gelu", "relu", "silu", "tanh"]
 
-# Settings of a Hugging Face GPT-2 config that change what it computes, with what is covered.
-_HF_ONLY = {
-    "model_type": ("gpt2",),
-    "add_cross_attention": (False,),
-    "scale_attn_by_inverse_layer_idx": (False,),
-    # Numerics of mixed precision only: the order in which queries are scaled.
-    "reorder_and_upcast_attn": (False, True),
+# The limits keep a mistyped number from filling memory; no model comes near them.
+VocabSize = Annotated[PositiveCount, Le(2**31 - 1)]
+Width = Annotated[PositiveCount, Le(MAX_WIDTH)]
+NumLayers = Annotated[PositiveCount, Le(1000)]
+NumPositions = Annotated[PositiveCount, Le(MAX_SEQUENCE_LENGTH)]
+PositiveRate = Annotated[Real, Gt(0.0), Le(1.0)]
+
+# Further keys of ModelZoo, each with the values at which GPT-2 in transformers is the same.
+_COVERED: dict[str, tuple[Any, ...]] = {
+    **{key: values for key, values in NOT_COVERED.items() if key != "scale_qk_dot_by_layer_idx"},
+    "position_embedding_type": ("learned",),
+    "use_bias_in_output": (False,),
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Architecture:
+class Architecture(BaseModel):
     """A GPT-2/3 decoder in ModelZoo's names; the defaults are ModelZoo's."""
 
-    vocab_size: int
-    hidden_size: int
-    num_hidden_layers: int
-    num_heads: int
-    filter_size: int
-    max_position_embeddings: int
-    share_embedding_weights: bool = True
-    layer_norm_epsilon: float = 1.0e-5
-    nonlinearity: str = "gelu"
-    attention_type: str = "scaled_dot_product"
-    use_projection_bias_in_attention: bool = True
-    use_ffn_bias_in_attention: bool = True
-    use_ffn_bias: bool = True
-    dropout_rate: float = 0.1
-    attention_dropout_rate: float | None = 0.1
-    embedding_dropout_rate: float | None = None
-    initializer_range: float = 0.02
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
 
-    def __post_init__(self) -> None:
-        if self.num_heads < 1 or self.hidden_size % self.num_heads:
+    vocab_size: VocabSize
+    hidden_size: Width
+    num_hidden_layers: NumLayers
+    num_heads: PositiveCount
+    filter_size: Width
+    max_position_embeddings: NumPositions
+    share_embedding_weights: Flag = True
+    layer_norm_epsilon: PositiveRate = 1.0e-5
+    nonlinearity: Nonlinearity = "gelu"
+    attention_type: Literal["scaled_dot_product", "dot_product"] = "scaled_dot_product"
+    scale_qk_dot_by_layer_idx: Flag = False
+    use_projection_bias_in_attention: Flag = True
+    use_ffn_bias_in_attention: Flag = True
+    use_ffn_bias: Flag = True
+    dropout_rate: Rate = 0.1
+    attention_dropout_rate: Rate | None = 0.1
+    embedding_dropout_rate: Rate | None = None
+    initializer_range: PositiveRate = 0.02
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any], source: str) -> Self:
+        """From keys of ModelZoo's ``model`` section, those of other things left out.
+
+        Args:
+            source: what to name in an error.
+
+        Raises:
+            CheckpointError: a value that the key cannot have, or heads that do not share the width.
+        """
+        found = typed(cls, given, source)
+        if found.hidden_size % found.num_heads:
             raise CheckpointError(
-                f"num_heads: got {self.num_heads}, "
-                f"allowed: a divisor of hidden_size {self.hidden_size}"
+                f"num_heads: got {found.num_heads}, allowed: a divisor of hidden_size "
+                f"{found.hidden_size}, in {source}"
             )
+        return found
 
     @classmethod
     def from_checkpoint(
@@ -74,93 +98,56 @@ class Architecture:
                 f"{source} does not say num_heads: give the params file that it was trained "
                 f"with, --params FILE"
             )
-        _check_covered(model, source)
-        known = {field.name for field in fields(cls)}
-        given = {key: value for key, value in model.items() if key in known and value is not None}
-        # None is a value of its own here: it means dropout_rate.
-        given |= {k: v for k, v in model.items() if k.endswith("_dropout_rate")}
+        found = cls.from_params(model, f"the model of {source}", shapes)
         for key, value in shapes.items():
-            if given.setdefault(key, value) != value and key != "num_hidden_layers":
+            # Layers that the params do not count have tensors without a rule, and vice versa.
+            if getattr(found, key) != value and key != "num_hidden_layers":
                 raise CheckpointError(
-                    f"{source} has tensors of {key} {value}, its params say {given[key]}"
+                    f"{source} has tensors of {key} {value}, its params say {getattr(found, key)}"
                 )
-        if "num_heads" not in given:
-            raise CheckpointError(f"the params of {source} do not say num_heads")
-        try:
-            return cls(**given)
-        except TypeError as error:
-            raise CheckpointError(f"the params of {source} are damaged: {error}") from error
+        return found
 
     @classmethod
-    def from_hf_config(cls, config: Mapping[str, Any], source: str) -> Self:
-        """From a ``config.json`` of transformers' GPT-2.
+    def from_params(
+        cls, model: Mapping[str, Any], source: str, shapes: Mapping[str, int] | None = None
+    ) -> Self:
+        """From the ``model`` section of params.
+
+        Args:
+            source: what to name in an error.
+            shapes: what the tensors say, for keys that the section leaves out.
 
         Raises:
-            CheckpointError: it is another model's, or a size is missing or not a number.
+            CheckpointError: a key is missing, has a value that it cannot have, or asks for
+                something that GPT-2 does not have.
         """
-        for key, allowed in _HF_ONLY.items():
-            default = None if key == "model_type" else allowed[0]
-            if (got := config.get(key, default)) not in allowed:
-                raise CheckpointError(
-                    f"{key} in {source}: got {got!r}, allowed: {', '.join(map(repr, allowed))}"
-                )
-        try:
-            hidden_size = _size(config, "n_embd", source)
-            has_inner, has_positions = config.get("n_inner"), config.get("n_positions")
-            return cls(
-                vocab_size=_size(config, "vocab_size", source),
-                hidden_size=hidden_size,
-                num_hidden_layers=_size(config, "n_layer", source),
-                num_heads=_size(config, "n_head", source),
-                filter_size=_size(config, "n_inner", source) if has_inner else 4 * hidden_size,
-                max_position_embeddings=_size(
-                    config, "n_positions" if has_positions else "n_ctx", source
-                ),
-                share_embedding_weights=bool(config.get("tie_word_embeddings", True)),
-                layer_norm_epsilon=_fraction(config, "layer_norm_epsilon", 1e-5, source),
-                nonlinearity=_known_nonlinearity(
-                    config.get("activation_function", "gelu_new"), source
-                ),
-                attention_type=(
-                    "scaled_dot_product"
-                    if config.get("scale_attn_weights", True)
-                    else "dot_product"
-                ),
-                dropout_rate=_fraction(config, "resid_pdrop", 0.1, source),
-                attention_dropout_rate=_fraction(config, "attn_pdrop", 0.1, source),
-                embedding_dropout_rate=_fraction(config, "embd_pdrop", 0.1, source),
-                initializer_range=_fraction(config, "initializer_range", 0.02, source),
-            )
-        except KeyError as error:
-            raise CheckpointError(f"{source} does not say {error}") from error
+        refuse_other_designs(model, _COVERED, source)
+        # None is a value of its own for some rates: it means dropout_rate.
+        given = {k: v for k, v in model.items() if v is not None or k in _NULLABLE}
+        return cls.of({**(shapes or {}), **given}, source)
 
-    def to_hf_config(self, *, num_added_tokens: int = 0) -> dict[str, Any]:
-        """The model part of a ``config.json``; added tokens enlarge the vocabulary."""
-        dropout = self.dropout_rate
-        attention, embedding = self.attention_dropout_rate, self.embedding_dropout_rate
-        return {
-            "architectures": ["GPT2LMHeadModel"],
-            "model_type": "gpt2",
-            "vocab_size": self.vocab_size + num_added_tokens,
-            "n_embd": self.hidden_size,
-            "n_layer": self.num_hidden_layers,
-            "n_head": self.num_heads,
-            "n_inner": self.filter_size,
-            "n_positions": self.max_position_embeddings,
-            "n_ctx": self.max_position_embeddings,
-            "activation_function": self.nonlinearity,
-            "layer_norm_epsilon": self.layer_norm_epsilon,
-            "tie_word_embeddings": self.share_embedding_weights,
-            "scale_attn_weights": self.attention_type == "scaled_dot_product",
-            "resid_pdrop": dropout,
-            "attn_pdrop": dropout if attention is None else attention,
-            "embd_pdrop": dropout if embedding is None else embedding,
-            "initializer_range": self.initializer_range,
-        }
+    @property
+    def folded(self) -> Self:
+        """The same decoder once its queries were multiplied by :meth:`query_factor`."""
+        return self.model_copy(
+            update={"attention_type": "scaled_dot_product", "scale_qk_dot_by_layer_idx": False}
+        )
+
+    def query_factor(self, layer: int) -> float:
+        """What makes scaled attention on a layer's queries compute what this model does.
+
+        ModelZoo's ``dot_product`` does not divide by the square root of a head's width, and with
+        ``scale_qk_dot_by_layer_idx`` layer i divides by i + 1.
+        """
+        is_scaled = self.attention_type == "scaled_dot_product"
+        factor = 1.0 if is_scaled else float(self.hidden_size // self.num_heads) ** 0.5
+        return factor / (layer + 1) if self.scale_qk_dot_by_layer_idx else factor
 
     def to_model_params(self) -> dict[str, Any]:
-        """The ``model`` section of a params file."""
-        return asdict(self) | {"position_embedding_type": "learned", "use_bias_in_output": False}
+        """The ``model`` section of a params file; only for what is :attr:`folded`."""
+        assert self == self.folded
+        section = self.model_dump(exclude={"scale_qk_dot_by_layer_idx"})
+        return section | {"position_embedding_type": "learned", "use_bias_in_output": False}
 
     @property
     def num_parameters(self) -> int:
@@ -172,6 +159,13 @@ class Architecture:
         heads = 1 if self.share_embedding_weights else 2
         embeddings = (heads * self.vocab_size + self.max_position_embeddings) * width
         return embeddings + self.num_hidden_layers * layer + 2 * width
+
+
+_NULLABLE = tuple(
+    name
+    for name, field in Architecture.model_fields.items()
+    if type(None) in get_args(field.annotation)
+)
 
 
 def _shapes(tensors: Mapping[str, StoredTensor], source: str) -> dict[str, int]:
@@ -187,54 +181,13 @@ def _shapes(tensors: Mapping[str, StoredTensor], source: str) -> dict[str, int]:
     vocab_size, hidden_size = tensors[WORD_EMBEDDINGS].shape
     prefix = f"{LAYERS}."
     indices = {name[len(prefix) :].split(".")[0] for name in tensors if name.startswith(prefix)}
+    # A number of many digits is no layer's; its tensor has no rule and is refused as such.
+    numbers = [int(index) for index in indices if index.isdecimal() and len(index) < 6]
     return {
         "vocab_size": vocab_size,
         "hidden_size": hidden_size,
         "max_position_embeddings": tensors[POSITION_EMBEDDINGS].shape[0],
         "filter_size": tensors[first_layer].shape[0],
         # The highest, not the number of them: a layer left out is a missing tensor.
-        "num_hidden_layers": 1 + max(int(index) for index in indices if index.isdecimal()),
+        "num_hidden_layers": 1 + max(numbers),
     }
-
-
-def _check_covered(model: Mapping[str, Any], source: str) -> None:
-    """Refuse params that ask for something that GPT-2 in transformers does not do."""
-    # Its import takes pydantic's time, which an inspection need not wait for.
-    from mediswift_cs.params.decoder import NOT_COVERED
-
-    allowed: dict[str, tuple[Any, ...]] = {
-        **NOT_COVERED,
-        "position_embedding_type": ("learned", None),
-        "attention_type": ("scaled_dot_product", "dot_product"),
-        "use_bias_in_output": (False, None),
-    }
-    for key, values in allowed.items():
-        if key in model and model[key] not in values and model[key] is not None:
-            raise CheckpointError(
-                f"the model of {source} has {key} {model[key]!r}, which GPT-2 in transformers "
-                f"does not have; allowed: {', '.join(map(repr, values))}"
-            )
-    _known_nonlinearity(model.get("nonlinearity") or "gelu", source)
-
-
-def _size(config: Mapping[str, Any], key: str, source: str) -> int:
-    """A size of a Hugging Face config; KeyError where the config leaves it out."""
-    got = config[key]
-    if type(got) is not int or got < 1:
-        raise CheckpointError(f"{key} in {source}: got {got!r}, allowed: a whole number from 1 on")
-    return got
-
-
-def _fraction(config: Mapping[str, Any], key: str, default: float, source: str) -> float:
-    got = config.get(key, default)
-    if type(got) not in (int, float) or not 0 <= got <= 1:
-        raise CheckpointError(f"{key} in {source}: got {got!r}, allowed: a number from 0 to 1")
-    return float(got)
-
-
-def _known_nonlinearity(name: str, source: str) -> str:
-    if name not in NONLINEARITIES:
-        raise CheckpointError(
-            f"nonlinearity of {source}: got {name!r}, allowed: {', '.join(NONLINEARITIES)}"
-        )
-    return name

@@ -9,11 +9,10 @@ from mediswift_cs.checkpoints import mdl_writer
 from mediswift_cs.checkpoints.blocks import PartReport, write_blocks
 from mediswift_cs.checkpoints.export import ExportPlan, create_files, export_blocks, plan_export
 from mediswift_cs.checkpoints.folder_files import write_folder_files
+from mediswift_cs.checkpoints.hf_folder import HuggingFaceModel, read_huggingface
 from mediswift_cs.checkpoints.restore import (
-    HuggingFaceModel,
     create_file,
     new_state,
-    read_huggingface,
     restore_blocks,
 )
 from mediswift_cs.checkpoints.source import read_checkpoint

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from mediswift_cs.checkpoints import convert, safetensors_file
 from mediswift_cs.checkpoints.architecture import Architecture
+from mediswift_cs.checkpoints.hf_folder import read_huggingface
 from mediswift_cs.checkpoints.mdl_writer import NewTensor
-from mediswift_cs.checkpoints.restore import new_state, read_huggingface
+from mediswift_cs.checkpoints.restore import new_state
 from mediswift_cs.checkpoints.target import check_free
 
 

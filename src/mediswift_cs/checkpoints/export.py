@@ -159,6 +159,7 @@ def _part(checkpoint: Checkpoint, part: Part) -> MdlPart:
         shape=part.shape,
         tensor=checkpoint.tensors[part.name],
         mask=checkpoint.masks.get(part.name),
+        factor=part.factor,
     )
 
 

@@ -7,10 +7,16 @@ from typing import Any
 from mediswift_cs import __version__
 from mediswift_cs.checkpoints import safetensors_file
 from mediswift_cs.checkpoints.export import ADAPTER_FOLDER, ExportPlan
+from mediswift_cs.checkpoints.hf_config import describe_architecture
+from mediswift_cs.checkpoints.hf_folder import CONFIG_KEY
 from mediswift_cs.checkpoints.model_card import model_card
-from mediswift_cs.checkpoints.restore import CONFIG_KEY
 from mediswift_cs.checkpoints.sparsity_report import SparsityReport
-from mediswift_cs.checkpoints.tokenizer_files import ModelTokenizer, write_tokenizer
+from mediswift_cs.checkpoints.tokenizer_files import (
+    ModelTokenizer,
+    training_manifest,
+    write_tokenizer,
+)
+from mediswift_cs.tasks.prompt_folder import prompt_options
 
 
 def write_folder_files(
@@ -52,15 +58,17 @@ def _json(content: dict[str, Any]) -> str:
 def model_config(plan: ExportPlan, eos_id: int | None) -> dict[str, Any]:
     """``config.json``: GPT-2's keys, and what the way back to ``.mdl`` needs."""
     checkpoint = plan.checkpoint
-    config = checkpoint.architecture.to_hf_config(num_added_tokens=plan.num_added_tokens)
+    shape = checkpoint.architecture.folded
+    config = describe_architecture(shape, num_added_tokens=plan.num_added_tokens)
     config |= {"torch_dtype": plan.dtype, "bos_token_id": eos_id, "eos_token_id": eos_id}
-    prompt = checkpoint.soft_prompt
+    prompt, manifest = checkpoint.soft_prompt, training_manifest(checkpoint)
     config[CONFIG_KEY] = {
         "version": __version__,
         "global_step": checkpoint.global_step,
         "tokenizer_sha256": checkpoint.tokenizer_sha256,
         "soft_prompt": prompt.to_record() if prompt else None,
         "model": checkpoint.model_params,
+        "prompt": prompt_options(manifest) if manifest else None,
     }
     return config
 

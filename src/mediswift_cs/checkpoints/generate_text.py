@@ -8,7 +8,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from mediswift_cs.checkpoints.export import ADAPTER_FOLDER
-from mediswift_cs.checkpoints.restore import CONFIG_KEY, read_config
+from mediswift_cs.checkpoints.hf_folder import CONFIG_KEY, read_config
 from mediswift_cs.checkpoints.tokenizer_files import virtual_tokens
 from mediswift_cs.errors import CheckpointError
 

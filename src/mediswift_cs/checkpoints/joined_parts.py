@@ -17,12 +17,17 @@ from mediswift_cs.checkpoints.number_formats import Bits
 
 @dataclass(frozen=True, kw_only=True)
 class MdlPart:
-    """One tensor of a ``.mdl`` file with its mask; without a tensor, zeros of ``shape``."""
+    """One tensor of a ``.mdl`` file with its mask; without a tensor, zeros of ``shape``.
+
+    Attributes:
+        factor: by which its numbers are multiplied.
+    """
 
     name: str
     shape: tuple[int, ...]
     tensor: StoredTensor | None = None
     mask: StoredTensor | None = None
+    factor: float = 1.0
 
 
 def joined(
@@ -110,9 +115,8 @@ class _PartReader:
         bits = self._fetch(self.weights, selection, "weights")
         if self.mask is not None or self.counts_zeros:
             bits = self._apply_mask(bits, tensor.dtype, selection)
-        return checked(
-            bits, tensor.dtype, self.dtype, self.report, self.path, allow_nan=self.allow_nan
-        )
+        bits, dtype = number_formats.multiplied(bits, tensor.dtype, self.part.factor)
+        return checked(bits, dtype, self.dtype, self.report, self.path, allow_nan=self.allow_nan)
 
     def _fetch(
         self, source: h5py.Dataset | NDArray[Any], selection: tuple[slice, ...], buffer_name: str

@@ -14,6 +14,7 @@ from mediswift_cs.checkpoints.architecture import (
     Architecture,
 )
 from mediswift_cs.errors import CheckpointError
+from mediswift_cs.params.problem import dotted
 
 SOFT_PROMPT = "soft_prompt.weight"
 # The head and the second name of the last norm: other names of tensors above.
@@ -25,10 +26,15 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """One ModelZoo tensor; with ``name`` None, zeros that only transformers has."""
+    """One ModelZoo tensor; with ``name`` None, zeros that only transformers has.
+
+    Attributes:
+        factor: by which its numbers are multiplied on their way, in either direction.
+    """
 
     name: str | None
     shape: Shape
+    factor: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +85,7 @@ def rules(architecture: Architecture, *, num_added_tokens: int = 0) -> Iterator[
         hf_name="transformer.wpe.weight", parts=(Part(name=POSITION_EMBEDDINGS, shape=positions),)
     )
     for index in range(architecture.num_hidden_layers):
-        yield from _layer(architecture, f"transformer.h.{index}", f"{LAYERS}.{index}")
+        yield from _layer(architecture, index)
     for kind in ("weight", "bias"):
         yield Rule(
             hf_name=f"transformer.ln_f.{kind}",
@@ -92,14 +98,16 @@ def rules(architecture: Architecture, *, num_added_tokens: int = 0) -> Iterator[
         yield Rule(hf_name=HEAD, parts=(head, *no_rows))
 
 
-def _layer(architecture: Architecture, hf: str, cs: str) -> Iterator[Rule]:
+def _layer(architecture: Architecture, index: int) -> Iterator[Rule]:
+    hf, cs = f"transformer.h.{index}", f"{LAYERS}.{index}"
     width, inner = architecture.hidden_size, architecture.filter_size
     square, bias = (width, width), architecture.use_projection_bias_in_attention
     joined = tuple(f"{cs}.self_attn.proj_{name}_dense_layer" for name in "qkv")
     output = (f"{cs}.self_attn.proj_output_dense_layer",)
     ffn = [(f"{cs}.ffn.ffn.{index}.linear_layer",) for index in (0, 1)]
     yield from _norm(f"{hf}.ln_1", f"{cs}.norm1", width)
-    yield from _linear(f"{hf}.attn.c_attn", joined, square, bias)
+    query = architecture.query_factor(index)
+    yield from _linear(f"{hf}.attn.c_attn", joined, square, bias, (query, 1.0, 1.0))
     bias = architecture.use_ffn_bias_in_attention
     yield from _linear(f"{hf}.attn.c_proj", output, square, bias)
     yield from _norm(f"{hf}.ln_2", f"{cs}.norm3", width)
@@ -113,19 +121,29 @@ def _norm(hf: str, cs: str, width: int) -> Iterator[Rule]:
         yield Rule(hf_name=f"{hf}.{kind}", parts=(Part(name=f"{cs}.{kind}", shape=(width,)),))
 
 
-def _linear(hf: str, cs: tuple[str, ...], shape: Shape, has_bias: bool) -> Iterator[Rule]:
-    weights = tuple(Part(name=f"{name}.weight", shape=shape) for name in cs)
-    yield Rule(hf_name=f"{hf}.weight", parts=weights, is_transposed=True)
+def _linear(
+    hf: str,
+    cs: tuple[str, ...],
+    shape: Shape,
+    has_bias: bool,
+    factors: tuple[float, ...] = (1.0,),
+) -> Iterator[Rule]:
+    pairs = list(zip(cs, factors, strict=True))
+    weights = (Part(name=f"{name}.weight", shape=shape, factor=factor) for name, factor in pairs)
+    yield Rule(hf_name=f"{hf}.weight", parts=tuple(weights), is_transposed=True)
     # transformers always has these biases; zeros change nothing.
-    names = (f"{name}.bias" if has_bias else None for name in cs)
-    yield Rule(hf_name=f"{hf}.bias", parts=tuple(Part(name=n, shape=shape[:1]) for n in names))
+    biases = (
+        Part(name=f"{name}.bias" if has_bias else None, shape=shape[:1], factor=factor)
+        for name, factor in pairs
+    )
+    yield Rule(hf_name=f"{hf}.bias", parts=tuple(biases))
 
 
 def check_consumed(found: Iterable[str], consumed: Iterable[str], source: str) -> None:
     """Raise CheckpointError naming the first tensor that no rule takes."""
     if left_over := sorted(set(found) - set(consumed)):
         raise CheckpointError(
-            f"{len(left_over)} tensors of {source} have no rule, first: {left_over[0]}"
+            f"{len(left_over)} tensors of {source} have no rule, first: {dotted((left_over[0],))}"
         )
 
 

@@ -3,6 +3,7 @@
 numpy has no bfloat16; its bits travel as int16, as in ``.mdl`` files.
 """
 
+from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -59,6 +60,25 @@ def convert(bits: Bits, source: str, target: str) -> Bits:
     if source == target:
         return bits
     return encode(decode(bits, source), target)
+
+
+def check_weights(dtypes: Mapping[str, str], source: str) -> None:
+    """Raise CheckpointError for the first weight whose numbers are of no format for weights."""
+    for name, dtype in dtypes.items():
+        if dtype not in WEIGHT_DTYPES:
+            raise CheckpointError(
+                f"{name} in {source} has dtype {dtype}, allowed: {', '.join(WEIGHT_DTYPES)}"
+            )
+
+
+def multiplied(bits: Bits, dtype: str, factor: float) -> tuple[Bits, str]:
+    """The numbers times ``factor`` and their format: float32, so that they are rounded once.
+
+    With a factor of 1 they are the same bits in the same format.
+    """
+    if factor == 1.0:
+        return bits, dtype
+    return decode(bits, dtype) * np.float32(factor), "float32"
 
 
 def is_nonzero(bits: Bits, dtype: str) -> NDArray[np.bool_]:

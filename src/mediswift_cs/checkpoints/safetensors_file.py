@@ -18,7 +18,9 @@ from mediswift_cs.checkpoints import number_formats
 from mediswift_cs.checkpoints.blocks import Place
 from mediswift_cs.checkpoints.mdl_writer import NewTensor
 from mediswift_cs.checkpoints.number_formats import Bits
+from mediswift_cs.checkpoints.typed import parse_object, read_object
 from mediswift_cs.errors import CheckpointError
+from mediswift_cs.params.problem import dotted, spell
 
 WEIGHTS_NAME = "model.safetensors"
 INDEX_NAME = "model.safetensors.index.json"
@@ -128,54 +130,78 @@ def read_header(path: Path) -> dict[str, TensorRegion]:
 
     Raises:
         CheckpointError: the file cannot be read, is damaged or cut, has bytes that are no tensor's,
-            or a number format that is not converted.
+            a tensor twice, a number format that is not converted, or another library's layout.
     """
-    tensors: dict[str, NewTensor] = {}
     try:
-        with safe_open(path, framework="numpy") as file:
-            # The library has seen that the tensors fill the file to its end, without gaps.
-            for name in file.offset_keys():
-                piece = file.get_slice(name)
-                if (dtype := _DTYPES.get(piece.get_dtype())) is None:
-                    raise CheckpointError(
-                        f"{name} in {path} has dtype {piece.get_dtype()}, allowed: "
-                        f"{', '.join(_DTYPES)}"
-                    )
-                tensors[name] = NewTensor(shape=tuple(piece.get_shape()), dtype=dtype)
-        offset = path.stat().st_size - sum(tensor.num_bytes for tensor in tensors.values())
+        # The library sees that the tensors fill the file to its end, without gaps.
+        with safe_open(path, framework="numpy"), path.open("rb") as file:
+            header_bytes = int.from_bytes(file.read(8), "little")
+            header = parse_object(file.read(header_bytes), f"the header of {path}")
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
-    except SafetensorError as error:
-        raise CheckpointError(f"{path} is not a complete safetensors file: {error}") from error
-    regions = {}
-    for name, tensor in tensors.items():
-        regions[name] = TensorRegion(
-            path=path, offset=offset, shape=tensor.shape, dtype=tensor.dtype
+    except (SafetensorError, UnicodeError) as error:
+        reason = " ".join(str(error).split())
+        raise CheckpointError(f"{path} is not a complete safetensors file: {reason}") from error
+    layout = (header.pop("__metadata__", None) or {}).get("format", "pt")
+    if layout != "pt":
+        raise CheckpointError(
+            f"format of {path}: got {layout!r:.80}, allowed: 'pt', PyTorch's names and orientation"
         )
-        offset += tensor.num_bytes
+    regions = {}
+    for name, entry in header.items():
+        if (dtype := _DTYPES.get(entry["dtype"])) is None:
+            raise CheckpointError(
+                f"{dotted((name,))} in {path} has dtype {entry['dtype']}, allowed: "
+                f"{', '.join(_DTYPES)}"
+            )
+        offset = 8 + header_bytes + entry["data_offsets"][0]
+        shape = tuple(entry["shape"])
+        regions[name] = TensorRegion(path=path, offset=offset, shape=shape, dtype=dtype)
     return regions
 
 
 def read_folder(folder: Path) -> dict[str, TensorRegion]:
-    """Every tensor of a transformers folder, whether sharded or not."""
-    index = folder / INDEX_NAME
-    if index.is_file():
-        try:
-            weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
-            files = sorted(set(weight_map.values()))
-        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-            raise CheckpointError(f"{index} is not a list of shards: {error}") from error
-        if bad := [name for name in files if Path(name).name != name]:
-            raise CheckpointError(f"{index} names a file outside its folder: {bad[0]}")
-        found = {k: v for name in files for k, v in read_header(folder / name).items()}
-        if missing := sorted(weight_map.keys() - found.keys()):
-            raise CheckpointError(f"{folder} has no tensor {missing[0]}, which its index lists")
-        return found
+    """Every tensor of a transformers folder, whether sharded or not, found as transformers does."""
     if (folder / WEIGHTS_NAME).is_file():
         return read_header(folder / WEIGHTS_NAME)
+    if (folder / INDEX_NAME).is_file():
+        return _read_shards(folder)
     if (folder / "pytorch_model.bin").is_file():
         raise CheckpointError(
             f"{folder} has pytorch_model.bin only, which is a pickle and could run code; allowed: "
             f"safetensors (save it again with transformers' save_pretrained)"
         )
     raise CheckpointError(f"no {WEIGHTS_NAME} and no {INDEX_NAME} in {folder}")
+
+
+def _read_shards(folder: Path) -> dict[str, TensorRegion]:
+    """The tensors of all shards, each from the file that the index names."""
+    index = folder / INDEX_NAME
+    weight_map = read_object(index).get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise CheckpointError(
+            f"{index} is not a list of shards: weight_map: got {spell(weight_map)}, allowed: a "
+            f"file for each tensor"
+        )
+    for name in weight_map.values():
+        if not isinstance(name, str) or Path(name).name != name or name in ("", ".."):
+            raise CheckpointError(
+                f"{index} names a file outside its folder: got {spell(name)}, allowed: the name of "
+                f"a file in {folder}"
+            )
+        if not (folder / name).is_file():
+            raise CheckpointError(f"{index} names the file {name}, which is not in {folder}")
+    found: dict[str, TensorRegion] = {}
+    for name in dict.fromkeys(weight_map.values()):
+        for tensor, region in read_header(folder / name).items():
+            if weight_map.get(tensor) != name:
+                raise CheckpointError(
+                    f"{dotted((tensor,))} is in {folder / name}, allowed: the file that "
+                    f"{INDEX_NAME} lists for it, got {spell(weight_map.get(tensor))}"
+                )
+            found[tensor] = region
+    if missing := sorted(weight_map.keys() - found.keys()):
+        raise CheckpointError(
+            f"{folder} has no tensor {dotted((missing[0],))}, which its index lists"
+        )
+    return found

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mediswift_cs.checkpoints import number_formats
 from mediswift_cs.checkpoints.architecture import Architecture
 from mediswift_cs.checkpoints.key_map import SOFT_PROMPT
 from mediswift_cs.checkpoints.mdl import MdlFile, OpaqueObject, StoredTensor
@@ -15,6 +16,7 @@ from mediswift_cs.checkpoints.record import (
     find_model_section,
     stored_params,
 )
+from mediswift_cs.checkpoints.typed import check_plain
 from mediswift_cs.errors import CheckpointError, ConfigError
 from mediswift_cs.params.decoder import SoftPromptParams
 from mediswift_cs.params.document import read_yaml
@@ -91,7 +93,11 @@ def read_checkpoint(path: Path, params_file: Path | None = None) -> Checkpoint:
     model_params = find_model_section(params)
     if params_file and model_params is None:
         raise CheckpointError(f"{params_file} has no section trainer.init.model")
+    if model_params is not None:
+        # The export notes it in a config.json.
+        check_plain(model_params, f"the model of {params_file or path}")
     tensors, masks = _split(state["model"], path)
+    number_formats.check_weights({name: t.dtype for name, t in tensors.items()}, str(path))
     architecture = Architecture.from_checkpoint(tensors, model_params, str(path))
     step = state.get("global_step")
     return Checkpoint(

@@ -1,5 +1,6 @@
 """Proof that an export is the same model: logits of both sides on the same text."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +18,12 @@ from mediswift_cs.checkpoints.architecture import (
     LAYERS,
     POSITION_EMBEDDINGS,
     WORD_EMBEDDINGS,
+    Architecture,
 )
+from mediswift_cs.checkpoints.hf_config import describe_architecture
+from mediswift_cs.checkpoints.hf_folder import HuggingFaceModel, read_huggingface
 from mediswift_cs.checkpoints.key_map import HEAD, SOFT_PROMPT
 from mediswift_cs.checkpoints.mdl import MdlFile
-from mediswift_cs.checkpoints.restore import HuggingFaceModel, read_huggingface
 from mediswift_cs.checkpoints.sample_text import sample_ids
 from mediswift_cs.checkpoints.source import Checkpoint, read_checkpoint
 from mediswift_cs.model.decoder import DecoderLanguageModel
@@ -177,11 +180,15 @@ class DecoderReader:
         return self._read(file, SOFT_PROMPT, slice(row, row + 1))[0]
 
     def _read(self, file: MdlFile, name: str, rows: slice = slice(None)) -> Tensor:
+        # Our decoder's attention is scaled, whatever the checkpoint's is.
+        query = re.fullmatch(rf"{LAYERS}\.(\d+)\.self_attn\.proj_q_dense_layer\.\w+", name)
+        factor = self.checkpoint.architecture.query_factor(int(query[1])) if query else 1.0
         tensor = self.checkpoint.tensors[name]
         bits = np.array(lz4_chunks.read(file.numbers(tensor), rows))
         if mask := self.checkpoint.masks.get(name):
             bits[~lz4_chunks.read(file.numbers(mask), rows).astype(np.bool_)] = 0
-        rounded = number_formats.convert(bits, tensor.dtype, self.dtype)
+        bits, dtype = number_formats.multiplied(bits, tensor.dtype, factor)
+        rounded = number_formats.convert(bits, dtype, self.dtype)
         return torch.from_numpy(number_formats.decode(rounded, self.dtype))
 
 
@@ -197,6 +204,7 @@ def _whole_logits(folder: HuggingFaceModel, ids: Sequence[int]) -> Tensor:
         local_files_only=True,
         dtype=torch.float32,
         activation_function="gelu",
+        attn_implementation=_attention(folder.architecture),
     )
     model.eval()
     size = folder.architecture.vocab_size
@@ -209,11 +217,22 @@ def _whole_logits(folder: HuggingFaceModel, ids: Sequence[int]) -> Tensor:
     return logits[:, :size]
 
 
+def _attention(shape: Architecture) -> str | None:
+    """transformers' default, which however leaves out what a config says of the scaling."""
+    return None if shape == shape.folded else "eager"
+
+
 def _streamed_logits(folder: HuggingFaceModel, ids: Sequence[int]) -> Tensor:
     """transformers' model with one layer, whose weights are exchanged."""
     shape = folder.architecture
     config = GPT2Config(  # type: ignore[no-untyped-call]
-        **{**shape.to_hf_config(), "n_layer": 1, "activation_function": "gelu", "vocab_size": 1}
+        **{
+            **describe_architecture(shape),
+            "n_layer": 1,
+            "activation_function": "gelu",
+            "vocab_size": 1,
+        },
+        attn_implementation=_attention(shape),
     )
     model = GPT2Model(config).eval()  # type: ignore[no-untyped-call]
     nn.init.zeros_(model.wpe.weight)
@@ -224,6 +243,7 @@ def _streamed_logits(folder: HuggingFaceModel, ids: Sequence[int]) -> Tensor:
     names = list(model.h[0].state_dict())
     for index in range(shape.num_hidden_layers):
         prefix = f"transformer.h.{index}."
+        model.h[0].attn.layer_idx = index
         model.h[0].load_state_dict({name: _tensor(folder, prefix + name) for name in names})
         states = model(inputs_embeds=states, use_cache=False).last_hidden_state
     weight, bias = (_tensor(folder, f"transformer.ln_f.{name}") for name in ("weight", "bias"))
@@ -261,14 +281,9 @@ def available_memory() -> int:
 
 def verify_files(
     mdl: Path, folder: Path, dtype: str, params_file: Path | None, text_file: Path | None
-) -> tuple[bool | None, str]:
-    """Compare a ``.mdl`` file with a Hugging Face folder: the outcome, and a line that says it.
-
-    The outcome is None where the two cannot be compared.
-    """
+) -> tuple[bool, str]:
+    """Compare a ``.mdl`` file with a Hugging Face folder: the outcome, and a line that says it."""
     checkpoint = read_checkpoint(mdl, params_file)
-    if checkpoint.architecture.attention_type != "scaled_dot_product":
-        return None, "not verified: mediswift's decoder has scaled attention only"
     ids = sample_ids(folder, checkpoint.architecture.vocab_size, text_file)
     result = verify(checkpoint, read_huggingface(folder), ids, dtype=dtype)
     return result.passed, result.to_text()

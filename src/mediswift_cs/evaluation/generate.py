@@ -16,6 +16,7 @@ def generate(
     *,
     eos_id: int,
     max_new_tokens: int,
+    num_text_ids: int | None = None,
     max_batch_tokens: int = MAX_BATCH_TOKENS,
 ) -> list[list[int]]:
     """The most likely next id, again and again, until ``eos_id``, which is left out.
@@ -23,20 +24,27 @@ def generate(
     Args:
         prompts: ids, soft prompt included, at least one each.
         max_new_tokens: ids at most; a prompt ends earlier where the model has no more positions.
+        num_text_ids: later ids, which a tokenizer has no text for, are never taken.
     """
     answers: list[list[int]] = [[] for _ in prompts]
     lengths = [len(prompt) + max_new_tokens for prompt in prompts]
     for batch in batches_by_length(lengths, max_batch_tokens, "generate"):
         rows = [list(prompts[index]) for index in batch]
         for index, ids in zip(
-            batch, _generate_batch(decoder, rows, eos_id, max_new_tokens), strict=True
+            batch,
+            _generate_batch(decoder, rows, eos_id, max_new_tokens, num_text_ids),
+            strict=True,
         ):
             answers[index] = ids
     return answers
 
 
 def _generate_batch(
-    decoder: DecoderLanguageModel, prompts: list[list[int]], eos_id: int, max_new_tokens: int
+    decoder: DecoderLanguageModel,
+    prompts: list[list[int]],
+    eos_id: int,
+    max_new_tokens: int,
+    num_text_ids: int | None,
 ) -> list[list[int]]:
     prompt = prefill(decoder, prompts, eos_id)
     limit = decoder.config.max_position_embeddings
@@ -46,7 +54,7 @@ def _generate_batch(
     states = prompt.last_states
     visible = prompt.visible_prompt()
     for _ in range(max_new_tokens):
-        chosen = decoder.lm_head(states).argmax(dim=-1)
+        chosen = decoder.lm_head(states)[:, :num_text_ids].argmax(dim=-1)
         is_open = is_open & (chosen != eos_id)
         for row in is_open.nonzero().flatten().tolist():
             answers[row].append(int(chosen[row]))

@@ -45,7 +45,18 @@ def load_model(path: Path, config: ModelParams | None = None) -> LoadedModel:
     """
     # The optimizer's state is twice as large as the weights.
     state = checkpoint.load_checkpoint(path, partial(mdl_state.read, leave_out=("optimizer",)))
-    config = config or model_params(state, path)
+    return loaded(state, config or model_params(state, path), path)
+
+
+def loaded(state: dict[str, Any], config: ModelParams, path: Path) -> LoadedModel:
+    """The model of a checkpoint's state.
+
+    Args:
+        path: what the state is from.
+
+    Raises:
+        CheckpointError: another model's, or with weights that are not finite.
+    """
     model = build_model(config)
     start = starting_weights(model, state["model"])
     if start.adds_soft_prompt:

@@ -8,6 +8,7 @@ from mediswift_cs.errors import ConfigError
 from mediswift_cs.tasks.example import Example, collapse
 from mediswift_cs.tasks.label_sets import EMPTY, SEPARATOR, Convention, LabelSets
 from mediswift_cs.tasks.one_label import OneLabel
+from mediswift_cs.tasks.task import Task, refuse_context
 
 ANSWER_STEM = " the answer is"
 
@@ -18,7 +19,7 @@ CONVENTIONS: dict[str, Convention] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Wording:
+class _Wording(Task):
     """How a text is asked about.
 
     Attributes:
@@ -63,6 +64,11 @@ class _Wording:
             target=answer,
             labels=tuple(labels),
         )
+
+    def asked(self, text: str, context: str) -> Example:
+        """The text that a user typed, with the task's instruction and question."""
+        refuse_context(self, context)
+        return self.ask("", "", text, (), "")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 from mediswift_cs.errors import ConfigError, DataError
 from mediswift_cs.tasks.example import Example, check_no_overlap, collapse
 from mediswift_cs.tasks.label_sets import Convention, LabelSets, state_labels
+from mediswift_cs.tasks.task import refuse_context
 
 LABELS = (
     "activating invasion and metastasis",
@@ -56,6 +57,12 @@ class HallmarksOfCancer(LabelSets):
     stem = ANSWER_STEM
     rules = CONVENTIONS
     conventions = tuple(CONVENTIONS)
+
+    def asked(self, text: str, context: str) -> Example:
+        """The text that a user typed."""
+        refuse_context(self, context)
+        document = HallmarksDocument(pmid="", sentences=(), sentence_labels=())
+        return _example("", document, text, frozenset())
 
     def examples(self, pmid: str, document: "HallmarksDocument") -> list[Example]:
         """One example for the document, or one for each sentence."""

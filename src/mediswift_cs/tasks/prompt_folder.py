@@ -20,6 +20,7 @@ _KINDS = {
     "vocab_size": int,
     "num_virtual_tokens": int,
     "num_answer_tokens": int,
+    "max_sequence_length": int,
     "position": str,
     "loss_on": str,
     "task": str,
@@ -68,10 +69,36 @@ def read_prompt_data(folder: Path) -> PromptData:
         DataError: the folder is none, or its manifest describes no task and layout.
     """
     manifest = read_manifest(folder)
+    options = prompt_options(manifest)
+    if options is None:
+        raise DataError(f"{folder} holds no task examples: prepare them with {TASK_COMMANDS}")
+    layout, task = read_prompt_options(
+        options,
+        f"the manifest in {manifest.folder}",
+        eos_id=manifest.tokenizer.eos_id,
+    )
+    return PromptData(
+        folder=manifest.folder, manifest=manifest, task=task, options=options, layout=layout
+    )
+
+
+def prompt_options(manifest: Manifest) -> dict[str, Any] | None:
+    """What an export keeps of the examples that its model answers; None for data of no task."""
     options = manifest.options.get("prompt")
     if not isinstance(options, dict):
-        raise DataError(f"{folder} holds no task examples: prepare them with {TASK_COMMANDS}")
-    where = f"the manifest in {manifest.folder}"
+        return None
+    return {**options, "max_sequence_length": manifest.max_sequence_length}
+
+
+def read_prompt_options(options: Any, where: str, *, eos_id: int) -> tuple[PromptLayout, Task]:
+    """The layout and the task that :func:`prompt_options` described.
+
+    Args:
+        where: what holds them, for an error.
+
+    Raises:
+        DataError: a key is missing, or has a value that it cannot have.
+    """
     check_keys(options, tuple(_KINDS), where)
     for key, kind in _KINDS.items():
         if type(options[key]) is not kind:
@@ -79,13 +106,11 @@ def read_prompt_data(folder: Path) -> PromptData:
             raise DataError(f"{where}: {key}: got {options[key]!r:.80}, allowed: {allowed}")
     try:
         layout = PromptLayout(
-            eos_id=manifest.tokenizer.eos_id,
-            max_sequence_length=manifest.max_sequence_length,
+            eos_id=eos_id,
+            max_sequence_length=options["max_sequence_length"],
             **{key: options[key] for key in DESCRIBED},
         )
         task = find_task(options["task"]).from_options(options)
     except ConfigError as error:
         raise DataError(f"{where}: {error}") from error
-    return PromptData(
-        folder=manifest.folder, manifest=manifest, task=task, options=options, layout=layout
-    )
+    return layout, task

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from mediswift_cs.errors import ConfigError, DataError
@@ -25,6 +25,11 @@ class Questions(OneLabel):
     """What every question about an abstract has in common: BioGPT's wording of the answers."""
 
     stem = ANSWER_STEM
+
+    def asked(self, text: str, context: str) -> Example:
+        """The question that a user typed, about a context."""
+        asked = question_example("", question=text, contexts=[context], label="")
+        return replace(asked, target="", labels=())
 
     @property
     def readable(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import fields
 from typing import Any, ClassVar, NamedTuple, Self
 
+from mediswift_cs.errors import ConfigError
 from mediswift_cs.tasks.example import Example, collapse
 
 # How an answer without labels, and one that could not be read, are shown.
@@ -77,6 +78,17 @@ class Task(ABC):
         return {**known, "labels": list(self.labels)}
 
     @abstractmethod
+    def asked(self, text: str, context: str) -> Example:
+        """The item that asks about a text that a user typed; its answer is not known.
+
+        Args:
+            context: what a question is to be answered from; empty for nothing.
+
+        Raises:
+            ConfigError: a context, where the task asks about one text.
+        """
+
+    @abstractmethod
     def check_example(self, example: Example) -> None:
         """Raise DataError where the labels of an example are none that this task has."""
 
@@ -135,6 +147,15 @@ class Task(ABC):
             said: the first label of the answer for each document.
         """
         return {}
+
+
+def refuse_context(task: Task, context: str) -> None:
+    """Raise ConfigError for a context of a text that is itself what is asked about."""
+    if context:
+        raise ConfigError(
+            f"--context: got {context!r:.40}, allowed: nothing, as {task.title} asks about the "
+            f"text alone"
+        )
 
 
 def sentence(stem: str, statement: str) -> str:

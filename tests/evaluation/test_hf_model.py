@@ -1,0 +1,73 @@
+"""A folder of transformers as a model of ours, without a file in between."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import GPT2Config, GPT2LMHeadModel
+
+from mediswift_cs.checkpoints.hf_folder import read_huggingface
+from mediswift_cs.errors import CheckpointError
+from mediswift_cs.evaluation.hf_model import load_hf_model
+
+
+def their_model(folder: Path, **changes: Any) -> GPT2LMHeadModel:
+    torch.manual_seed(2)
+    config = GPT2Config(
+        **{
+            "vocab_size": 211,
+            "n_embd": 24,
+            "n_layer": 3,
+            "n_head": 2,
+            "n_positions": 40,
+            "activation_function": "gelu",
+            **changes,
+        }
+    )
+    model = GPT2LMHeadModel._from_config(config, attn_implementation="eager").eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.2 * torch.randn(parameter.shape))
+    model.save_pretrained(folder)
+    return model
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"tie_word_embeddings": False}, {"scale_attn_by_inverse_layer_idx": True}],
+    ids=["tied", "untied", "scaled by layer"],
+)
+def test_it_computes_the_same(tmp_path: Path, changes: dict[str, Any]) -> None:
+    expected = their_model(tmp_path, **changes)(ids := torch.randint(0, 211, (2, 40))).logits
+    ours = load_hf_model(read_huggingface(tmp_path)).model
+    assert float((ours.model(ids) - expected).abs().max()) < 1e-4
+    ours.model.ln_f.weight.mul_(1.1)
+    assert float((ours.model(ids) - expected).abs().max()) > 1e-2, "control"
+
+
+def test_half_precision_is_widened(tmp_path: Path) -> None:
+    model = their_model(tmp_path).half()
+    model.save_pretrained(tmp_path)
+    ours = load_hf_model(read_huggingface(tmp_path)).model
+    words = ours.model.embedding_layer.word_embeddings.weight
+    assert words.dtype == torch.float32
+    assert torch.equal(words, model.transformer.wte.weight.float())
+
+
+def test_another_activation_is_refused(tmp_path: Path) -> None:
+    their_model(tmp_path, activation_function="gelu_new")
+    with pytest.raises(CheckpointError, match=r"nonlinearity of the model in .*: got 'gelu_new'"):
+        load_hf_model(read_huggingface(tmp_path))
+
+
+def test_numbers_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+    their_model(tmp_path)
+    file = tmp_path / "model.safetensors"
+    tensors = load_file(file)
+    tensors["transformer.h.1.ln_1.bias"][3] = float("nan")
+    save_file(tensors, file, {"format": "pt"})
+    with pytest.raises(CheckpointError, match=r"norm1\.bias in .* holds NaN"):
+        load_hf_model(read_huggingface(tmp_path))
