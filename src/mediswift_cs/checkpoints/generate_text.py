@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from mediswift_cs.checkpoints.export import ADAPTER_FOLDER
+from mediswift_cs.checkpoints.export import ADAPTER_NAME
 from mediswift_cs.checkpoints.restore import CONFIG_KEY, read_config
 from mediswift_cs.checkpoints.tokenizer_files import virtual_tokens
 from mediswift_cs.errors import CheckpointError
@@ -26,18 +26,20 @@ def generate_text(
         Prompt and continuation, without special tokens.
 
     Raises:
-        CheckpointError: no tokenizer in the folder, or a prefix soft prompt without peft.
+        CheckpointError: no tokenizer in the folder, or its soft prompt is a PEFT adapter.
     """
     if not (folder / "tokenizer.json").is_file():
         raise CheckpointError(f"no tokenizer.json in {folder}: convert with --tokenizer")
+    if (folder / ADAPTER_NAME).is_file():
+        raise CheckpointError(
+            f"{folder} has its soft prompt as a PEFT adapter: convert without --peft-adapter"
+        )
     prompt = (read_config(folder).get(CONFIG_KEY) or {}).get("soft_prompt")
     load_text_tokenizer: Any = AutoTokenizer.from_pretrained
     tokenizer = load_text_tokenizer(folder, local_files_only=True)
     model: Any = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True)
     suffix = ""
-    if prompt and prompt["position"] == "prefix":
-        model = _with_adapter(model, folder)
-    elif prompt:
+    if prompt and prompt["position"] == "infix":
         suffix = "".join(virtual_tokens(prompt["num_virtual_tokens"]))
     model.eval()
     if seed is not None:
@@ -48,13 +50,3 @@ def generate_text(
         output = model.generate(**inputs, max_new_tokens=max_new_tokens, do_sample=seed is not None)
         texts.append(str(tokenizer.decode(output[0], skip_special_tokens=True)))
     return texts
-
-
-def _with_adapter(model: Any, folder: Path) -> Any:
-    try:
-        from peft import PeftModel
-    except ImportError as error:
-        raise CheckpointError(
-            f"{folder} has a prefix soft prompt, which needs peft: pip install peft"
-        ) from error
-    return PeftModel.from_pretrained(model, folder / ADAPTER_FOLDER)
