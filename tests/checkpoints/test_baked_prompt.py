@@ -195,6 +195,22 @@ def test_a_tokenizer_that_loses_the_prompt_is_noticed(
     assert not (tmp_path / "back.mdl").exists()
 
 
+def test_plain_text_of_a_model_without_a_prompt(tmp_path: Path, options: ConvertOptions) -> None:
+    assert options.tokenizer is not None
+    model, own = build_decoder(), load_tokenizer(options.tokenizer)
+    convert(save(tmp_path / "a.mdl", state_of(model)), tmp_path / "export", options)
+    generate: Any = pipeline("text-generation", model=str(tmp_path / "export"))
+    found = generate(TEXTS, max_new_tokens=NUM_NEW, do_sample=False, batch_size=3)
+    for text, one in zip(TEXTS, found, strict=True):
+        ids, num_ids = own.encode(text).ids, vocab_size(own)
+        for _ in range(NUM_NEW):
+            # A row without a token is never generated.
+            ids.append(int(model(torch.tensor([ids]))[0, -1, :num_ids].argmax()))
+            if ids[-1] == own.token_to_id("<|endoftext|>"):
+                break
+        assert one[0]["generated_text"] == own.decode(ids, skip_special_tokens=True)
+
+
 @pytest.mark.parametrize("with_gap", [False, True])
 def test_every_row_has_a_name(tmp_path: Path, with_gap: bool, options: ConvertOptions) -> None:
     """CTranslate2 takes no model whose rows are more than the tokenizer's ids."""

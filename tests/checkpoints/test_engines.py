@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from mediswift_cs.checkpoints.convert import convert
+from mediswift_cs.checkpoints.sample_text import SAMPLE_TEXT
 from mediswift_cs.cli import main
 from mediswift_cs.model.decoder import DecoderLanguageModel
 from mediswift_cs.tasks.classification import SingleLabelClassification
@@ -164,6 +165,39 @@ def test_the_texts_are_ours(
         assert texts == expected
         # Control: whoever loses the prompt gets other texts.
         assert all(one != other for one, other in zip(texts, without, strict=True))
+
+
+ODD_TEXTS = [
+    "I've 3 33 333 mg/kg;  two  spaces\n\n\tand 'RE?",
+    "TGF-\N{GREEK SMALL LETTER BETA}1 \N{MICRO SIGN}mol \N{GRINNING FACE} \u3010x\u3011 ...!!",
+    "trailing spaces   ",
+]
+
+
+def test_llama_cpp_splits_texts_as_we_do(
+    trained: dict[str, DecoderLanguageModel], tokenizer_file: Path, tmp_path: Path
+) -> None:
+    """Its pre-tokenizer of GPT-2 is ours; control: another of its pre-tokenizers is not."""
+    python = find_python("engines", "llama_cpp")
+    if not (checkout := os.environ.get("MEDISWIFT_LLAMA_CPP")):
+        pytest.skip("no llama.cpp converter: set MEDISWIFT_LLAMA_CPP to a checkout")
+    (tmp_path / "llama.cpp").symlink_to(checkout)
+    export(tmp_path, trained["infix"], "infix", tokenizer_file)
+    texts = [SAMPLE_TEXT, *ODD_TEXTS]
+    tokenizer = load_tokenizer(tokenizer_file)
+    expected = [tokenizer.encode(text).ids for text in texts]
+    convert_code = blocks("llama.cpp")[0][1]
+    read = (
+        "import json\nfrom llama_cpp import Llama\n"
+        "model = Llama('export.gguf', vocab_only=True, verbose=False)\n"
+        f"ids = [model.tokenize(text.encode(), special=True) for text in {texts!r}]\n"
+        "print('IDS ' + json.dumps(ids))"
+    )
+    for name, is_ours in (("gpt-2", True), ("llama-bpe", False)):
+        run_block("python", convert_code.replace('"gpt-2"', f'"{name}"'), python, tmp_path)
+        printed = run_block("python", read, python, tmp_path)
+        (line,) = (line for line in printed.splitlines() if line.startswith("IDS "))
+        assert (json.loads(line[4:]) == expected) is is_ours
 
 
 TASK = SingleLabelClassification(labels=("urgent", "routine"), question="Is the note urgent?")

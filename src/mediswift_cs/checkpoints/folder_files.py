@@ -10,7 +10,7 @@ from mediswift_cs.checkpoints.export import ADAPTER_FOLDER, ADAPTER_NAME, Export
 from mediswift_cs.checkpoints.model_card import model_card
 from mediswift_cs.checkpoints.restore import CONFIG_KEY
 from mediswift_cs.checkpoints.sparsity_report import SparsityReport
-from mediswift_cs.checkpoints.tokenizer_files import ModelTokenizer, write_tokenizer
+from mediswift_cs.checkpoints.tokenizer_files import ModelTokenizer, tokenizer_files
 
 
 def write_folder_files(
@@ -26,23 +26,20 @@ def write_folder_files(
         folder: where the tensors are.
         licence: of the weights, for the model card.
     """
-    texts = {
-        "config.json": _json(model_config(plan, tokenizer)),
-        "generation_config.json": _json(generation_config(plan, tokenizer)),
-        "README.md": model_card(plan, sparsity, licence),
+    contents = {
+        "config.json": model_config(plan, tokenizer),
+        "generation_config.json": generation_config(plan, tokenizer),
     }
+    if ADAPTER_NAME in plan.files:
+        contents[f"{ADAPTER_FOLDER}/adapter_config.json"] = adapter_config(plan)
+    if tokenizer:
+        contents |= tokenizer_files(tokenizer, plan.checkpoint, plan.num_added_tokens)
+    texts = {name: json.dumps(content, indent=2, ensure_ascii=False) + "\n" for name, content in contents.items()}
+    texts["README.md"] = model_card(plan, sparsity, licence)
     if len(plan.shards) > 1:
         texts[safetensors_file.INDEX_NAME] = safetensors_file.index_json(plan.shards)
-    if ADAPTER_NAME in plan.files:
-        texts[f"{ADAPTER_FOLDER}/adapter_config.json"] = _json(adapter_config(plan))
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
-    if tokenizer:
-        write_tokenizer(tokenizer, folder, plan.checkpoint, plan.num_added_tokens)
-
-
-def _json(content: dict[str, Any]) -> str:
-    return json.dumps(content, indent=2, sort_keys=True) + "\n"
 
 
 def model_config(plan: ExportPlan, tokenizer: ModelTokenizer | None) -> dict[str, Any]:

@@ -86,10 +86,10 @@ def _beside_training_data(checkpoint: Checkpoint) -> Path | None:
     return path if path.is_file() else None
 
 
-def write_tokenizer(
-    found: ModelTokenizer, folder: Path, checkpoint: Checkpoint, num_added_tokens: int
-) -> None:
-    """Write tokenizer.json, tokenizer_config.json and special_tokens_map.json.
+def tokenizer_files(
+    found: ModelTokenizer, checkpoint: Checkpoint, num_added_tokens: int
+) -> dict[str, dict[str, Any]]:
+    """tokenizer.json, tokenizer_config.json and special_tokens_map.json, by name.
 
     Every row of the model has a name: virtual tokens are the special tokens ``<|soft_0|>`` ...
     right after the model's vocabulary. A prefix prompt is put before each text by the tokenizer;
@@ -108,7 +108,6 @@ def write_tokenizer(
         # llama.cpp's converter takes the first token of a template for a missing [CLS] token, and
         # then puts the BOS token before each text.
         special["cls_token"] = EOS
-    (folder / "tokenizer.json").write_text(tokenizer.to_str(pretty=True), encoding="utf-8")
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": architecture.max_position_embeddings,
@@ -121,8 +120,11 @@ def write_tokenizer(
     }
     if names and prompt:
         config["chat_template"] = chat_template(names, prompt.position)
-    _write_json(folder / "tokenizer_config.json", config)
-    _write_json(folder / "special_tokens_map.json", special)
+    return {
+        "tokenizer.json": json.loads(tokenizer.to_str()),
+        "tokenizer_config.json": config,
+        "special_tokens_map.json": special,
+    }
 
 
 def virtual_tokens(num_virtual_tokens: int) -> list[str]:
@@ -157,7 +159,3 @@ def _with_names(found: ModelTokenizer, model_vocab_size: int, num_added_tokens: 
     ]
     content["added_tokens"].sort(key=lambda token: token["id"])
     return Tokenizer.from_str(json.dumps(content))
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
