@@ -187,3 +187,17 @@ def test_wording(task: Task, source: str, target: str) -> None:
     assert (example.source, example.target) == (source, target)
     task.check_example(example)
     assert task.parse_answer(example.target) == example.labels
+
+
+@pytest.mark.parametrize("has_tokenizer", [True, False])
+def test_without_a_tokenizer_nothing_is_promised(
+    tmp_path: Path, tokenizer_file: Path, has_tokenizer: bool
+) -> None:
+    noted = {"num_virtual_tokens": 3, "position": "prefix"}
+    model = build_decoder(name="mediswift_finetuning", soft_prompt=noted)
+    source = save(tmp_path / "a.mdl", state_of(model), {"soft_prompt": noted}, soft_prompt=noted)
+    card = card_of(
+        source, tmp_path / "export", has_tokenizer=has_tokenizer, tokenizer=tokenizer_file
+    )
+    assert ("The tokenizer puts them before each text" in card) is has_tokenizer
+    assert ("This folder has no tokenizer" in card) is not has_tokenizer

@@ -114,9 +114,6 @@ def test_converted_model_scores_the_same(
 def test_what_text_cannot_express_is_refused(tmp_path: Path, data: PromptData) -> None:
     with pytest.raises(ConfigError, match="got 'hoc', allowed for lm-eval: pubmedqa"):
         write_lm_eval_task(replace(data, task=HallmarksOfCancer()), "test", tmp_path)
-    short = replace(data, layout=replace(data.layout, max_sequence_length=100))
-    with pytest.raises(DataError, match="is cut to max_sequence_length 100"):
-        write_lm_eval_task(short, "test", tmp_path)
 
 
 WORDS = SingleLabelClassification(labels=("urgent", "routine"), question="Is the note urgent?")
@@ -167,3 +164,34 @@ def test_the_command_writes_the_task(
     assert "--checkpoint: got a.mdl with --lm-eval-task" in capsys.readouterr().err
     assert main([*argv, "--split", "train"]) == 2
     assert "split: got 'train', allowed: test" in capsys.readouterr().err
+
+
+def test_cut_contexts(tmp_path: Path, small_tokenizer: Path) -> None:
+    """The text has the ids that are left; where no text has them, that is said."""
+    refused, num_written = [], 0
+    for length in range(100, 106):
+        folder = tmp_path / str(length)
+        example = replace(WORDS.wording(), id="1", context="Fell \N{GRINNING FACE} " * 40)
+        write_prompt_data(
+            {"test": [example]},
+            small_tokenizer,
+            folder,
+            PromptSettings(max_sequence_length=length, num_virtual_tokens=0),
+            task=WORDS,
+            counts={},
+            sources=(),
+        )
+        data = read_prompt_data(folder)
+        ids, num_cut = data.layout.encode_source(data.tokenizer, example)
+        assert num_cut
+        try:
+            task = write_lm_eval_task(data, "test", folder / "task")
+        except DataError as error:
+            refused.append(str(error))
+            continue
+        num_written += 1
+        prompt = json.loads(task.with_suffix(".jsonl").read_text())["prompt"]
+        assert data.tokenizer.encode(prompt).ids == ids + data.tokenizer.encode(WORDS.stem).ids
+    assert num_written
+    assert refused
+    assert all("1 is cut to max_sequence_length 10" in message for message in refused)

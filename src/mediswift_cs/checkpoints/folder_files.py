@@ -34,8 +34,11 @@ def write_folder_files(
         contents[f"{ADAPTER_FOLDER}/adapter_config.json"] = adapter_config(plan)
     if tokenizer:
         contents |= tokenizer_files(tokenizer, plan.checkpoint, plan.num_added_tokens)
-    texts = {name: json.dumps(content, indent=2, ensure_ascii=False) + "\n" for name, content in contents.items()}
-    texts["README.md"] = model_card(plan, sparsity, licence)
+    texts = {
+        name: json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        for name, content in contents.items()
+    }
+    texts["README.md"] = model_card(plan, sparsity, licence, has_tokenizer=tokenizer is not None)
     if len(plan.shards) > 1:
         texts[safetensors_file.INDEX_NAME] = safetensors_file.index_json(plan.shards)
     for name, text in texts.items():

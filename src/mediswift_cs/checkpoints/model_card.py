@@ -20,11 +20,14 @@ from mediswift_cs.tasks.task import Task
 _BEGINNING = "Insulin resistance is"
 
 
-def model_card(plan: ExportPlan, sparsity: SparsityReport, licence: str | None) -> str:
+def model_card(
+    plan: ExportPlan, sparsity: SparsityReport, licence: str | None, *, has_tokenizer: bool
+) -> str:
     """The text of README.md.
 
     Args:
         licence: of the weights, one line; None says that it is not stated.
+        has_tokenizer: whether the folder has one.
     """
     checkpoint, prompt = plan.checkpoint, plan.checkpoint.soft_prompt
     environment = Environment(
@@ -49,6 +52,7 @@ def model_card(plan: ExportPlan, sparsity: SparsityReport, licence: str | None) 
         model_name=checkpoint.model_params.get("name"),
         dtype=plan.dtype,
         prompt=prompt,
+        has_tokenizer=has_tokenizer,
         num_added_tokens=plan.num_added_tokens,
         runs=all_runs,
         start=start,

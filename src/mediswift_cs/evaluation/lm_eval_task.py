@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import yaml
+from tokenizers import Tokenizer
 
 from mediswift_cs.checkpoints.tokenizer_files import virtual_tokens
 from mediswift_cs.errors import ConfigError, DataError
@@ -27,21 +28,13 @@ def write_lm_eval_task(data: PromptData, split: str, folder: Path) -> Path:
 
     Raises:
         ConfigError: a task with label sets.
-        DataError: a context that is cut for this model, which text cannot express.
+        DataError: a context that is cut for this model where no text has the ids that are left.
     """
     if not isinstance(data.task, OneLabel):
         allowed = ", ".join(name for name, kind in TASKS.items() if issubclass(kind, OneLabel))
         raise ConfigError(f"task: got {data.task.name!r}, allowed for lm-eval: {allowed}")
-    tokenizer = data.tokenizer
-    examples = data.examples(split)
-    for example in examples:
-        if data.layout.encode_source(tokenizer, example).num_cut:
-            raise DataError(
-                f"{example.id} is cut to max_sequence_length {data.layout.max_sequence_length}; "
-                "prepare the data with a larger one"
-            )
-    name = f"mediswift_{data.task.name}"
-    lines = "".join(_row(example, data) for example in examples)
+    name, tokenizer = f"mediswift_{data.task.name}", data.tokenizer
+    lines = "".join(_row(example, data, tokenizer) for example in data.examples(split))
     rows = write_text(folder.absolute() / f"{name}.jsonl", lines)
     task = {
         "task": name,
@@ -68,13 +61,20 @@ def command(task: Path) -> str:
     )
 
 
-def _row(example: Example, data: PromptData) -> str:
+def _row(example: Example, data: PromptData, tokenizer: Tokenizer) -> str:
     layout = data.layout
+    source = layout.encode_source(tokenizer, example)
+    text = example.source if source.num_cut == 0 else str(tokenizer.decode(source.ids))
+    if source.num_cut and tokenizer.encode(text, add_special_tokens=False).ids != source.ids:
+        raise DataError(
+            f"{example.id} is cut to max_sequence_length {layout.max_sequence_length} within a "
+            f"word, which a text cannot say; prepare the data with a larger one"
+        )
     is_written = layout.position == "infix"
     names = "".join(virtual_tokens(layout.num_virtual_tokens)) if is_written else ""
     row = {
         "id": example.id,
-        "prompt": example.source + names + data.task.stem,
+        "prompt": text + names + data.task.stem,
         "target": data.task.labels.index(example.labels[0]),
     }
     return json.dumps(row, ensure_ascii=False) + "\n"
