@@ -61,7 +61,7 @@ def run(args: argparse.Namespace, folder: Path) -> None:
     from lm_eval.tasks import TaskManager
 
     from mediswift_cs.cli import main as mediswift
-    from mediswift_cs.evaluation.lm_eval_task import TASK_NAME, write_lm_eval_task
+    from mediswift_cs.evaluation.lm_eval_task import write_lm_eval_task
     from mediswift_cs.evaluation.loading import load_model
     from mediswift_cs.evaluation.predict import make_predictor
     from mediswift_cs.model.finetuning import build_model
@@ -118,14 +118,14 @@ def run(args: argparse.Namespace, folder: Path) -> None:
     def theirs() -> None:
         results = simple_evaluate(
             model=harness,
-            tasks=[TASK_NAME],
+            tasks=[task.stem],
             task_manager=manager,
             log_samples=True,
             bootstrap_iters=0,
         )
         found["theirs"] = {
             sample["doc"]["id"]: [float(response[0][0]) for response in sample["resps"]]
-            for sample in results["samples"][TASK_NAME]
+            for sample in results["samples"][task.stem]
         }
 
     seconds = {name: median_seconds(f, args.repeats) for name, f in (("o", ours), ("l", theirs))}

@@ -252,13 +252,15 @@ def _error_bar(score: float, low: float, high: float) -> list[list[float]]:
 
 def generated(results: Results) -> list[str]:
     """The exported model's continuation of three held-out questions."""
-    from mediswift_cs.checkpoints.generate_text import generate_text
+    from transformers import pipeline
 
     prompts = []
     for line in (results.labels / "test.jsonl").read_text(encoding="utf-8").splitlines()[:3]:
         example = json.loads(line)
         prompts.append(" ".join(example["context"].split()[:45]) + example["tail"])
-    texts = generate_text(results.export, prompts, max_new_tokens=12)
+    generate: Any = pipeline("text-generation", model=str(results.export))
+    found = generate(prompts, max_new_tokens=12, do_sample=False)
+    texts = [one[0]["generated_text"] for one in found]
     return [
         f"  ...{text[max(0, len(prompt) - 75) :]}"
         for text, prompt in zip(texts, prompts, strict=True)

@@ -5,12 +5,16 @@ from typing import Any
 
 import cerebras.pytorch as cstorch
 import torch
+from tokenizers import Tokenizer
+from torch.nn.functional import cross_entropy
 
 from mediswift_cs.checkpoints.convert import ConvertOptions
+from mediswift_cs.checkpoints.sample_text import SAMPLE_TEXT
 from mediswift_cs.model.decoder import DecoderLanguageModel
 from mediswift_cs.params.decoder import ModelParams
 
 VOCAB_SIZE, NUM_VIRTUAL_TOKENS = 320, 3
+NUM_STEPS = 300
 SECTION: dict[str, Any] = {
     "name": "mediswift",
     "vocab_size": VOCAB_SIZE,
@@ -91,3 +95,54 @@ def bits_equal(one: torch.Tensor, other: torch.Tensor) -> bool:
         and one.shape == other.shape
         and (one.contiguous().view(torch.uint8).equal(other.contiguous().view(torch.uint8)))
     )
+
+
+def trained_with_prompt(position: str, tokenizer: Tokenizer) -> DecoderLanguageModel:
+    """Trained so that with its soft prompt it goes on with one text, and without with another.
+
+    Whoever loses the prompt gets other texts, and no small error of rounding does.
+    """
+    noted = {"num_virtual_tokens": NUM_VIRTUAL_TOKENS, "position": position}
+    torch.manual_seed(7)
+    changes = {"name": "mediswift_finetuning", "filter_size": 128, "soft_prompt": noted}
+    model = DecoderLanguageModel(ModelParams(**{**SECTION, **changes}))
+    virtual = torch.arange(VOCAB_SIZE, VOCAB_SIZE + NUM_VIRTUAL_TOKENS)
+    reversed_text = " ".join(reversed(SAMPLE_TEXT.split()))
+    with_prompt, without = (
+        torch.tensor(tokenizer.encode(text).ids) for text in (SAMPLE_TEXT, reversed_text)
+    )
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.006, weight_decay=0.0)
+    for step in range(NUM_STEPS):
+        for parameter_group in optimizer.param_groups:
+            parameter_group["lr"] = 0.006 * (1 - step / NUM_STEPS)
+        loss = torch.zeros(())
+        for text, prompt in ((with_prompt, virtual), (without, virtual[:0])):
+            starts = torch.randint(0, len(text) - 48, (8,))
+            windows = torch.stack([text[start : start + 48] for start in starts])
+            # Some of the source stands before an infix prompt.
+            place = 0 if position == "prefix" else int(torch.randint(1, 12, ()))
+            rows = prompt.expand(8, -1)
+            ids = torch.cat([windows[:, :place], rows, windows[:, place:]], dim=1)
+            logits = model(ids[:, :-1])
+            labels = ids[:, 1:].masked_fill(ids[:, 1:] >= VOCAB_SIZE, -100)
+            loss = loss + cross_entropy(logits.flatten(0, 1), labels.flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return model.eval()
+
+
+def save_prompted(path: Path, model: DecoderLanguageModel, position: str) -> Path:
+    """A checkpoint of :func:`trained_with_prompt`."""
+    noted = {"num_virtual_tokens": NUM_VIRTUAL_TOKENS, "position": position, "init": "random"}
+    section = {"name": "mediswift_finetuning", "filter_size": 128, "soft_prompt": noted}
+    return save(path, state_of(model), section, soft_prompt=noted)
+
+
+@torch.no_grad()
+def continue_ids(model: DecoderLanguageModel, ids: list[int], num_tokens: int) -> list[int]:
+    """The likeliest token each time."""
+    tokens = list(ids)
+    for _ in range(num_tokens):
+        tokens.append(int(model(torch.tensor([tokens]))[0, -1].argmax()))
+    return tokens[len(ids) :]

@@ -15,6 +15,7 @@ from mediswift_cs.checkpoints.convert import convert
 from mediswift_cs.checkpoints.verify import verify_files
 from mediswift_cs.errors import CheckpointError
 from mediswift_cs.model.decoder import DecoderLanguageModel
+from mediswift_cs.tokens.tokenizer import load_tokenizer, vocab_size
 
 from .small_checkpoints import (
     NUM_VIRTUAL_TOKENS,
@@ -59,17 +60,20 @@ def our_logits(ids: list[int], prompt: torch.Tensor, *, tied: bool = True) -> to
     return logits
 
 
-def our_generation(ids: list[int], prompt: torch.Tensor, num_tokens: int) -> list[int]:
+def our_generation(
+    ids: list[int], prompt: torch.Tensor, num_tokens: int, *, num_ids: int = VOCAB_SIZE
+) -> list[int]:
+    """Greedy, of the first ``num_ids``: a row without a token is never generated."""
     tokens = list(ids)
     for _ in range(num_tokens):
-        tokens.append(int(our_logits(tokens, prompt)[-1].argmax()))
+        tokens.append(int(our_logits(tokens, prompt)[-1, :num_ids].argmax()))
     return tokens[len(ids) :]
 
 
 @torch.no_grad()
 def test_prefix_is_a_peft_adapter(tmp_path: Path) -> None:
     source, prompt = with_prompt(tmp_path / "a.mdl", "prefix")
-    convert(source, tmp_path / "export", UNVERIFIED)
+    convert(source, tmp_path / "export", replace(UNVERIFIED, peft_adapter=True))
     base = AutoModelForCausalLM.from_pretrained(tmp_path / "export")
     model = PeftModel.from_pretrained(base, tmp_path / "export" / "soft_prompt").eval()
     ids = [5, 17, 200, 3, 88]
@@ -122,7 +126,8 @@ def test_infix_generation_never_yields_virtual_tokens(tmp_path: Path, tokenizer_
     assert inputs.input_ids[0].tolist()[-NUM_VIRTUAL_TOKENS:] == VIRTUAL
     ids = inputs.input_ids[0].tolist()
     output = model.generate(**inputs, max_new_tokens=12, do_sample=False, eos_token_id=None)
-    assert output[0].tolist()[len(ids) :] == our_generation(ids, large, 12)
+    num_ids = vocab_size(load_tokenizer(tokenizer_file))
+    assert output[0].tolist()[len(ids) :] == our_generation(ids, large, 12, num_ids=num_ids)
     raw = model(input_ids=output).logits[0, len(ids) - 1 :].argmax(-1)
     assert bool((raw >= VOCAB_SIZE).any()), "control: a virtual token was the best one somewhere"
     decoded = tokenizer.decode(output[0], skip_special_tokens=True)
@@ -130,11 +135,15 @@ def test_infix_generation_never_yields_virtual_tokens(tmp_path: Path, tokenizer_
     assert "<|soft" not in decoded
 
 
-@pytest.mark.parametrize("position", ["prefix", "infix"])
+@pytest.mark.parametrize(
+    ("position", "peft_adapter"), [("prefix", False), ("prefix", True), ("infix", False)]
+)
 @pytest.mark.parametrize("tied", [True, False])
-def test_round_trip_and_verification(tmp_path: Path, position: str, tied: bool) -> None:
+def test_round_trip_and_verification(
+    tmp_path: Path, position: str, peft_adapter: bool, tied: bool
+) -> None:
     source, _ = with_prompt(tmp_path / "a.mdl", position, tied=tied)
-    convert(source, tmp_path / "export", UNVERIFIED)
+    convert(source, tmp_path / "export", replace(UNVERIFIED, peft_adapter=peft_adapter))
     passed, line = verify_files(source, tmp_path / "export", "float32", None, None)
     assert passed, line
     convert(tmp_path / "export", tmp_path / "back.mdl", UNVERIFIED)
@@ -155,14 +164,14 @@ def test_damaged_adapters_are_refused(
     tmp_path: Path, name: str, shape: tuple[int, ...], message: str
 ) -> None:
     source, _ = with_prompt(tmp_path / "a.mdl", "prefix")
-    convert(source, tmp_path / "export", UNVERIFIED)
+    convert(source, tmp_path / "export", replace(UNVERIFIED, peft_adapter=True))
     file = tmp_path / "export" / "soft_prompt" / "adapter_model.safetensors"
     save_file({name: torch.ones(shape)}, file)
     with pytest.raises(CheckpointError, match=message):
         convert(tmp_path / "export", tmp_path / "back.mdl", UNVERIFIED)
 
 
-@pytest.mark.parametrize("position", [None, "prefix", "infix"])
+@pytest.mark.parametrize("position", [None, "prefix", "adapter", "infix"])
 def test_the_example_of_the_model_card_runs(
     tmp_path: Path,
     tokenizer_file: Path,
@@ -173,8 +182,13 @@ def test_the_example_of_the_model_card_runs(
     if position is None:
         source = save(tmp_path / "a.mdl", state_of(build_decoder()))
     else:
-        source, _ = with_prompt(tmp_path / "a.mdl", position)
-    options = replace(UNVERIFIED, has_tokenizer=True, tokenizer=tokenizer_file)
+        source, _ = with_prompt(tmp_path / "a.mdl", position.replace("adapter", "prefix"))
+    options = replace(
+        UNVERIFIED,
+        has_tokenizer=True,
+        tokenizer=tokenizer_file,
+        peft_adapter=position == "adapter",
+    )
     convert(source, tmp_path / "export", options)
     card = (tmp_path / "export" / "README.md").read_text()
     (code,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)

@@ -1,23 +1,28 @@
 """The converted model in EleutherAI's lm-evaluation-harness: the same log-likelihoods."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from mediswift_cs.cli import main
 from mediswift_cs.errors import ConfigError, DataError
-from mediswift_cs.evaluation.lm_eval_task import TASK_NAME, write_lm_eval_task
+from mediswift_cs.evaluation.lm_eval_task import write_lm_eval_task
 from mediswift_cs.evaluation.loading import load_model
 from mediswift_cs.evaluation.predict import make_predictor
 from mediswift_cs.model.pretraining import MediSwiftModel
 from mediswift_cs.params.schema import Params
 from mediswift_cs.tasks import pubmedqa_records, pubmedqa_split
+from mediswift_cs.tasks.classification import SingleLabelClassification
 from mediswift_cs.tasks.hoc import HallmarksOfCancer
 from mediswift_cs.tasks.official_split import select
 from mediswift_cs.tasks.prompt_data import PromptSettings, write_prompt_data
 from mediswift_cs.tasks.prompt_folder import PromptData, read_prompt_data
 from mediswift_cs.tasks.pubmedqa import PubMedQA
+from mediswift_cs.tokens.tokenizer import save_tokenizer, train_tokenizer
 from mediswift_cs.training.checkpoint import save_checkpoint
 
 NUM_ITEMS = 20
@@ -85,14 +90,14 @@ def test_converted_model_scores_the_same(
     harness = HFLM(pretrained=str(export), device="cpu", dtype="float32", batch_size=4)
     results = simple_evaluate(
         model=harness,
-        tasks=[TASK_NAME],
+        tasks=[task.stem],
         task_manager=TaskManager(include_path=str(task.parent), include_defaults=False),
         log_samples=True,
         bootstrap_iters=0,
     )
     theirs = {
         sample["doc"]["id"]: [float(response[0][0]) for response in sample["resps"]]
-        for sample in results["samples"][TASK_NAME]
+        for sample in results["samples"][task.stem]
     }
     predictor = make_predictor(load_model(checkpoint), data)
     found = predictor.predict(data.examples("test"), "constrained")
@@ -103,17 +108,90 @@ def test_converted_model_scores_the_same(
         # Control: the choices are not all the same number.
         assert max(ours) - min(ours) > 1e-2
     right = sum(p.labels == p.example.labels for p in found) / NUM_ITEMS
-    assert results["results"][TASK_NAME]["acc,none"] == pytest.approx(right)
+    assert results["results"][task.stem]["acc,none"] == pytest.approx(right)
 
 
 def test_what_text_cannot_express_is_refused(tmp_path: Path, data: PromptData) -> None:
-    from dataclasses import replace
-
-    prompted = replace(data, layout=replace(data.layout, num_virtual_tokens=2))
-    with pytest.raises(ConfigError, match="num_virtual_tokens: got 2, allowed for lm-eval: 0"):
-        write_lm_eval_task(prompted, "test", tmp_path)
     with pytest.raises(ConfigError, match="got 'hoc', allowed for lm-eval: pubmedqa"):
         write_lm_eval_task(replace(data, task=HallmarksOfCancer()), "test", tmp_path)
-    short = replace(data, layout=replace(data.layout, max_sequence_length=100))
-    with pytest.raises(DataError, match="is cut to max_sequence_length 100"):
-        write_lm_eval_task(short, "test", tmp_path)
+
+
+WORDS = SingleLabelClassification(labels=("urgent", "routine"), question="Is the note urgent?")
+
+
+def classified(folder: Path, file: Path, **settings: Any) -> PromptData:
+    write_prompt_data(
+        {"test": [WORDS.ask("1", "1", "The patient fell", ["urgent"], " the answer is urgent.")]},
+        file,
+        folder,
+        PromptSettings(max_sequence_length=160, **settings),
+        task=WORDS,
+        counts={},
+        sources=(),
+    )
+    return read_prompt_data(folder)
+
+
+@pytest.fixture
+def small_tokenizer(tmp_path: Path) -> Path:
+    save_tokenizer(train_tokenizer(["The patient fell."], vocab_size=260), tmp_path / "tok.json")
+    return tmp_path / "tok.json"
+
+
+@pytest.mark.parametrize(
+    ("position", "written"), [("prefix", ""), ("infix", "<|soft_0|><|soft_1|>")]
+)
+def test_the_soft_prompt_is_in_its_place(
+    tmp_path: Path, small_tokenizer: Path, position: Any, written: str
+) -> None:
+    data = classified(tmp_path / "data", small_tokenizer, num_virtual_tokens=2, position=position)
+    task = write_lm_eval_task(data, "test", tmp_path / "task")
+    (line,) = task.with_suffix(".jsonl").read_text().splitlines()
+    source = f"The patient fell Is the note urgent?{written} the answer is"
+    assert json.loads(line) == {"id": "1", "prompt": source, "target": 0}
+
+
+def test_the_command_writes_the_task(
+    tmp_path: Path, small_tokenizer: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    classified(tmp_path / "data", small_tokenizer, num_virtual_tokens=0)
+    argv = ["evaluate", "--data", str(tmp_path / "data"), "--lm-eval-task", str(tmp_path / "task")]
+    assert main(argv) == 0
+    printed = capsys.readouterr().out
+    assert "--tasks mediswift_single_label_classification --include_path" in printed
+    assert (tmp_path / "task" / "mediswift_single_label_classification.yaml").is_file()
+    assert main([*argv, "--checkpoint", "a.mdl"]) == 2
+    assert "--checkpoint: got a.mdl with --lm-eval-task" in capsys.readouterr().err
+    assert main([*argv, "--split", "train"]) == 2
+    assert "split: got 'train', allowed: test" in capsys.readouterr().err
+
+
+def test_cut_contexts(tmp_path: Path, small_tokenizer: Path) -> None:
+    """The text has the ids that are left; where no text has them, that is said."""
+    refused, num_written = [], 0
+    for length in range(100, 106):
+        folder = tmp_path / str(length)
+        example = replace(WORDS.wording(), id="1", context="Fell \N{GRINNING FACE} " * 40)
+        write_prompt_data(
+            {"test": [example]},
+            small_tokenizer,
+            folder,
+            PromptSettings(max_sequence_length=length, num_virtual_tokens=0),
+            task=WORDS,
+            counts={},
+            sources=(),
+        )
+        data = read_prompt_data(folder)
+        ids, num_cut = data.layout.encode_source(data.tokenizer, example)
+        assert num_cut
+        try:
+            task = write_lm_eval_task(data, "test", folder / "task")
+        except DataError as error:
+            refused.append(str(error))
+            continue
+        num_written += 1
+        prompt = json.loads(task.with_suffix(".jsonl").read_text())["prompt"]
+        assert data.tokenizer.encode(prompt).ids == ids + data.tokenizer.encode(WORDS.stem).ids
+    assert num_written
+    assert refused
+    assert all("1 is cut to max_sequence_length 10" in message for message in refused)

@@ -53,6 +53,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--keep-masks", action="store_true", help="write sparsity masks beside the weights"
     )
     parser.add_argument(
+        "--peft-adapter",
+        action="store_true",
+        help="write a prefix soft prompt as a PEFT adapter, not as tokens of the vocabulary",
+    )
+    parser.add_argument(
         "--check-sparsity", action="store_true", help="print the fraction of zeros of each weight"
     )
     parser.add_argument(
@@ -83,6 +88,7 @@ def run(args: argparse.Namespace) -> int:
         dtype=args.dtype,
         max_shard_bytes=parse_size(args.max_shard_size),
         keep_masks=args.keep_masks,
+        peft_adapter=args.peft_adapter,
         allow_nan=args.allow_nan,
         verify=args.verify,
         verify_text=args.verify_text,

@@ -47,6 +47,7 @@ class ConvertOptions:
     dtype: str | None = None
     max_shard_bytes: int = DEFAULT_SHARD_BYTES
     keep_masks: bool = False
+    peft_adapter: bool = False
     allow_nan: bool = False
     verify: bool | None = None
     verify_text: Path | None = None
@@ -146,7 +147,7 @@ def to_huggingface(source: Path, target: Path, options: ConvertOptions) -> Conve
         )
         write_blocks(blocks, plan.num_bytes)
         sparsity = sparsity_report(reports)
-        write_folder_files(plan, folder, target, tokenizer, sparsity, options.licence)
+        write_folder_files(plan, folder, tokenizer, sparsity, options.licence)
         is_verified, line = _verify(
             plan.checkpoint.architecture.num_parameters,
             source,
@@ -176,6 +177,7 @@ def read_export(
         dtype=options.dtype,
         max_shard_bytes=options.max_shard_bytes,
         keep_masks=options.keep_masks,
+        peft_adapter=options.peft_adapter,
     )
     return plan, tokenizer
 

@@ -17,8 +17,10 @@ from mediswift_cs.errors import CheckpointError
 from mediswift_cs.params.weights import MASK_SUFFIX
 
 MASKS_NAME = "sparsity_masks.safetensors"
+# The vectors of the soft prompt alone: for servers that take embeddings, or as PEFT's adapter.
+VECTORS_NAME = "soft_prompt.safetensors"
 ADAPTER_FOLDER = "soft_prompt"
-ADAPTER_NAME = "adapter_model.safetensors"
+ADAPTER_NAME = f"{ADAPTER_FOLDER}/adapter_model.safetensors"
 PEFT_TENSOR = "prompt_embeddings"
 
 # By file and tensor.
@@ -33,6 +35,8 @@ class ExportPlan:
         files: tensors by file, with the folder-relative file names.
         rules: how each tensor of the model's own files is made.
         dtype: number format of the weights.
+        num_added_tokens: virtual tokens that are rows of the vocabulary: all, or none where the
+            soft prompt is a PEFT adapter.
     """
 
     checkpoint: Checkpoint
@@ -49,21 +53,38 @@ class ExportPlan:
 
 
 def plan_export(
-    checkpoint: Checkpoint, *, dtype: str | None, max_shard_bytes: int, keep_masks: bool
+    checkpoint: Checkpoint,
+    *,
+    dtype: str | None,
+    max_shard_bytes: int,
+    keep_masks: bool,
+    peft_adapter: bool = False,
 ) -> ExportPlan:
-    """Lay the files out; CheckpointError unless every tensor of the checkpoint has its place."""
+    """Lay the files out.
+
+    Args:
+        peft_adapter: leave the soft prompt out of the vocabulary and write a PEFT adapter.
+
+    Raises:
+        CheckpointError: a tensor of the checkpoint has no place, or PEFT has no such soft prompt.
+    """
     prompt = checkpoint.soft_prompt
-    num_added = prompt.num_added_tokens if prompt else 0
+    if peft_adapter and (prompt is None or prompt.position != "prefix"):
+        raise CheckpointError(
+            f"--peft-adapter: got {checkpoint.path}, which has "
+            f"{'an infix' if prompt else 'no'} soft prompt, allowed: one with a prefix soft prompt"
+        )
+    num_added = prompt.num_virtual_tokens if prompt and not peft_adapter else 0
     rules = tuple(key_map.rules(checkpoint.architecture, num_added_tokens=num_added))
     _check_tensors(checkpoint, rules)
     chosen = dtype or checkpoint.dtype
     model = {rule.hf_name: NewTensor(shape=rule.hf_shape, dtype=chosen) for rule in rules}
     shards = safetensors_file.shard(model, max_shard_bytes)
     files = dict(zip(safetensors_file.shard_names(len(shards)), shards, strict=True))
-    if prompt and prompt.position == "prefix":
+    if prompt:
         shape = checkpoint.tensors[SOFT_PROMPT].shape
-        adapter = {PEFT_TENSOR: NewTensor(shape=shape, dtype=chosen)}
-        files[f"{ADAPTER_FOLDER}/{ADAPTER_NAME}"] = adapter
+        vectors = {PEFT_TENSOR: NewTensor(shape=shape, dtype=chosen)}
+        files[ADAPTER_NAME if peft_adapter else VECTORS_NAME] = vectors
     if keep_masks and checkpoint.masks:
         files[MASKS_NAME] = {
             name + MASK_SUFFIX: NewTensor(shape=mask.shape, dtype="bool")
@@ -164,7 +185,7 @@ def _part(checkpoint: Checkpoint, part: Part) -> MdlPart:
 
 
 def _whole(checkpoint: Checkpoint, name: str) -> MdlPart:
-    """A mask, or the soft prompt of an adapter."""
+    """A mask, or the soft prompt in a file of its own."""
     if name == PEFT_TENSOR:
         tensor = checkpoint.tensors[SOFT_PROMPT]
     else:

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from mediswift_cs.checkpoints import key_map, number_formats, safetensors_file
 from mediswift_cs.checkpoints.architecture import Architecture
-from mediswift_cs.checkpoints.export import ADAPTER_FOLDER, ADAPTER_NAME, MASKS_NAME, PEFT_TENSOR
+from mediswift_cs.checkpoints.export import ADAPTER_NAME, MASKS_NAME, PEFT_TENSOR
 from mediswift_cs.checkpoints.hf_config import read_architecture
 from mediswift_cs.checkpoints.key_map import HEAD, Rule
 from mediswift_cs.checkpoints.record import Position
@@ -46,6 +46,8 @@ class HuggingFaceModel:
     Attributes:
         regions: its tensors by transformers' name.
         masks: masks that an export kept beside it, by name without the leading ``model.``.
+        adapter: the soft prompt of an export with a PEFT adapter.
+        num_added_tokens: the last rows of the vocabulary that are the soft prompt.
         own: what an export noted in config.json, empty for other folders.
     """
 
@@ -55,13 +57,13 @@ class HuggingFaceModel:
     adapter: TensorRegion | None
     architecture: Architecture
     soft_prompt: SoftPrompt | None
+    num_added_tokens: int
     own: dict[str, Any]
 
     @property
     def rules(self) -> tuple[Rule, ...]:
         """How its tensors are made of ModelZoo's."""
-        num_added = self.soft_prompt.num_added_tokens if self.soft_prompt else 0
-        return tuple(key_map.rules(self.architecture, num_added_tokens=num_added))
+        return tuple(key_map.rules(self.architecture, num_added_tokens=self.num_added_tokens))
 
 
 def read_huggingface(folder: Path) -> HuggingFaceModel:
@@ -69,15 +71,17 @@ def read_huggingface(folder: Path) -> HuggingFaceModel:
     config, source = read_config(folder), str(folder / "config.json")
     own = _own(config, source)
     prompt = _soft_prompt(own, source)
-    architecture = _noted(read_architecture(config, source), own.get("model"), prompt, source)
+    num_added = _num_added_tokens(own, prompt, source)
+    architecture = _noted(read_architecture(config, source), own.get("model"), num_added, source)
     masks = folder / MASKS_NAME
     model = HuggingFaceModel(
         folder=folder,
         regions=_with_prefix(safetensors_file.read_folder(folder)),
         masks=safetensors_file.read_header(masks) if masks.is_file() else {},
-        adapter=_adapter(folder, prompt, architecture.hidden_size),
+        adapter=None if num_added else _adapter(folder, prompt, architecture.hidden_size),
         architecture=architecture,
         soft_prompt=prompt,
+        num_added_tokens=num_added,
         own=own,
     )
     _check_tensors(model)
@@ -103,15 +107,26 @@ def _own(config: Mapping[str, Any], source: str) -> dict[str, Any]:
     return own
 
 
+def _num_added_tokens(own: Mapping[str, Any], prompt: SoftPrompt | None, source: str) -> int:
+    """How many rows of the vocabulary are virtual tokens, as an export noted it."""
+    if prompt is None:
+        return 0
+    number, got = prompt.num_virtual_tokens, own.get("num_added_tokens")
+    if type(got) is not int or got not in (0, number):
+        raise CheckpointError(
+            f"num_added_tokens of {CONFIG_KEY} in {source}: got {got!r}, allowed: 0 or {number}"
+        )
+    return got
+
+
 def _noted(
-    shape: Architecture, section: dict[str, Any] | None, prompt: SoftPrompt | None, source: str
+    shape: Architecture, section: dict[str, Any] | None, num_added: int, source: str
 ) -> Architecture:
     """The decoder of a config with what only an export's note of its params can say.
 
     Raises:
         CheckpointError: the two contradict each other.
     """
-    num_added = prompt.num_added_tokens if prompt else 0
     if num_added >= shape.vocab_size:
         raise CheckpointError(
             f"num_virtual_tokens of {CONFIG_KEY}.soft_prompt in {source}: got {num_added}, "
@@ -132,10 +147,10 @@ def _noted(
 
 
 def _adapter(folder: Path, prompt: SoftPrompt | None, width: int) -> TensorRegion | None:
-    """The vectors of a prefix soft prompt, which an export keeps in a file of their own."""
-    if prompt is None or prompt.position != "prefix":
+    """The vectors of a soft prompt that is a PEFT adapter."""
+    if prompt is None:
         return None
-    path = folder / ADAPTER_FOLDER / ADAPTER_NAME
+    path = folder / ADAPTER_NAME
     if not path.is_file():
         raise CheckpointError(f"{folder} had a soft prompt, but {path} is missing")
     found = safetensors_file.read_header(path)

@@ -37,6 +37,6 @@ def sample_ids(folder: Path, vocab_size: int, text_file: Path | None) -> list[in
         text = SAMPLE_TEXT if text_file is None else text_file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise CheckpointError(f"cannot read --verify-text {text_file}: {error}") from error
-    if not (ids := tokenizer.encode(text).ids[:NUM_TOKENS]):
+    if not (ids := tokenizer.encode(text, add_special_tokens=False).ids[:NUM_TOKENS]):
         raise CheckpointError(f"--verify-text {text_file} is empty")
     return [int(token) for token in ids]

@@ -35,11 +35,6 @@ class SoftPrompt:
     position: Position
     init: str = "random"
 
-    @property
-    def num_added_tokens(self) -> int:
-        """Virtual tokens that are rows of the embedding in transformers: all of an infix prompt."""
-        return self.num_virtual_tokens if self.position == "infix" else 0
-
     def to_record(self) -> SoftPromptRecord:
         """What a checkpoint and a ``config.json`` note of it."""
         return SoftPromptRecord(

@@ -1,20 +1,26 @@
 """The tokenizer of an exported model: found, checked against the checkpoint, and written."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tokenizers import AddedToken, Tokenizer
+from tokenizers import Tokenizer, processors
 
+from mediswift_cs.checkpoints.record import Position
 from mediswift_cs.checkpoints.source import Checkpoint
 from mediswift_cs.errors import CheckpointError, DataError
 from mediswift_cs.tokens import manifest
 from mediswift_cs.tokens.fingerprint_check import check_trained_with
-from mediswift_cs.tokens.tokenizer import EOS, fingerprint_of, load_tokenizer, vocab_size
-
-UNUSED_TOKEN = "<|unused_{}|>"
-VIRTUAL_TOKEN = "<|soft_{}|>"
+from mediswift_cs.tokens.tokenizer import (
+    EOS,
+    UNUSED_TOKEN,
+    VIRTUAL_TOKEN,
+    fingerprint_of,
+    load_tokenizer,
+    vocab_size,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,29 +86,45 @@ def _beside_training_data(checkpoint: Checkpoint) -> Path | None:
     return path if path.is_file() else None
 
 
-def write_tokenizer(
-    found: ModelTokenizer, folder: Path, checkpoint: Checkpoint, num_added_tokens: int
-) -> None:
-    """Write tokenizer.json, tokenizer_config.json and special_tokens_map.json.
+def tokenizer_files(
+    found: ModelTokenizer, checkpoint: Checkpoint, num_added_tokens: int
+) -> dict[str, dict[str, Any]]:
+    """tokenizer.json, tokenizer_config.json and special_tokens_map.json, by name.
 
-    Virtual tokens become special tokens ``<|soft_0|>`` ... right after the model's vocabulary.
+    Every row of the model has a name: virtual tokens are the special tokens ``<|soft_0|>`` ...
+    right after the model's vocabulary. A prefix prompt is put before each text by the tokenizer;
+    an infix prompt is put behind the messages of a chat.
     """
-    architecture = checkpoint.architecture
-    text = found.tokenizer.to_str(pretty=True)
-    if num_added_tokens:
-        text = _with_added_tokens(text, architecture.vocab_size, num_added_tokens)
-    (folder / "tokenizer.json").write_text(text, encoding="utf-8")
+    architecture, prompt = checkpoint.architecture, checkpoint.soft_prompt
+    tokenizer = _with_names(found, architecture.vocab_size, num_added_tokens)
+    names = virtual_tokens(num_added_tokens)
     special = {"bos_token": EOS, "eos_token": EOS, "pad_token": EOS, "unk_token": EOS}
+    if names and prompt and prompt.position == "prefix":
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single=[*names, "$A"],
+            pair=[*names, "$A", "$B"],
+            special_tokens=[(name, tokenizer.token_to_id(name)) for name in names],
+        )
+        # llama.cpp's converter takes the first token of a template for a missing [CLS] token, and
+        # then puts the BOS token before each text.
+        special["cls_token"] = EOS
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": architecture.max_position_embeddings,
         "clean_up_tokenization_spaces": False,
+        # A batch is continued at its right end.
+        "padding_side": "left",
         # The default adds token_type_ids, which GPT-2 takes for words and adds to the text.
         "model_input_names": ["input_ids", "attention_mask"],
         **special,
     }
-    _write_json(folder / "tokenizer_config.json", config)
-    _write_json(folder / "special_tokens_map.json", special)
+    if names and prompt:
+        config["chat_template"] = chat_template(names, prompt.position)
+    return {
+        "tokenizer.json": json.loads(tokenizer.to_str()),
+        "tokenizer_config.json": config,
+        "special_tokens_map.json": special,
+    }
 
 
 def virtual_tokens(num_virtual_tokens: int) -> list[str]:
@@ -110,22 +132,30 @@ def virtual_tokens(num_virtual_tokens: int) -> list[str]:
     return [VIRTUAL_TOKEN.format(index) for index in range(num_virtual_tokens)]
 
 
-def _with_added_tokens(text: str, model_vocab_size: int, num_added_tokens: int) -> str:
-    tokenizer = Tokenizer.from_str(text)
-    # Ids are given in order, so the model's unused rows need names first.
-    names = [UNUSED_TOKEN.format(i) for i in range(vocab_size(tokenizer), model_vocab_size)]
-    names += virtual_tokens(num_added_tokens)
-    tokenizer.add_special_tokens(
-        [AddedToken(name, special=True, normalized=False) for name in names]
-    )
-    for index, name in enumerate(virtual_tokens(num_added_tokens)):
-        if tokenizer.token_to_id(name) != model_vocab_size + index:
-            raise CheckpointError(
-                f"the tokenizer cannot give {name} the id {model_vocab_size + index}: its "
-                f"vocabulary has gaps, or has that token already"
-            )
-    return str(tokenizer.to_str(pretty=True))
+def chat_template(names: Sequence[str], position: Position) -> str:
+    """A chat's messages, one after the other, with the virtual tokens in their place."""
+    messages = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
+    tokens = "{{ '" + "".join(names) + "' }}"
+    return tokens + messages if position == "prefix" else messages + tokens
 
 
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+def _with_names(found: ModelTokenizer, model_vocab_size: int, num_added_tokens: int) -> Tokenizer:
+    """The tokenizer with a special token for each id of the model that has none."""
+    content = json.loads(found.tokenizer.to_str())
+    vocab, taken = content["model"]["vocab"], set(found.tokenizer.get_vocab().values())
+    names = {i: UNUSED_TOKEN.format(i) for i in range(model_vocab_size) if i not in taken}
+    names |= dict(enumerate(virtual_tokens(num_added_tokens), model_vocab_size))
+    if known := sorted(found.tokenizer.get_vocab().keys() & names.values()):
+        raise CheckpointError(
+            f"tokenizer {found.path}: got the token {known[0]!r}, allowed: none of this name, "
+            f"which the export gives to another id"
+        )
+    if isinstance(vocab, dict):
+        # There, a token may have any id; one that is added alone has the next.
+        vocab |= {name: token for token, name in names.items()}
+    flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+    content["added_tokens"] += [
+        {"id": token, "content": name, "special": True, **flags} for token, name in names.items()
+    ]
+    content["added_tokens"].sort(key=lambda token: token["id"])
+    return Tokenizer.from_str(json.dumps(content))

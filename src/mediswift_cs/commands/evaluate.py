@@ -1,15 +1,18 @@
 """``mediswift evaluate``: answers of a fine-tuned model, and their score."""
 
 import argparse
+from pathlib import Path
 
 from mediswift_cs import arguments
+from mediswift_cs.errors import ConfigError
 
 HELP = """Score a model on PubMedQA, Hallmarks of Cancer or a classification of your own.
 
 The data is a folder of `mediswift classify`, `mediswift pubmedqa` or `mediswift hoc`. Writes
 predictions.jsonl, scores.json, confusion_matrix.png and, for PubMedQA's official test set,
 pubmedqa_leaderboard.json. With --method tfidf there is no model: TF-IDF with logistic regression
-learns from the data's train split, to compare with.
+learns from the data's train split, to compare with. With --lm-eval-task nothing is scored: the
+questions are written as a task of lm-evaluation-harness, for a model of `mediswift convert`.
 
 examples:
   mediswift evaluate --task pubmedqa --data data/pubmedqa --checkpoint run/checkpoint_1500.mdl
@@ -17,6 +20,7 @@ examples:
       --checkpoint run/checkpoint_2000.mdl
   mediswift evaluate --data data/urgent --checkpoint run/checkpoint_200.mdl
   mediswift evaluate --data data/urgent --method tfidf --output scores_tfidf
+  mediswift evaluate --data data/urgent --lm-eval-task lm_eval_tasks
   mediswift evaluate --task pubmedqa --folds 10 --data 'data/pubmedqa/fold{fold}' \\
       --checkpoint 'runs/fold{fold}/checkpoint_1500.mdl' --output scores
 """
@@ -51,6 +55,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder of the results (default: beside the checkpoint)",
     )
     parser.add_argument(
+        "--lm-eval-task",
+        type=arguments.path,
+        metavar="FOLDER",
+        help="write the questions there as a task of lm_eval, and print how to run it",
+    )
+    parser.add_argument(
         "--overwrite",
         action="store_true",
         help="replace the results of an evaluation with other options too",
@@ -63,6 +73,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
+    if args.lm_eval_task is not None:
+        return _write_lm_eval_task(args)
     from mediswift_cs.tuning import tune
 
     tune(args.threads, allocator=False)
@@ -84,3 +96,19 @@ def run(args: argparse.Namespace) -> int:
             num_threads=args.threads,
         )
     )
+
+
+def _write_lm_eval_task(args: argparse.Namespace) -> int:
+    from mediswift_cs.evaluation.evaluate_task import default_split
+    from mediswift_cs.evaluation.lm_eval_task import command, write_lm_eval_task
+    from mediswift_cs.tasks.prompt_folder import read_prompt_data
+
+    if args.checkpoint is not None:
+        raise ConfigError(
+            f"--checkpoint: got {args.checkpoint} with --lm-eval-task, allowed: one of them, as "
+            f"lm_eval loads the exported model"
+        )
+    data = read_prompt_data(Path(args.data))
+    task = write_lm_eval_task(data, args.split or default_split(data), args.lm_eval_task)
+    print(f"wrote {task}; run it with\n  {command(task)}")
+    return 0

@@ -1,52 +1,43 @@
 """The same questions as a task of EleutherAI's lm-evaluation-harness, for an exported model.
 
-Model and soft prompt are the harness's own business: this is for models without a soft prompt.
+A prefix soft prompt is put in by the export's tokenizer, an infix prompt is written into the text.
 """
 
 import json
 from pathlib import Path
 
 import yaml
+from tokenizers import Tokenizer
 
+from mediswift_cs.checkpoints.tokenizer_files import virtual_tokens
 from mediswift_cs.errors import ConfigError, DataError
 from mediswift_cs.storage.write import write_text
 from mediswift_cs.tasks.example import Example
 from mediswift_cs.tasks.one_label import OneLabel
 from mediswift_cs.tasks.prompt_folder import PromptData
 from mediswift_cs.tasks.registry import TASKS
-from mediswift_cs.tasks.task import Task
 
-TASK_NAME = "mediswift_pubmedqa"
+# Without it, lm-eval 0.4.9 leaves out what the tokenizer puts before a text.
+MODEL_ARGS = "pretrained=EXPORT,add_bos_token=True"
 
 
 def write_lm_eval_task(data: PromptData, split: str, folder: Path) -> Path:
-    """Write ``folder``/mediswift_pubmedqa.yaml and its JSON lines; returns the YAML's path.
+    """Write ``folder``/mediswift_TASK.yaml and its JSON lines; returns the YAML's path.
 
-    Run it with ``lm-eval --tasks mediswift_pubmedqa --include_path FOLDER``.
+    Run it with ``lm_eval --tasks mediswift_TASK --include_path FOLDER`` and MODEL_ARGS.
 
     Raises:
-        ConfigError: a task with label sets, or data laid out for a soft prompt.
-        DataError: a context that is cut for this model, which text cannot express.
+        ConfigError: a task with label sets.
+        DataError: a context that is cut for this model where no text has the ids that are left.
     """
     if not isinstance(data.task, OneLabel):
         allowed = ", ".join(name for name, kind in TASKS.items() if issubclass(kind, OneLabel))
         raise ConfigError(f"task: got {data.task.name!r}, allowed for lm-eval: {allowed}")
-    if data.layout.num_virtual_tokens:
-        raise ConfigError(
-            f"num_virtual_tokens: got {data.layout.num_virtual_tokens}, allowed for lm-eval: 0"
-        )
-    tokenizer = data.tokenizer
-    examples = data.examples(split)
-    for example in examples:
-        if data.layout.encode_source(tokenizer, example).num_cut:
-            raise DataError(
-                f"{example.id} is cut to max_sequence_length {data.layout.max_sequence_length}; "
-                "prepare the data with a larger one"
-            )
-    lines = "".join(_row(example, data.task) for example in examples)
-    rows = write_text(folder / f"{TASK_NAME}.jsonl", lines)
+    name, tokenizer = f"mediswift_{data.task.name}", data.tokenizer
+    lines = "".join(_row(example, data, tokenizer) for example in data.examples(split))
+    rows = write_text(folder.absolute() / f"{name}.jsonl", lines)
     task = {
-        "task": TASK_NAME,
+        "task": name,
         "dataset_path": "json",
         "dataset_kwargs": {"data_files": {"test": str(rows)}},
         "test_split": "test",
@@ -59,13 +50,31 @@ def write_lm_eval_task(data: PromptData, split: str, folder: Path) -> Path:
         "metric_list": [{"metric": "acc", "aggregation": "mean", "higher_is_better": True}],
         "metadata": {"version": 1.0},
     }
-    return write_text(folder / f"{TASK_NAME}.yaml", yaml.safe_dump(task, sort_keys=False))
+    return write_text(folder / f"{name}.yaml", yaml.safe_dump(task, sort_keys=False))
 
 
-def _row(example: Example, task: Task) -> str:
+def command(task: Path) -> str:
+    """The line that runs a task of :func:`write_lm_eval_task`."""
+    return (
+        f"lm_eval --model hf --model_args {MODEL_ARGS} --tasks {task.stem} "
+        f"--include_path {task.parent}"
+    )
+
+
+def _row(example: Example, data: PromptData, tokenizer: Tokenizer) -> str:
+    layout = data.layout
+    source = layout.encode_source(tokenizer, example)
+    text = example.source if source.num_cut == 0 else str(tokenizer.decode(source.ids))
+    if source.num_cut and tokenizer.encode(text, add_special_tokens=False).ids != source.ids:
+        raise DataError(
+            f"{example.id} is cut to max_sequence_length {layout.max_sequence_length} within a "
+            f"word, which a text cannot say; prepare the data with a larger one"
+        )
+    is_written = layout.position == "infix"
+    names = "".join(virtual_tokens(layout.num_virtual_tokens)) if is_written else ""
     row = {
         "id": example.id,
-        "prompt": example.source + task.stem,
-        "target": task.labels.index(example.labels[0]),
+        "prompt": text + names + data.task.stem,
+        "target": data.task.labels.index(example.labels[0]),
     }
     return json.dumps(row, ensure_ascii=False) + "\n"

@@ -36,6 +36,10 @@ class Questions(OneLabel):
         """What PubMedQA's answers are, also where a task has only two of them."""
         return LABELS
 
+    def wording(self) -> Example:
+        """A question about a context."""
+        return question_example("", question="QUESTION", contexts=["CONTEXT"], label=LABELS[0])
+
 
 @dataclass(frozen=True, kw_only=True)
 class PubMedQA(Questions):
@@ -77,6 +81,16 @@ class PubMedQA(Questions):
             long_answer=record["LONG_ANSWER"] if self.mode == "reasoning-free" else "",
         )
         return [example]
+
+    def wording(self) -> Example:
+        """A question about a context, with the conclusion where that is read."""
+        return question_example(
+            "",
+            question="QUESTION",
+            contexts=["CONTEXT"],
+            label=LABELS[0],
+            long_answer="CONCLUSION" if self.mode == "reasoning-free" else "",
+        )
 
     def files_to_hand_in(self, said: Mapping[str, str | None]) -> dict[str, str | None]:
         """The leaderboard's file, for the official test set with an answer to each question."""

@@ -97,6 +97,10 @@ class Task(ABC):
         """The sentence that states the labels, with the space that it begins with."""
 
     @abstractmethod
+    def wording(self) -> Example:
+        """An item whose texts are words in capitals: how the task asks, and how it is answered."""
+
+    @abstractmethod
     def longest_answers(self) -> list[str]:
         """Answers of which one is the longest, in the tokens of whatever tokenizer."""
 

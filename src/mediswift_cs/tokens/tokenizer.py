@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,11 @@ from mediswift_cs.tokens.hdf5 import MAX_TOKEN_ID
 from mediswift_cs.tokens.manifest import TOKENIZER_NAME, TokenizerEntry
 
 EOS = "<|endoftext|>"
+# What an exported model's tokenizer has beside the tokens of its text: names of rows that no token
+# has, with their id, and the virtual tokens of a soft prompt, counted.
+UNUSED_TOKEN = "<|unused_{}|>"
+VIRTUAL_TOKEN = "<|soft_{}|>"
+_IS_VIRTUAL = re.compile(re.escape(VIRTUAL_TOKEN).replace(r"\{\}", r"\d+")).fullmatch
 
 # fingerprint() of GPT-2's tokenizer (50,257 ids), whichever form of its files it is read from.
 GPT2_TOKENIZER_SHA256 = "6d46fe4aa93afe55a8bceec519ce782296c62d040dec115da5870e2cf06d5b62"
@@ -36,6 +42,7 @@ def load_tokenizer(path: Path) -> Tokenizer:
 
     Truncation and padding, which such a file may switch on, are switched off, and the name of a
     special token in a text is read as text: a document decides nothing about where documents end.
+    Of an exported model's tokenizer only the tokens of its text are left, as it was before.
 
     Raises:
         DataError: nothing there, unreadable, without ``<|endoftext|>``, or with ids that do not fit
@@ -66,9 +73,29 @@ def _load_file(file: Path) -> Tokenizer:
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot read tokenizer {file}: {error}") from error
     try:
-        return Tokenizer.from_str(text)
+        return _without_model_rows(Tokenizer.from_str(text))
     except Exception as error:  # tokenizers raises bare Exception on any malformed file
         raise DataError(f"{file} is not a tokenizer.json: {error}") from error
+
+
+def _without_model_rows(tokenizer: Tokenizer) -> Tokenizer:
+    """Without the names that an export gave to rows of the model, and the prompt it puts in."""
+    names = {
+        token.content
+        for number, token in tokenizer.get_added_tokens_decoder().items()
+        if token.special
+        and (token.content == UNUSED_TOKEN.format(number) or _IS_VIRTUAL(token.content))
+    }
+    if not names:
+        return tokenizer
+    content = json.loads(tokenizer.to_str())
+    content["added_tokens"] = [t for t in content["added_tokens"] if t["content"] not in names]
+    for name in names & content["model"]["vocab"].keys():
+        del content["model"]["vocab"][name]
+    if any(_IS_VIRTUAL(name) for name in names):
+        # It changes no id, as those of other tokenizers here.
+        content["post_processor"] = None
+    return Tokenizer.from_str(json.dumps(content))
 
 
 def _load_gpt2_folder(folder: Path) -> Tokenizer:

@@ -1,4 +1,4 @@
-"""Generation and scoring of exports by other people's programs."""
+"""Scoring of exports by lm-evaluation-harness."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,13 +8,9 @@ import pytest
 import torch
 
 from mediswift_cs.checkpoints.convert import convert
-from mediswift_cs.checkpoints.generate_text import generate_text
-from mediswift_cs.errors import CheckpointError
 from mediswift_cs.tokens.tokenizer import load_tokenizer
 
 from .small_checkpoints import UNVERIFIED, build_decoder, save, state_of
-
-PROMPTS = ["Insulin", "Serum creatinine, 40%", "Patients"]
 
 
 @pytest.fixture
@@ -23,31 +19,6 @@ def export(tmp_path: Path, tokenizer_file: Path) -> Path:
     options = replace(UNVERIFIED, has_tokenizer=True, tokenizer=tokenizer_file)
     convert(source, tmp_path / "export", options)
     return tmp_path / "export"
-
-
-@torch.no_grad()
-def test_generated_text_is_ours(export: Path, tokenizer_file: Path) -> None:
-    model, tokenizer = build_decoder(), load_tokenizer(tokenizer_file)
-    texts = generate_text(export, PROMPTS, max_new_tokens=15)
-    eos = tokenizer.token_to_id("<|endoftext|>")
-    for prompt, text in zip(PROMPTS, texts, strict=True):
-        ids = tokenizer.encode(prompt).ids
-        for _ in range(15):
-            ids.append(int(model(torch.tensor([ids]))[0, -1].argmax()))
-            if ids[-1] == eos:
-                break
-        assert text == tokenizer.decode(ids, skip_special_tokens=True)
-        assert text.startswith(prompt)
-    sampled = generate_text(export, PROMPTS, max_new_tokens=15, seed=1)
-    assert sampled == generate_text(export, PROMPTS, max_new_tokens=15, seed=1)
-    assert sampled != texts
-
-
-def test_tokenizer_is_needed(tmp_path: Path) -> None:
-    source = save(tmp_path / "a.mdl", state_of(build_decoder()))
-    convert(source, tmp_path / "export", UNVERIFIED)
-    with pytest.raises(CheckpointError, match=r"no tokenizer\.json"):
-        generate_text(tmp_path / "export", PROMPTS)
 
 
 @torch.no_grad()
