@@ -34,9 +34,10 @@ def generate_text(
     load_text_tokenizer: Any = AutoTokenizer.from_pretrained
     tokenizer = load_text_tokenizer(folder, local_files_only=True)
     model: Any = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True)
-    suffix = ""
+    suffix, use_cache = "", True
     if prompt and prompt["position"] == "prefix":
-        model = _with_adapter(model, folder)
+        # With transformers 5, peft 0.21 counts the positions wrongly where it keeps a cache.
+        model, use_cache = _with_adapter(model, folder), False
     elif prompt:
         suffix = "".join(virtual_tokens(prompt["num_virtual_tokens"]))
     model.eval()
@@ -45,7 +46,12 @@ def generate_text(
     texts = []
     for text in prompts:
         inputs = tokenizer(text + suffix, return_tensors="pt")
-        output = model.generate(**inputs, max_new_tokens=max_new_tokens, do_sample=seed is not None)
+        output = model.generate(
+            **inputs,
+            max_new_tokens=max_new_tokens,
+            do_sample=seed is not None,
+            use_cache=use_cache,
+        )
         texts.append(str(tokenizer.decode(output[0], skip_special_tokens=True)))
     return texts
 
