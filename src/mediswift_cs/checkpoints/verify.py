@@ -193,7 +193,7 @@ def _blocks(num_rows: int) -> Iterator[slice]:
 
 def _whole_logits(folder: HuggingFaceModel, ids: Sequence[int]) -> Tensor:
     """transformers' model as its users load it, without a bar of its progress."""
-    disable_progress_bar()
+    disable_progress_bar()  # type: ignore[no-untyped-call]
     model: nn.Module = AutoModelForCausalLM.from_pretrained(
         folder.folder,
         local_files_only=True,
