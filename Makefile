@@ -2,6 +2,9 @@
 SHELL := /bin/bash
 VENV ?= .venv
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# 3.11 has cerebras-pytorch, and a file that keeps every version; 3.12 and 3.13 have neither.
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+CONSTRAINTS := $(if $(filter 3.11,$(VERSION)),-c constraints.txt)
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Options of the demo, such as: make demo DEMO="--level dense --num-records 5000"
@@ -17,7 +20,7 @@ LIGHT_TESTS := $(addprefix tests/,storage params corpora tokens tasks prepare wi
   test_sizes.py test_layers.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-light torture check format install clean
+.PHONY: help demo test light test-light test-package torture check format install clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -28,14 +31,19 @@ demo: $(STAMP) ## pre-train a small sparse model on real PubMed abstracts, fine-
 test: $(STAMP) ## install what is missing and run the whole test suite
 	@$(BIN)/python -m pytest $(PYTEST)
 
-test-light: ## run the lower layers' tests in an environment without torch and cerebras-pytorch
+light:
 	@[ -x $(LIGHT_VENV)/bin/python ] || $(PYTHON) -m venv $(LIGHT_VENV)
 	@$(LIGHT_VENV)/bin/python -m pip install --disable-pip-version-check -q -r requirements/light.txt \
-	  'pytest>=8' 'pytest-timeout>=2.3' 'hypothesis>=6.100' 'scikit-learn>=1.4'
+	  'pytest>=8' 'pytest-timeout>=2.3' 'hypothesis>=6.100' 'scikit-learn>=1.4' build setuptools
 	@$(LIGHT_VENV)/bin/python -m pip install --disable-pip-version-check -q --no-deps -e .
 	@! $(LIGHT_VENV)/bin/python -c 'import torch' 2>/dev/null || { \
 	  echo "error: torch is installed in $(LIGHT_VENV), where it must not be" >&2; exit 1; }
-	@$(LIGHT_VENV)/bin/python -m pytest $(LIGHT_TESTS)
+
+test-light: light ## run the lower layers' tests in an environment without torch and cerebras-pytorch
+	@$(LIGHT_VENV)/bin/python -m pytest $(LIGHT_TESTS) $(PYTEST)
+
+test-package: light ## build wheel and sdist, install each outside the checkout, run commands there
+	@LIGHT=$(abspath $(LIGHT_VENV)) tests/package.sh
 
 torture: $(STAMP) ## stop jobs at random moments, 20 times each, and give them again (20 minutes)
 	@MEDISWIFT_TORTURE=20 $(BIN)/python -m pytest tests/torture $(PYTEST)
@@ -55,17 +63,21 @@ install: $(STAMP) ## make the virtual environment only
 clean: ## remove the virtual environment (results in demo/ stay)
 	rm -rf $(VENV)
 
-$(STAMP): setup.cfg constraints.txt Makefile
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || { \
-	  echo "error: Python 3.11 is needed, because cerebras-pytorch has wheels for no other version;" \
-	    "got $$($(PYTHON) --version 2>/dev/null || echo none). Give its path: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 2; }
+$(STAMP): setup.cfg requirements/light.txt requirements/torch.txt requirements/cerebras.txt constraints.txt Makefile
+	@case "$(VERSION)" in 3.11) ;; \
+	  3.12|3.13) echo "Python $(VERSION): without cerebras-pytorch, which has wheels for 3.11 only; its tests skip";; \
+	  *) echo "error: Python 3.11 is needed, or 3.12 or 3.13 for all but cerebras-pytorch;" \
+	    "got $$($(PYTHON) --version 2>/dev/null || echo none). Give its path: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 2;; esac
+	@# An environment of another Python would be used as it is.
+	@[ ! -x $(BIN)/python ] || $(BIN)/python -c 'import sys; sys.exit("%d.%d" % sys.version_info[:2] != "$(VERSION)")' || { \
+	  echo "error: $(VENV) has another Python than $(VERSION): give VENV=another_folder, or make clean" >&2; exit 2; }
 	@# An environment that is there already only has to be brought up to date.
 	@free=$$(df -Pk . | awk 'NR == 2 {print int($$4 / 1048576)}'); \
 	  if [ ! -x $(BIN)/mediswift ] && [ "$$free" -lt $(NEEDED_GB) ]; then \
 	    echo "error: the environment needs $(NEEDED_GB) GB of disk, got $$free GB free in $(CURDIR)" >&2; exit 2; fi
 	@$(PYTHON) -m venv --help >/dev/null 2>&1 || { \
-	  echo "error: this Python has no venv module; on Debian: apt-get install python3.11-venv" >&2; exit 2; }
+	  echo "error: this Python has no venv module; on Debian: apt-get install python3-venv" >&2; exit 2; }
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV) (about 6 GB, a few minutes the first time)"
-	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on -c constraints.txt -e '.[demo,test,dev]'
+	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on $(CONSTRAINTS) -e '.[demo,test,dev]'
 	@touch $@

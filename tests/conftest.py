@@ -1,9 +1,10 @@
 """Fixtures shared by all tests."""
 
+import ast
 import logging
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -28,28 +29,58 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 # starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+NO_CEREBRAS = "needs cerebras-pytorch, which Python 3.11 alone has"
 REPOSITORY = Path(__file__).resolve().parents[1]
 
-# Files that compare with a package as a whole, and need it at their top.
-ORACLES = {
-    "params/test_defaults.py": "cerebras",
-    "params/test_param_filter.py": "cerebras",
-    "corpora/test_data_set.py": "datasets",
+# Packages that not every tested environment has, with our modules that import them. A test file
+# that imports one of these at its top is left out where the package is absent, and said so.
+OPTIONAL = {
+    "cerebras": ("csx", "data.cluster", "training.hosts.cerebras"),
+    "datasets": (),
 }
+ABSENT = [package for package in OPTIONAL if find_spec(package) is None]
 
 
-def _left_out() -> list[str]:
-    return [name for name, package in ORACLES.items() if find_spec(package) is None]
+def _imported(path: Path) -> Iterator[str]:
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Import):
+            yield from (f"{alias.name}." for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}." for alias in node.names)
+
+
+def _lacks(path: Path) -> str | None:
+    """The package that a test file cannot be imported without, and that is not there."""
+    for package in ABSENT:
+        roots = (f"{package}.", *(f"mediswift_cs.{unit}." for unit in OPTIONAL[package]))
+        if any(name.startswith(roots) for name in _imported(path)):
+            return package
+    return None
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
     """Whether a file cannot be run here; None: as pytest thinks."""
-    return any(collection_path == REPOSITORY / "tests" / name for name in _left_out()) or None
+    is_test = collection_path.match("test_*.py")
+    return True if is_test and _lacks(collection_path) else None
 
 
 def pytest_report_header() -> list[str]:
-    """Say so, where the environment is one without torch."""
-    return [f"NOT RUN without {ORACLES[name]}: tests/{name}" for name in _left_out()]
+    """Say what is left out, where the environment is one without some packages."""
+    files = {path: _lacks(path) for path in sorted((REPOSITORY / "tests").rglob("test_*.py"))}
+    return [
+        f"NOT RUN without {package}: {path.relative_to(REPOSITORY)}"
+        for path, package in files.items()
+        if package
+    ]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip the tests that are marked with cerebras-pytorch, or take it as their engine."""
+    for item in items if "cerebras" in ABSENT else ():
+        call = getattr(item, "callspec", None)
+        values = [v for v in call.params.values() if isinstance(v, str)] if call else []
+        if item.get_closest_marker("cerebras") or "cerebras" in values:
+            item.add_marker(pytest.mark.skip(reason=NO_CEREBRAS))
 
 
 @pytest.fixture(autouse=True)
@@ -187,6 +218,8 @@ def make_toy_raw(toy_data: Path) -> Callable[[], dict[str, Any]]:
 @pytest.fixture(scope="session")
 def cpu_backend(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The process's one backend."""
+    if "cerebras" in ABSENT:
+        pytest.skip(NO_CEREBRAS)
     import cerebras.pytorch as cstorch
 
     current = cstorch.current_backend(raise_exception=False, raise_warning=False)

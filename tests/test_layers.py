@@ -12,6 +12,7 @@ TESTS = Path(__file__).parent
 LAYER = {
     "errors": 0,
     "arguments": 0,
+    "packages": 0,
     "shipped_params": 0,
     "endings": 1,
     "tuning": 1,
@@ -33,6 +34,7 @@ LAYER = {
     "run": 9,
     "prompt_arguments": 9,
     "demo": 9,
+    "doctor": 9,
     "demo_summary": 8,
     "commands": 10,
     "cli": 11,

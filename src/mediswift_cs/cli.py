@@ -4,7 +4,6 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mediswift_cs import __version__
 from mediswift_cs.endings import exit_code_of
 from mediswift_cs.storage.parent import end_with_parent
 
@@ -27,11 +26,15 @@ def build_parser() -> "argparse.ArgumentParser":
     import argparse
     import importlib
 
+    from mediswift_cs.packages import VersionAction
+
     parser = argparse.ArgumentParser(
         prog="mediswift",
         description="Sparse biomedical language models: data, training, checkpoints.",
     )
-    parser.add_argument("--version", action="version", version=f"mediswift_cs {__version__}")
+    parser.add_argument(
+        "--version", action=VersionAction, help="this package's, Python's, torch's and Cerebras's"
+    )
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in command_names():
         module = importlib.import_module(f"mediswift_cs.commands.{name}")

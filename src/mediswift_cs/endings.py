@@ -61,7 +61,9 @@ def exit_code_of(job: Callable[[], int], *, ends_process: bool = False) -> int:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith(_OURS):
             raise
-        return _tell(f"error: this command needs the package {error.name}, which is not installed")
+        from mediswift_cs.packages import missing_package
+
+        return _tell(f"error: {missing_package(error.name)}")
     except OSError as error:
         place = error.filename
         if not _can_flush_output():

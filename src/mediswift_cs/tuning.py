@@ -116,18 +116,37 @@ def cgroup_limit(
     membership: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")
 ) -> float:
     """How many cores' time the control groups of this process allow; infinite without a limit."""
+    folders = _groups("cpu", membership, root)
+    return min((limit for folder in folders for limit in _limits_in(folder)), default=math.inf)
+
+
+def memory_limit(
+    membership: Path = Path("/proc/self/cgroup"),
+    root: Path = Path("/sys/fs/cgroup"),
+    source: Path = Path("/proc/meminfo"),
+) -> float:
+    """Bytes of memory of this machine, or fewer where control groups allow no more."""
     limits = [math.inf]
+    # As either version of control groups calls it; "max" is no number.
+    for folder in _groups("memory", membership, root):
+        for name in ("memory.max", "memory.limit_in_bytes"):
+            limits += [int(line) for line in _lines(folder / name) if line.isdigit()]
+    for line in _lines(source):
+        if line.startswith("MemTotal:"):
+            limits.append(int(line.split()[1]) * 1024)
+    return min(limits)
+
+
+def _groups(controller: str, membership: Path, root: Path) -> Iterator[Path]:
+    """The folders of the control groups that limit this process."""
     for line in _lines(membership):
         _, controllers, name = line.split(":", 2)
-        if controllers and "cpu" not in controllers.split(","):
+        if controllers and controller not in controllers.split(","):
             continue
-        top = root / "cpu" if controllers else root
+        top = root / controller if controllers else root
         # In a container the name is often one that only the host has: the top is its group then.
         group = top / name.lstrip("/")
-        for folder in (group, *group.parents):
-            if folder.is_relative_to(top):
-                limits += _limits_in(folder)
-    return min(limits)
+        yield from (each for each in (group, *group.parents) if each.is_relative_to(top))
 
 
 def _limits_in(folder: Path) -> Iterator[float]:

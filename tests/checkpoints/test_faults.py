@@ -16,7 +16,7 @@ from mediswift_cs.checkpoints import command_line
 from mediswift_cs.checkpoints.convert import convert
 from mediswift_cs.errors import CheckpointError
 
-from .small_checkpoints import UNVERIFIED, add_masks, build_decoder, save, state_of
+from .small_checkpoints import UNVERIFIED, add_masks, build_decoder, save, state_of, write_mdl
 
 State = dict[str, torch.Tensor]
 LAYER = "model.transformer_decoder.layers.1"
@@ -208,12 +208,10 @@ def test_truncated_files(sparse: Path, tmp_path: Path) -> None:
 
 
 def test_params_are_needed_only_where_the_checkpoint_cannot_tell(tmp_path: Path) -> None:
-    import cerebras.pytorch as cstorch
-
     state = state_of(build_decoder())
     add_masks(state, fold=True)
     source = tmp_path / "bare.mdl"
-    cstorch.save({"model": state}, str(source))
+    write_mdl({"model": state}, source)
     with pytest.raises(CheckpointError, match="does not say num_heads: give the params file"):
         convert(source, tmp_path / "export", UNVERIFIED)
     params = tmp_path / "params.yaml"

@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import cerebras.pytorch as cstorch
 import h5py
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ from mediswift_cs.checkpoints.mdl import StoredTensor
 from mediswift_cs.checkpoints.mdl_writer import NewTensor
 from mediswift_cs.errors import CheckpointError
 
-from .small_checkpoints import build_decoder, save, state_of
+from .small_checkpoints import build_decoder, save, state_of, write_mdl
 
 TENSORS = {
     "a.float32": torch.randn(5, 7),
@@ -45,7 +44,10 @@ def written(path: Path) -> Path:
     return path
 
 
+@pytest.mark.cerebras
 def test_cerebras_pytorch_loads_what_we_write(tmp_path: Path) -> None:
+    import cerebras.pytorch as cstorch
+
     loaded = cstorch.load(str(written(tmp_path / "a.mdl")))
     assert loaded["plain"] == PLAIN
     assert isinstance(loaded["plain"]["list"][1], tuple)
@@ -55,8 +57,11 @@ def test_cerebras_pytorch_loads_what_we_write(tmp_path: Path) -> None:
         assert torch.equal(torch.nan_to_num(found), torch.nan_to_num(tensor)), key
 
 
+@pytest.mark.cerebras
 def test_metadata_is_that_of_cerebras_pytorch(tmp_path: Path) -> None:
     """The same attributes and datasets as its own writer makes, compression apart."""
+    import cerebras.pytorch as cstorch
+
     theirs = tmp_path / "theirs.mdl"
     cstorch.save({"model": TENSORS, "plain": PLAIN}, str(theirs))
     with h5py.File(theirs) as one, h5py.File(written(tmp_path / "ours.mdl")) as other:
@@ -76,7 +81,10 @@ def test_unfinished_file_is_refused(tmp_path: Path) -> None:
         mdl.MdlFile(path)
 
 
+@pytest.mark.cerebras
 def test_reads_what_cerebras_pytorch_writes(tmp_path: Path) -> None:
+    import cerebras.pytorch as cstorch
+
     path = tmp_path / "a.mdl"
     constant = cstorch.storage.serializers.DeferredFullTensor(
         torch.Size([2, 3]), torch.float32, 0.5
@@ -104,7 +112,10 @@ class Payload:
     """Anything that is not plain data."""
 
 
+@pytest.mark.cerebras
 def test_pickles_are_refused(tmp_path: Path) -> None:
+    import cerebras.pytorch as cstorch
+
     path = tmp_path / "a.mdl"
     cstorch.save({"model": {"w": torch.ones(2)}, "extra": Payload()}, str(path))
     with pytest.raises(CheckpointError, match="not plain data, got ObjectSerializer"):
@@ -112,7 +123,7 @@ def test_pickles_are_refused(tmp_path: Path) -> None:
 
 
 def edited(path: Path, name: str, value: object) -> Path:
-    cstorch.save({"model": {"w": torch.ones(2)}, "n": 1}, str(path))
+    write_mdl({"model": {"w": torch.ones(2)}, "n": 1}, path)
     mdl.check_file(path)
     with h5py.File(path, "r+") as file:
         file.attrs[name] = value
@@ -179,7 +190,7 @@ def test_other_files_are_never_followed(tmp_path: Path, fake: Fake) -> None:
 def test_groups_do_not_lead_to_other_files(tmp_path: Path) -> None:
     secret = written(tmp_path / "secret.mdl")
     path = tmp_path / "a.mdl"
-    cstorch.save({"model": {"w": torch.ones(2)}}, str(path))
+    write_mdl({"model": {"w": torch.ones(2)}}, path)
     tensor = StoredTensor(key="group/model.int64", shape=(3,), dtype="int64")
     with h5py.File(path, "r+") as file:
         file["group"] = h5py.ExternalLink(secret.name, "/")
@@ -192,7 +203,7 @@ def test_groups_do_not_lead_to_other_files(tmp_path: Path) -> None:
 
 def test_groups_cannot_hide_datasets(tmp_path: Path) -> None:
     path = tmp_path / "a.mdl"
-    cstorch.save({"model": {"w": torch.ones(2)}}, str(path))
+    write_mdl({"model": {"w": torch.ones(2)}}, path)
     with h5py.File(path, "r+") as file:
         file.create_group("hidden")
     with pytest.raises(CheckpointError, match="got group"):
@@ -201,7 +212,7 @@ def test_groups_cannot_hide_datasets(tmp_path: Path) -> None:
 
 def test_damaged_files_are_one_sentence(tmp_path: Path) -> None:
     whole = tmp_path / "whole.mdl"
-    cstorch.save({"model": {"w": torch.randn(100, 100)}}, str(whole))
+    write_mdl({"model": {"w": torch.randn(100, 100)}}, whole)
     cut = tmp_path / "cut.mdl"
     cut.write_bytes(whole.read_bytes()[:-5000])
     for path, message in (

@@ -203,6 +203,7 @@ def test_params_are_checked_against_the_data(raw: dict[str, Any], tmp_path: Path
     )
 
 
+@pytest.mark.cerebras
 def test_processor_reads_what_was_written(data: Path) -> None:
     params = {
         "data_processor": "MediSwiftPromptDataProcessor",

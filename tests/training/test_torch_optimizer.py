@@ -4,17 +4,13 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
-import cerebras.pytorch as cstorch
 import pytest
 import torch
 
 from mediswift_cs.params.optimizer import AdamWParams, SchedulerParams
-from mediswift_cs.training.hosts.cerebras.optimizer import configure_scheduler
 from mediswift_cs.training.hosts.torch.optimizer import AdamW
 from mediswift_cs.training.parameter_groups import parameter_groups
 from mediswift_cs.training.schedule import learning_rate
-
-pytestmark = pytest.mark.usefixtures("cpu_backend")
 
 Raw = dict[str, Any]
 
@@ -59,8 +55,13 @@ SCHEDULES: list[Raw] = [
 ]
 
 
+@pytest.mark.usefixtures("cpu_backend")
 @pytest.mark.parametrize("entry", SCHEDULES)
 def test_rates_are_those_of_cerebras_pytorch(entry: Raw) -> None:
+    import cerebras.pytorch as cstorch
+
+    from mediswift_cs.training.hosts.cerebras.optimizer import configure_scheduler
+
     weight = torch.nn.Parameter(torch.zeros(1))
     optimizer = cstorch.optim.AdamW([weight], lr=0.0)
     checked = SchedulerParams.model_validate(entry)
@@ -97,10 +98,13 @@ def train(model: torch.nn.Module, update: Callable[[], Any], num_steps: int) -> 
 
 
 def theirs(model: torch.nn.Module, settings: Raw) -> Any:
+    import cerebras.pytorch as cstorch
+
     named = {("lr" if key == "learning_rate" else key): value for key, value in settings.items()}
     return cstorch.optim.AdamW(parameter_groups(model, AdamWParams(**settings)), **named)
 
 
+@pytest.mark.usefixtures("cpu_backend")
 def test_the_optimizer_computes_what_cerebras_pytorch_does(model: torch.nn.Module) -> None:
     twin, third = copy.deepcopy(model), copy.deepcopy(model)
     ours = AdamW(model, AdamWParams(**SETTINGS))
@@ -118,6 +122,7 @@ def test_the_optimizer_computes_what_cerebras_pytorch_does(model: torch.nn.Modul
     assert (train(third, torchs.step, 50) - expected).abs().max() > 1e-4
 
 
+@pytest.mark.usefixtures("cpu_backend")
 @pytest.mark.parametrize("betas", [(0.9, 0.999), (0.9, 0.95), (0.0, 0.99), (0.9, 0.9999)])
 @pytest.mark.parametrize("num_steps", [0, 100, 655, 656, 2_000, 20_000])
 def test_the_bias_correction_of_any_step(

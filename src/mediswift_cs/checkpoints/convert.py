@@ -20,6 +20,7 @@ from mediswift_cs.checkpoints.sparsity_report import SparsityReport, sparsity_re
 from mediswift_cs.checkpoints.target import check_free, disk_errors, new_target
 from mediswift_cs.checkpoints.tokenizer_files import ModelTokenizer, find_tokenizer
 from mediswift_cs.errors import JOB_FAILED_EXIT_CODE, CheckpointError, ConfigError, DataError
+from mediswift_cs.packages import install_command
 from mediswift_cs.tokens.tokenizer import fingerprint
 
 DEFAULT_SHARD_BYTES = 5 * 10**9
@@ -261,7 +262,10 @@ def _verify(
     missing = [name for name in ("torch", "transformers") if find_spec(name) is None]
     if missing:
         if options.verify:
-            raise ConfigError(f"--verify compares logits, which needs {' and '.join(missing)}")
+            raise ConfigError(
+                f"--verify compares logits, which needs {' and '.join(missing)}: "
+                f"{install_command(*missing)}"
+            )
         return None, f"not verified: logits were not compared without {' and '.join(missing)}"
     from mediswift_cs.checkpoints import verify
 

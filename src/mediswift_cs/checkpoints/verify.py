@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.func import functional_call  # type: ignore[attr-defined]
 from torch.nn import functional
 from transformers import AutoModelForCausalLM, GPT2Config, GPT2Model
+from transformers.utils.logging import disable_progress_bar
 
 from mediswift_cs.checkpoints import lz4_chunks, number_formats
 from mediswift_cs.checkpoints.architecture import (
@@ -202,7 +203,8 @@ def _blocks(num_rows: int) -> Iterator[slice]:
 
 
 def _whole_logits(folder: HuggingFaceModel, ids: Sequence[int]) -> Tensor:
-    """transformers' model as its users load it."""
+    """transformers' model as its users load it, without a bar of its progress."""
+    disable_progress_bar()  # type: ignore[no-untyped-call]
     model: nn.Module = AutoModelForCausalLM.from_pretrained(
         folder.folder,
         local_files_only=True,

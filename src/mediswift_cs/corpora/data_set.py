@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from inspect import signature
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -126,9 +127,12 @@ class DataSet(BaseModel, extra="forbid", frozen=True):
                     f"(JSON also with {' or '.join(_COMPRESSIONS)})"
                 )
             arguments = {"path": reader, "data_files": [str(path)]}
+        if "trust_remote_code" in signature(datasets.load_dataset_builder).parameters:
+            # Before datasets 4, which refuses code by itself with a RuntimeError.
+            arguments["trust_remote_code"] = False
         try:
-            return datasets.load_dataset_builder(**arguments, trust_remote_code=False)
-        except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+            return datasets.load_dataset_builder(**arguments)
+        except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
             raise DataError(f"cannot open data set {self.name}: {_first_line(error)}") from error
 
     def _id(self, row: dict[str, Any], text: str, where: str) -> str:
