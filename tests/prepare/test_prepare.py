@@ -17,6 +17,7 @@ from .conftest import (
     BENCHMARK_PMID,
     article,
     article_set,
+    contents,
     ids,
     manifest_of,
     nonzero,
@@ -214,3 +215,15 @@ def test_an_earlier_version_does_not_outlive_a_retraction(
     output = load_settings(path).output
     assert {i for i in ids(output) if i.startswith("pmc:")} == {"pmc:PMC51"}
     assert manifest_of(output)["stages"]["dedup"]["retracted"] == 2
+
+
+def test_blocks_of_documents_change_nothing(
+    settings_file: Callable[..., Path], expected: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mediswift_cs.prepare.clean._BLOCK", 7)
+    path = settings_file()
+    assert prepare(path) == 0
+    output = load_settings(path).output
+    for done in (expected / "work" / "clean").glob("*.npy"):
+        assert (output / "work" / "clean" / done.name).read_bytes() == done.read_bytes()
+    assert contents(output) == contents(expected)

@@ -76,18 +76,6 @@ def test_workers_and_engines_give_the_same_bytes(
     assert contents(load_settings(path).output) == contents(expected)
 
 
-def test_blocks_of_documents_change_nothing(
-    settings_file: Callable[..., Path], expected: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("mediswift_cs.prepare.clean._BLOCK", 7)
-    path = settings_file()
-    assert prepare(path) == 0
-    output = load_settings(path).output
-    for done in (expected / "work" / "clean").glob("*.npy"):
-        assert (output / "work" / "clean" / done.name).read_bytes() == done.read_bytes()
-    assert contents(output) == contents(expected)
-
-
 def test_the_largest_parts_begin_first(expected: Path, inputs: Path) -> None:
     parts = Pipeline(load_settings(expected.parent / "settings.yaml")).tasks.parts
     for stage in ("parse", "clean", "guard", "tokens"):
