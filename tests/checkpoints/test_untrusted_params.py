@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from mediswift_cs.checkpoints import command_line
 
 from .refusals import refused
-from .small_checkpoints import add_masks, build_decoder, save, state_of
+from .small_checkpoints import SECTION, add_masks, build_decoder, save, state_of
 
 
 @pytest.mark.parametrize(
@@ -46,6 +46,24 @@ def test_params_of_a_checkpoint(
     source = save(tmp_path / "a.mdl", state_of(build_decoder()), section)
     line = refused(capsys, source, tmp_path / "export")
     assert re.search(message, line), line
+
+
+@pytest.mark.parametrize(
+    ("keys", "value"),
+    [("fit", "x"), ("fit.train_dataloader", [1]), ("init.loop", 5), ("init.callbacks", "x")],
+)
+def test_sections_that_are_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], keys: str, value: object
+) -> None:
+    params: dict[str, Any] = {"trainer": {"init": {"model": SECTION}}}
+    section = params["trainer"]
+    *outer, last = keys.split(".")
+    for key in outer:
+        section = section.setdefault(key, {})
+    section[last] = value
+    source = save(tmp_path / "a.mdl", state_of(build_decoder()), params=params)
+    line = refused(capsys, source, tmp_path / "export")
+    assert f"trainer.{keys} in the params of {source}: got {value!r}, allowed: a " in line
 
 
 @pytest.mark.parametrize("text", [".nan", "2020-01-01", "{1: 2}"])

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
 from mediswift_cs.checkpoints import number_formats
@@ -25,6 +26,17 @@ from mediswift_cs.params.weights import MASK_SUFFIX
 PREFIX = "model."
 
 _DEFAULT_POSITION = SoftPromptParams.model_fields["position"].default
+# Sections of params that the converter and the model card read, the outer ones first.
+_SECTIONS: dict[tuple[str, ...], type | UnionType] = {
+    # ModelZoo's phases are a list.
+    ("trainer",): dict | list,
+    ("trainer", "init"): dict,
+    ("trainer", "init", "backend"): dict,
+    ("trainer", "init", "loop"): dict,
+    ("trainer", "init", "callbacks"): list,
+    ("trainer", "fit"): dict,
+    ("trainer", "fit", "train_dataloader"): dict,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +97,8 @@ def read_checkpoint(path: Path, params_file: Path | None = None) -> Checkpoint:
         state = file.state
     record = Record.read(state)
     params = read_params(params_file) if params_file else stored_params(state) or None
+    if params is not None:
+        _check_sections(params, f"the params of {params_file or path}")
     model_params = find_model_section(params)
     if params_file and model_params is None:
         raise CheckpointError(f"{params_file} has no section trainer.init.model")
@@ -106,6 +120,19 @@ def read_checkpoint(path: Path, params_file: Path | None = None) -> Checkpoint:
         global_step=step if isinstance(step, int) else None,
         tokenizer_sha256=record.tokenizer_sha256,
     )
+
+
+def _check_sections(params: Mapping[str, Any], where: str) -> None:
+    """Raise CheckpointError where something else stands for a section that is looked into."""
+    for keys, kind in _SECTIONS.items():
+        section: Any = params
+        for key in keys:
+            section = section.get(key) if isinstance(section, dict) else None
+        if section is not None and not isinstance(section, kind):
+            allowed = "a list" if kind is list else "a mapping"
+            raise CheckpointError(
+                f"{'.'.join(keys)} in {where}: got {section!r:.80}, allowed: {allowed}"
+            )
 
 
 def read_params(path: Path) -> dict[str, Any]:
