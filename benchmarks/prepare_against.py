@@ -31,7 +31,7 @@ def main() -> None:
             result = run_stage(
                 "pipeline", args.paths, Path(folder), args.tokenizer, source=source, pmc=args.pmc
             )
-            return {**result, "tokens": result["num_tokens"]}
+            return {**result, "tokens stage": result["tokens"], "tokens": result["num_tokens"]}
 
         here = Path(__file__).resolve().parent.parent / "src"
         sides = {"mediswift prepare": partial(run, here), "the other": partial(run, args.against)}
