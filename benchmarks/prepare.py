@@ -8,7 +8,8 @@ Without files it takes the 30,000 records of the sample (fetched once). Each sta
 of its own, with one thread, one after the other. Rates are per second of CPU time, without imports:
 what one core does, also on a busy machine. MB is the peak of that process (VmHWM). The peers do the
 same work on the same input in the same run, and their numbers of records, abstracts and tokens have
-to be the same, or the benchmark fails. The last lines are wall times: 2 workers beside 1.
+to be the same, or the benchmark fails. The ratios of shards are medians of rounds in which the
+sides take turns. The last lines are wall times: 2 workers beside 1.
 """
 
 import argparse
@@ -16,11 +17,13 @@ import gzip
 import json
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -216,12 +219,15 @@ def bare_tokenizers(folder: Path, tokenizer: Path, **_: Any) -> dict[str, float]
     return {"documents": len(texts), "tokens": num_tokens, "seconds": seconds}
 
 
-def pipeline(paths: list[Path], folder: Path, tokenizer: Path, **_: Any) -> dict[str, float]:
+def pipeline(
+    paths: list[Path], folder: Path, tokenizer: Path, pmc: Path | None, **_: Any
+) -> dict[str, float]:
     """`mediswift prepare` with one worker: CPU seconds of each stage."""
     from mediswift_cs.prepare.pipeline import STAGES as PIPELINE_STAGES
     from mediswift_cs.prepare.pipeline import Pipeline
 
-    settings = pipeline_settings(paths, folder / "corpus", tokenizer, 1)
+    shutil.rmtree(folder / "corpus", ignore_errors=True)
+    settings = pipeline_settings(paths, folder / "corpus", tokenizer, 1, pmc)
     result: dict[str, float] = {}
     for name in PIPELINE_STAGES:
         start = time.process_time()
@@ -229,7 +235,7 @@ def pipeline(paths: list[Path], folder: Path, tokenizer: Path, **_: Any) -> dict
         run.run()
         result[name] = time.process_time() - start
     manifest = json.loads((folder / "corpus" / "manifest.json").read_text())
-    result["records"] = sum(manifest["counts"]["parse pubmed"].values())
+    result["records"] = manifest["counts"]["records_read"]
     result["documents"] = manifest["stages"]["guard"]["kept"]
     result["num_tokens"] = manifest["splits"]["train"]["num_tokens"]
     work = [path for path in (folder / "corpus" / "work").rglob("*") if path.is_file()]
@@ -256,11 +262,24 @@ def peak_mb() -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
 
-def run_stage(name: str, paths: list[Path], folder: Path, tokenizer: Path) -> dict[str, float]:
-    """Run a stage in a process of its own."""
+def run_stage(
+    name: str,
+    paths: list[Path],
+    folder: Path,
+    tokenizer: Path,
+    *,
+    source: Path | None = None,
+    pmc: Path | None = None,
+) -> dict[str, float]:
+    """Run a stage in a process of its own, of the package in ``source`` if that is given."""
+    for name_of_output in ("out", "cache", "modelzoo_in", "modelzoo_out"):
+        shutil.rmtree(folder / name_of_output, ignore_errors=True)
     command = [sys.executable, __file__, *map(str, paths), "--stage", name]
     command += ["--folder", str(folder), "--tokenizer", str(tokenizer)]
+    command += ["--pmc", str(pmc)] if pmc else []
     one_thread = {"RAYON_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    if source is not None:
+        one_thread["PYTHONPATH"] = str(source)
     done = subprocess.run(
         command, stdout=subprocess.PIPE, text=True, check=True, env={**os.environ, **one_thread}
     )
@@ -282,6 +301,33 @@ def same(ours: dict[str, float], peer: dict[str, float], *units: str) -> None:
             sys.exit(f"not the same work: {unit} {ours[unit]} here and {peer[unit]} in the peer")
 
 
+def in_turn(
+    sides: dict[str, Callable[[], dict[str, float]]], rounds: int
+) -> dict[str, dict[str, float]]:
+    """Run all sides in turn; prints how many times as long as the first each takes, as medians.
+
+    Returns:
+        Of each side the round with the median seconds.
+    """
+    results: dict[str, list[dict[str, float]]] = {name: [] for name in sides}
+    for _ in range(rounds):
+        for name, run in sides.items():
+            results[name].append(run())
+    first, *others = sides
+    for name in others:
+        pairs = zip(results[first], results[name], strict=True)
+        ratios = [b["seconds"] / b["tokens"] / a["seconds"] * a["tokens"] for a, b in pairs]
+        print(
+            f"{name} / {first}, CPU seconds a token: median {statistics.median(ratios):.2f} "
+            f"({min(ratios):.2f} to {max(ratios):.2f}), {rounds} rounds",
+            flush=True,
+        )
+    return {
+        name: sorted(of_side, key=lambda each: each["seconds"])[rounds // 2]
+        for name, of_side in results.items()
+    }
+
+
 def compare(paths: list[Path], folder: Path, given: Path | None, rounds: int) -> None:
     tokenizer = given or folder / "tokenizer.json"
 
@@ -299,21 +345,19 @@ def compare(paths: list[Path], folder: Path, given: Path | None, rounds: int) ->
     report("documents: parse, clean, deduplicate, guard, write", run("documents"), "records", None)
     if given is None:
         report("train a tokenizer of 8,192", run("train"), "documents", None)
-    peer, ours = run("shards_datasets"), run("shards_ours")
-    same(ours, peer, "documents", "tokens")
-    report("tokenize, group: datasets.map (peer)", peer, "tokens", None)
-    report("tokenize, pack, write HDF5: mediswift_cs", ours, "tokens", peer)
+    names = {"mediswift shards": "shards_ours", "tokenizers alone": "bare_tokenizers"}
     if find_spec("cerebras.modelzoo") is None:
         print("cerebras.modelzoo cannot be imported: put its src on PYTHONPATH for its row")
     else:
-        peer = run("shards_modelzoo")
-        report("tokenize, pack, HDF5: cszoo data_preprocess", peer, "tokens", None)
-        ratio = (ours["tokens"] / ours["seconds"]) / (peer["tokens"] / peer["seconds"])
-        print(f"mediswift_cs / cszoo data_preprocess, tokens/s: {ratio:.2f}")
-    bare = run("bare_tokenizers")
-    same(ours, bare, "documents", "tokens")
-    report("tokenizers alone", bare, "tokens", None)
-    print(f"HDF5 / tokenizers alone: {bare['seconds'] / ours['seconds']:.2f}")
+        names["cszoo data_preprocess"] = "shards_modelzoo"
+    of_shards = in_turn({name: partial(run, stage) for name, stage in names.items()}, rounds)
+    peer, ours = run("shards_datasets"), of_shards["mediswift shards"]
+    same(ours, peer, "documents", "tokens")
+    report("tokenize, group: datasets.map (peer)", peer, "tokens", None)
+    report("tokenize, pack, write HDF5: mediswift_cs", ours, "tokens", peer)
+    same(ours, of_shards["tokenizers alone"], "documents", "tokens")
+    for name, peer in list(of_shards.items())[1:]:
+        report(name, peer, "tokens", None)
     whole = run("pipeline")
     print(f"mediswift prepare, CPU seconds, {whole['records']:,.0f} records:")
     for name in ("parse", "clean", "dedup", "guard", "tokens", "hdf5"):
@@ -333,13 +377,16 @@ def main() -> None:
     parser.add_argument("paths", nargs="*", type=Path, help="PubMed files (default: the sample)")
     parser.add_argument("--tokenizer", type=Path, help="default: trains one of 8,192 tokens")
     parser.add_argument(
-        "--rounds", type=int, default=5, help="runs with 1 and 2 workers (default: %(default)s)"
+        "--rounds", type=int, default=5, help="turns of sides that are compared (default: 5)"
     )
+    parser.add_argument("--pmc", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--stage", choices=STAGES, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.stage:
-        result = STAGES[args.stage](paths=args.paths, folder=args.folder, tokenizer=args.tokenizer)
+        result = STAGES[args.stage](
+            paths=args.paths, folder=args.folder, tokenizer=args.tokenizer, pmc=args.pmc
+        )
         print(json.dumps({**result, "peak_mb": peak_mb()}))
         return
     if not args.paths:

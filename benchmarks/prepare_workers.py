@@ -44,14 +44,17 @@ def cut(paths: list[Path], folder: Path, num_pieces: int) -> list[Path]:
     return pieces
 
 
-def pipeline_settings(paths: list[Path], output: Path, tokenizer: Path, workers: int) -> Any:
+def pipeline_settings(
+    paths: list[Path], output: Path, tokenizer: Path, workers: int, pmc: Path | None = None
+) -> Any:
     """Settings of `mediswift prepare`: everything but the paths as it is by default."""
     from mediswift_cs.prepare.config import PrepareSettings
 
     return PrepareSettings.model_validate(
         {
             "output": output,
-            "pubmed": {"inputs": paths},
+            **({"pubmed": {"inputs": paths}} if paths else {}),
+            **({"pmc": {"inputs": [pmc]}} if pmc else {}),
             "tokenizer": {"path": tokenizer},
             "hdf5": {"max_sequence_length": LENGTH, "val_fraction": 0},
             "engine": {"workers": workers},

@@ -1,10 +1,12 @@
+import random
+import re
 import sys
 import unicodedata
 from typing import Any
 
 import pytest
 
-from mediswift_cs.corpora.cleaning import clean_line
+from mediswift_cs.corpora.cleaning import Cleaning, clean_line, clean_text
 
 
 @pytest.mark.parametrize(
@@ -58,3 +60,31 @@ def test_what_is_clean_stays_as_it_is() -> None:
 def test_ascii_shortcut_agrees_with_the_general_rule() -> None:
     every = "".join(map(chr, range(128)))
     assert clean_line(every) == clean_line(every + "\u00e9").removesuffix("\u00e9")
+
+
+def plainly_joined(text: str) -> str:
+    """Cut words joined by one expression over the whole text, which is slow."""
+    known = {word.lower() for word in re.findall(r"[A-Za-z]+(?:-[A-Za-z]+)*", text)}
+
+    def join(match: re.Match[str]) -> str:
+        start, end = match[1], match[2]
+        is_cut = (start + end).lower() in known and f"{start}-{end}".lower() not in known
+        return start + end if is_cut else match[0]
+
+    return re.sub(r"\b([A-Za-z]{2,})- ([a-z]{3,})\b", join, text)
+
+
+def test_cut_words_are_found_as_by_one_expression() -> None:
+    source = random.Random(0)
+    pieces = ["con", "trol", "control", "Con", "con-trol", "CONTROL", "- ", "- ", "- ", " ", "-"]
+    pieces += ["\u00e9", "3", "_", "ab", "\u212a", "\u017f", "\n", ".", "the", "- trol"]
+    num_joined = 0
+    for _ in range(20_000):
+        text = "".join(source.choices(pieces, k=source.randint(2, 25)))
+        lines = (clean_line(line) for line in text.split("\n"))
+        text = "\n".join(line for line in lines if line)
+        joined, counts = clean_text(text, Cleaning(boilerplate=False))
+        assert joined == plainly_joined(text)
+        num_joined += counts["joined_words"]
+    # Control: there was something to join.
+    assert num_joined > 5

@@ -1,10 +1,12 @@
 """A Hugging Face GPT-2 folder as the converter sees it: every part of it known, or refused."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_args
+
+from tokenizers import Tokenizer
 
 from mediswift_cs.checkpoints import key_map, number_formats, safetensors_file
 from mediswift_cs.checkpoints.architecture import Architecture
@@ -14,9 +16,12 @@ from mediswift_cs.checkpoints.key_map import HEAD, Rule
 from mediswift_cs.checkpoints.record import Position
 from mediswift_cs.checkpoints.safetensors_file import TensorRegion
 from mediswift_cs.checkpoints.source import SoftPrompt
+from mediswift_cs.checkpoints.tokenizer_files import virtual_tokens
 from mediswift_cs.checkpoints.typed import read_object
 from mediswift_cs.errors import CheckpointError
 from mediswift_cs.params.weights import MASK_SUFFIX
+from mediswift_cs.tokens.manifest import TOKENIZER_NAME
+from mediswift_cs.tokens.tokenizer import load_tokenizer
 
 # Our part of a config.json: what GPT-2's own keys cannot say.
 CONFIG_KEY = "mediswift_cs"
@@ -215,3 +220,21 @@ def _check_tensors(model: HuggingFaceModel) -> None:
         weight = name.removesuffix(MASK_SUFFIX)
         if parts.get(weight) != region.shape or region.dtype != "bool":
             raise CheckpointError(f"{name} in {model.folder / MASKS_NAME} fits no weight")
+
+
+def puts_prompt_in_place(model: HuggingFaceModel, token_ids: Sequence[int]) -> bool:
+    """Whether the folder's own tokenizer gives the ids that the model was trained with.
+
+    True as well where there is nothing to ask: no tokenizer, or no virtual tokens in it.
+    """
+    file, prompt = model.folder / TOKENIZER_NAME, model.soft_prompt
+    if prompt is None or not model.num_added_tokens or not file.is_file():
+        return True
+    tokenizer = Tokenizer.from_file(str(file))
+    text = load_tokenizer(file).decode(list(token_ids))
+    size, names = model.architecture.vocab_size, virtual_tokens(model.num_added_tokens)
+    virtual = list(range(size, size + model.num_added_tokens))
+    plain = tokenizer.encode(text, add_special_tokens=False).ids
+    if prompt.position == "prefix":
+        return bool(tokenizer.encode(text).ids == [*virtual, *plain])
+    return bool(tokenizer.encode(text + "".join(names)).ids == [*plain, *virtual])

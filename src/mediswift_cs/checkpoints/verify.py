@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.func import functional_call  # type: ignore[attr-defined]
 from torch.nn import functional
@@ -23,16 +22,17 @@ from mediswift_cs.checkpoints.architecture import (
     Architecture,
 )
 from mediswift_cs.checkpoints.hf_config import describe_architecture
-from mediswift_cs.checkpoints.hf_folder import HuggingFaceModel, read_huggingface
+from mediswift_cs.checkpoints.hf_folder import (
+    HuggingFaceModel,
+    puts_prompt_in_place,
+    read_huggingface,
+)
 from mediswift_cs.checkpoints.key_map import HEAD, SOFT_PROMPT
 from mediswift_cs.checkpoints.mdl import MdlFile
 from mediswift_cs.checkpoints.sample_text import sample_ids
 from mediswift_cs.checkpoints.source import Checkpoint, read_checkpoint
-from mediswift_cs.checkpoints.tokenizer_files import virtual_tokens
 from mediswift_cs.model.decoder import DecoderLanguageModel
 from mediswift_cs.params.decoder import ModelParams
-from mediswift_cs.tokens.manifest import TOKENIZER_NAME
-from mediswift_cs.tokens.tokenizer import load_tokenizer
 
 # Two implementations in float32 may differ by so much, relative to the largest logit above 1.
 TOLERANCE = 1e-5
@@ -296,21 +296,3 @@ def verify_files(
         return False, f"verified: NOT THE SAME - the tokenizer of {folder} loses the soft prompt"
     result = verify(checkpoint, model, ids, dtype=dtype)
     return result.passed, result.to_text()
-
-
-def puts_prompt_in_place(model: HuggingFaceModel, token_ids: Sequence[int]) -> bool:
-    """Whether the folder's own tokenizer gives the ids that the model was trained with.
-
-    True as well where there is nothing to ask: no tokenizer, or no virtual tokens in it.
-    """
-    file, prompt = model.folder / TOKENIZER_NAME, model.soft_prompt
-    if prompt is None or not model.num_added_tokens or not file.is_file():
-        return True
-    tokenizer = Tokenizer.from_file(str(file))
-    text = load_tokenizer(file).decode(list(token_ids))
-    size, names = model.architecture.vocab_size, virtual_tokens(model.num_added_tokens)
-    virtual = list(range(size, size + model.num_added_tokens))
-    plain = tokenizer.encode(text, add_special_tokens=False).ids
-    if prompt.position == "prefix":
-        return bool(tokenizer.encode(text).ids == [*virtual, *plain])
-    return bool(tokenizer.encode(text + "".join(names)).ids == [*plain, *virtual])

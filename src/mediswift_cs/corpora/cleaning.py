@@ -52,7 +52,8 @@ def clean_line(text: str) -> str:
     changed, so chemical names, Greek letters and full-width characters stay as they are.
     """
     if text.isascii():
-        text = _DROPPED_IN_ASCII.sub("", text)
+        if not text.isprintable():
+            text = _DROPPED_IN_ASCII.sub("", text)
     else:
         if _CHARACTER.search(text):
             text = text.translate(_CHARACTERS)

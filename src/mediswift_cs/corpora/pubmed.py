@@ -36,6 +36,13 @@ _BRACKETED = re.compile(r"\[([^\[\]]+)\](\.?)")
 _YEAR = re.compile(r"\b(?:1[5-9]|20)[0-9]{2}\b")
 # "(ABSTRACT TRUNCATED AT 250 WORDS)": MEDLINE cut abstracts until 2000.
 _TRUNCATED = re.compile(r"\s*[(\[]\s*abstract truncated[^)\]]{0,40}[)\]]\s*", re.IGNORECASE)
+# The same without the white space, at each of which a search would begin.
+_TRUNCATED_BRACKET = re.compile(r"[(\[]\s*abstract truncated", re.IGNORECASE)
+# In C, which for paths of several steps is faster than find().
+_MESH = etree.XPath("MeshHeadingList/MeshHeading/DescriptorName")
+_TYPES = etree.XPath("PublicationTypeList/*")
+_LINKS = etree.XPath("CommentsCorrectionsList/CommentsCorrections")
+_ABSTRACT_TEXTS = etree.XPath("AbstractText")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +145,7 @@ def _record(article: etree._Element) -> Record:
     content = citation.find("Article")
     if content is None:
         return Record(pmid=pmid, version=version)
-    types = tuple(clean_line(element_text(e)) for e in content.iterfind("PublicationTypeList/*"))
+    types = tuple(clean_line(element_text(e)) for e in _TYPES(content))
     abstract = content.find("Abstract")
     title = _title(content)
     kinds = _kinds(citation, types, title)
@@ -154,10 +161,7 @@ def _record(article: etree._Element) -> Record:
         copyright=None if abstract is None else _optional_line(abstract, "CopyrightInformation"),
         year=_year(content),
         journal=_optional_line(citation, "MedlineJournalInfo/MedlineTA"),
-        mesh=tuple(
-            element.text or ""
-            for element in citation.iterfind("MeshHeadingList/MeshHeading/DescriptorName")
-        ),
+        mesh=tuple(element.text or "" for element in _MESH(citation)),
     )
 
 
@@ -187,8 +191,10 @@ def _title(content: etree._Element) -> str:
 
 def _abstract(abstract: etree._Element) -> str:
     sections = []
-    for section in abstract.iterfind("AbstractText"):
-        text = _TRUNCATED.sub(" ", clean_line(element_text(section))).strip()
+    for section in _ABSTRACT_TEXTS(abstract):
+        text = clean_line(element_text(section))
+        if _TRUNCATED_BRACKET.search(text):
+            text = _TRUNCATED.sub(" ", text).strip()
         label = clean_line(section.get("Label", "")).rstrip(": ")
         if text and label and label != "UNLABELLED":
             text = f"{label}: {text}"
@@ -209,7 +215,7 @@ def _year(content: etree._Element) -> int | None:
 
 def _kinds(citation: etree._Element, types: tuple[str, ...], title: str) -> list[str]:
     """Whether the record is retracted or a notice, by its types and links, or its title."""
-    links = citation.iterfind("CommentsCorrectionsList/CommentsCorrections")
+    links = _LINKS(citation)
     kinds = [PUBLICATION_TYPES.get(name) for name in types]
     kinds += [REFERENCE_TYPES.get(link.get("RefType", "")) for link in links]
     # A notice may have the title of the article that it takes back.
