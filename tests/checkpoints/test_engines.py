@@ -25,7 +25,9 @@ from .small_checkpoints import (
     UNVERIFIED,
     VOCAB_SIZE,
     continue_ids,
+    save,
     save_prompted,
+    state_of,
     trained_with_prompt,
 )
 
@@ -50,7 +52,7 @@ class Engine(NamedTuple):
     section: str
     python: str
     package: str
-    positions: tuple[str, ...] = ("prefix", "infix")
+    positions: tuple[str, ...] = ("none", "prefix", "infix")
     # Where the names of a prefix prompt are written as well.
     writes_prefix: bool = False
     peft_adapter: bool = False
@@ -121,20 +123,29 @@ def served(engine: Engine, python: str, prompts: list[str], folder: Path) -> lis
 
 
 def prompted_ids(ids: list[int], position: str) -> list[int]:
-    return [*VIRTUAL, *ids] if position == "prefix" else [*ids, *VIRTUAL]
+    before, behind = VIRTUAL * (position == "prefix"), VIRTUAL * (position == "infix")
+    return [*before, *ids, *behind]
 
 
 @pytest.fixture(scope="module")
 def trained(tokenizer_file: Path) -> dict[str, DecoderLanguageModel]:
     tokenizer = load_tokenizer(tokenizer_file)
-    return {name: trained_with_prompt(name, tokenizer) for name in ("prefix", "infix")}
+    models = {name: trained_with_prompt(name, tokenizer) for name in ("prefix", "infix")}
+    return {**models, "none": models["prefix"]}
 
 
 def export(
     folder: Path, model: DecoderLanguageModel, position: str, tokenizer: Path, **changes: Any
 ) -> None:
     options = replace(UNVERIFIED, has_tokenizer=True, tokenizer=tokenizer, **changes)
-    convert(save_prompted(folder / "a.mdl", model, position), folder / "export", options)
+    if position == "none":
+        # The same weights, without the prompt.
+        state = state_of(model)
+        del state["model.soft_prompt.weight"]
+        source = save(folder / "a.mdl", state, {"filter_size": 128})
+    else:
+        source = save_prompted(folder / "a.mdl", model, position)
+    convert(source, folder / "export", options)
 
 
 @pytest.mark.parametrize(("engine", "position"), CASES)
@@ -157,14 +168,15 @@ def test_the_texts_are_ours(
     found = served(engine, python, [before + text + behind for text in TEXTS], tmp_path)
     assert found
     ids = [tokenizer.encode(text).ids for text in TEXTS]
-    expected, without = (
-        [tokenizer.decode(continue_ids(model, one, NUM_NEW)) for one in starts]
-        for starts in ([prompted_ids(one, position) for one in ids], ids)
+    other = "prefix" if position == "none" else "none"
+    expected, control = (
+        [tokenizer.decode(continue_ids(model, prompted_ids(one, name), NUM_NEW)) for one in ids]
+        for name in (position, other)
     )
     for texts in found:
         assert texts == expected
-        # Control: whoever loses the prompt gets other texts.
-        assert all(one != other for one, other in zip(texts, without, strict=True))
+        # Control: whoever loses the prompt, or puts one in, gets other texts.
+        assert all(one != lost for one, lost in zip(texts, control, strict=True))
 
 
 ODD_TEXTS = [
@@ -204,7 +216,7 @@ TASK = SingleLabelClassification(labels=("urgent", "routine"), question="Is the 
 NOTES = ["The drug slowed the loss.", "Serum creatinine was measured every 12 weeks.", "No falls."]
 
 
-@pytest.mark.parametrize("position", ["prefix", "infix"])
+@pytest.mark.parametrize("position", ["none", "prefix", "infix"])
 @torch.no_grad()
 def test_lm_eval_by_its_command_line(
     position: Any,
@@ -221,8 +233,8 @@ def test_lm_eval_by_its_command_line(
     ]
     settings = PromptSettings(
         max_sequence_length=160,
-        num_virtual_tokens=NUM_VIRTUAL_TOKENS,
-        position=position,
+        num_virtual_tokens=NUM_VIRTUAL_TOKENS if position != "none" else 0,
+        position=position if position != "none" else "infix",
         vocab_size=VOCAB_SIZE,
     )
     data = tmp_path / "data"
@@ -236,18 +248,26 @@ def test_lm_eval_by_its_command_line(
     (samples,) = (tmp_path / "scores").rglob("samples_*.jsonl")
     rows = [json.loads(line) for line in samples.read_text().splitlines()]
     assert len(rows) == len(NOTES)
-    assert model.soft_prompt is not None
+    other = "prefix" if position == "none" else "none"
     for row in rows:
         source = tokenizer.encode(notes[int(row["doc"]["id"])].source).ids
         for label, response in zip(TASK.labels, row["filtered_resps"], strict=True):
             answer = tokenizer.encode(f" the answer is {label}.").ids
             stem = len(tokenizer.encode(" the answer is").ids)
             totals = []
-            for start in (prompted_ids(source, position), source):
-                totals.append(score_over_all_rows(model, start + answer, len(start) + stem))
+            for place in (position, other):
+                start = prompted_ids(source, place)
+                score = score_over_all_rows if place == position != "none" else score_over_text
+                totals.append(score(model, start + answer, len(start) + stem))
             assert float(response[0]) == pytest.approx(totals[0], abs=1e-3)
-            # Control: without the prompt it is another number.
+            # Control: without the prompt, or with one, it is another number.
             assert abs(totals[0] - totals[1]) > 1e-2
+
+
+def score_over_text(model: DecoderLanguageModel, ids: list[int], first: int) -> float:
+    """The log-likelihood of the ids from ``first`` on."""
+    scores = model(torch.tensor([ids]))[0].log_softmax(-1)
+    return sum(float(scores[i - 1, ids[i]]) for i in range(first, len(ids)))
 
 
 def score_over_all_rows(model: DecoderLanguageModel, ids: list[int], first: int) -> float:

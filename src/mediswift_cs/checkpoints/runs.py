@@ -139,7 +139,8 @@ def _data(checkpoint: Checkpoint) -> str:
     counts = f", {split.num_documents:,} documents, {split.num_tokens:,} tokens" if split else ""
     if not manifest.sources:
         return f"no source listed{counts}"
+    number = len(manifest.sources)
     return (
-        f"{len(manifest.sources)} sources{counts}, prepared with mediswift_cs "
+        f"{number} {'source' if number == 1 else 'sources'}{counts}, prepared with mediswift_cs "
         f"{manifest.package_version}; the first: {manifest.sources[0].path}"
     )
