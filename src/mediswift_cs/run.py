@@ -165,13 +165,13 @@ def validate(args: argparse.Namespace, loaded: "LoadedParams", model_dir: Path) 
         raise ConfigError(
             f"--validate_only compiles for CSX, got device {args.device}, allowed: CSX or nothing"
         )
+    if args.json is not None:
+        check_writable(args.json)
     if find_spec("cerebras") is None:
         raise ConfigError(
             "--validate_only needs cerebras-pytorch, which holds the compiler's front end: it is "
-            "not installed, and has wheels for Python 3.11 only (README)"
+            "not installed, and has wheels for Python 3.11 only (docs/install.md)"
         )
-    if args.json is not None:
-        check_writable(args.json)
     before = seconds_since_start()
     with show_stages(f"{loaded.source.name} for CSX") as on_stage:
         verdict = check.validate(loaded, mode=args.mode, model_dir=model_dir, on_stage=on_stage)

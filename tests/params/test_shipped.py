@@ -137,7 +137,7 @@ def test_a_built_package_has_the_files(tmp_path: Path) -> None:
     for name in ("setup.cfg", "pyproject.toml", "README.md"):
         shutil.copy(ROOT / name, tmp_path)
     ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
-    for name in ("src", "params"):
+    for name in ("src", "params", "requirements"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
     command = [sys.executable, "-c", "import setuptools; setuptools.setup()", "-q"]
     subprocess.run(
