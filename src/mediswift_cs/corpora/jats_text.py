@@ -57,7 +57,7 @@ class TextCollector:
         self._end_line()
 
     def _visit(self, element: etree._Element) -> None:
-        _HANDLER_OF[element.tag](self, element)
+        _HANDLERS[role_of(element.tag)](self, element)
 
     def _content(self, element: etree._Element, without: Sequence[str] = ()) -> None:
         if element.text:
@@ -297,16 +297,3 @@ _HANDLERS: dict[Role, Callable[[TextCollector, etree._Element], None]] = {
     Role.LEFT_OUT: TextCollector._left_out,
     Role.UNLISTED: TextCollector._unlisted,
 }
-
-
-class _HandlerOf(dict[object, Callable[[TextCollector, etree._Element], None]]):
-    """The handler of each element's name; one look at a table instead of two for each element."""
-
-    def __missing__(self, tag: object) -> Callable[[TextCollector, etree._Element], None]:
-        handler = _HANDLERS[role_of(tag)]
-        if len(self) < _MAX_NAMES:
-            self[tag] = handler
-        return handler
-
-
-_HANDLER_OF = _HandlerOf()
