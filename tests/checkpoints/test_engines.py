@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -127,11 +128,11 @@ def prompted_ids(ids: list[int], position: str) -> list[int]:
     return [*before, *ids, *behind]
 
 
-@pytest.fixture(scope="module")
-def trained(tokenizer_file: Path) -> dict[str, DecoderLanguageModel]:
-    tokenizer = load_tokenizer(tokenizer_file)
-    models = {name: trained_with_prompt(name, tokenizer) for name in ("prefix", "infix")}
-    return {**models, "none": models["prefix"]}
+@cache
+def trained(position: str, tokenizer_file: Path) -> DecoderLanguageModel:
+    """Without a prompt, the weights that were trained with a prefix."""
+    with_prompt = "prefix" if position == "none" else position
+    return trained_with_prompt(with_prompt, load_tokenizer(tokenizer_file))
 
 
 def export(
@@ -152,7 +153,6 @@ def export(
 def test_the_texts_are_ours(
     engine: Engine,
     position: str,
-    trained: dict[str, DecoderLanguageModel],
     tokenizer_file: Path,
     tmp_path: Path,
 ) -> None:
@@ -161,7 +161,7 @@ def test_the_texts_are_ours(
         if not (checkout := os.environ.get("MEDISWIFT_LLAMA_CPP")):
             pytest.skip("no llama.cpp converter: set MEDISWIFT_LLAMA_CPP to a checkout")
         (tmp_path / "llama.cpp").symlink_to(checkout)
-    model, tokenizer = trained[position], load_tokenizer(tokenizer_file)
+    model, tokenizer = trained(position, tokenizer_file), load_tokenizer(tokenizer_file)
     export(tmp_path, model, position, tokenizer_file, peft_adapter=engine.peft_adapter)
     before = NAMES if position == "prefix" and engine.writes_prefix else ""
     behind = NAMES if position == "infix" else ""
@@ -186,15 +186,13 @@ ODD_TEXTS = [
 ]
 
 
-def test_llama_cpp_splits_texts_as_we_do(
-    trained: dict[str, DecoderLanguageModel], tokenizer_file: Path, tmp_path: Path
-) -> None:
+def test_llama_cpp_splits_texts_as_we_do(tokenizer_file: Path, tmp_path: Path) -> None:
     """Its pre-tokenizer of GPT-2 is ours; control: another of its pre-tokenizers is not."""
     python = find_python("engines", "llama_cpp")
     if not (checkout := os.environ.get("MEDISWIFT_LLAMA_CPP")):
         pytest.skip("no llama.cpp converter: set MEDISWIFT_LLAMA_CPP to a checkout")
     (tmp_path / "llama.cpp").symlink_to(checkout)
-    export(tmp_path, trained["infix"], "infix", tokenizer_file)
+    export(tmp_path, trained("infix", tokenizer_file), "infix", tokenizer_file)
     texts = [SAMPLE_TEXT, *ODD_TEXTS]
     tokenizer = load_tokenizer(tokenizer_file)
     expected = [tokenizer.encode(text).ids for text in texts]
@@ -220,12 +218,11 @@ NOTES = ["The drug slowed the loss.", "Serum creatinine was measured every 12 we
 @torch.no_grad()
 def test_lm_eval_by_its_command_line(
     position: Any,
-    trained: dict[str, DecoderLanguageModel],
     tokenizer_file: Path,
     tmp_path: Path,
 ) -> None:
     python = find_python("engines", "lm_eval")
-    model, tokenizer = trained[position], load_tokenizer(tokenizer_file)
+    model, tokenizer = trained(position, tokenizer_file), load_tokenizer(tokenizer_file)
     export(tmp_path, model, position, tokenizer_file)
     notes = [
         TASK.ask(str(i), str(i), note, ["urgent"], " the answer is urgent.")
