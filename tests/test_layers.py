@@ -11,7 +11,7 @@ TESTS = Path(__file__).parent
 
 LAYER = {
     "errors": 0,
-    "arguments": 0,
+    "arguments": 1,
     "packages": 0,
     "shipped_params": 0,
     "endings": 1,

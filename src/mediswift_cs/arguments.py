@@ -1,7 +1,9 @@
 """Options that several commands share, each with one type, one default and one wording."""
 
 import argparse
+import sys
 from pathlib import Path
+from typing import Any
 
 # A parser, or a group of options in its help.
 Options = argparse._ActionsContainer
@@ -80,3 +82,17 @@ def add_threads(parser: Options) -> None:
         metavar="N",
         help="CPU threads (default: OMP_NUM_THREADS, else as many as cores are idle)",
     )
+
+
+class VersionAction(argparse.Action):
+    """``--version``: looked up when it is asked for, and no sooner."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(nargs=0, **settings)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        """Print the versions and end."""
+        from mediswift_cs.packages import versions
+
+        print(", ".join(f"{name} {version}" for name, version in versions().items()))
+        sys.exit(0)

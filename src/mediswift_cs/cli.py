@@ -26,7 +26,7 @@ def build_parser() -> "argparse.ArgumentParser":
     import argparse
     import importlib
 
-    from mediswift_cs.packages import VersionAction
+    from mediswift_cs.arguments import VersionAction
 
     parser = argparse.ArgumentParser(
         prog="mediswift",

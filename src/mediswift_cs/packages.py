@@ -1,14 +1,12 @@
 """The packages that this one asks for: which are there, in which version, and what installs one."""
 
-import argparse
 import importlib.metadata
 import importlib.util
 import platform
-import sys
 from functools import cache
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mediswift_cs import __version__
 
@@ -141,15 +139,3 @@ def versions() -> dict[str, str]:
     }
     named = {name: version or "not installed" for name, version in found.items()}
     return {OWN: __version__, "Python": platform.python_version(), **named}
-
-
-class VersionAction(argparse.Action):
-    """``--version``: looked up when it is asked for, and no sooner."""
-
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(nargs=0, **settings)
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        """Print the versions and end."""
-        print(", ".join(f"{name} {version}" for name, version in versions().items()))
-        sys.exit(0)

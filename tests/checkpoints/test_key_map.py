@@ -4,8 +4,9 @@ import pytest
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from mediswift_cs.checkpoints import key_map
-from mediswift_cs.checkpoints.architecture import WORD_EMBEDDINGS, Architecture
+from mediswift_cs.checkpoints.architecture import Architecture
 from mediswift_cs.checkpoints.hf_config import describe_architecture, read_architecture
+from mediswift_cs.checkpoints.names import WORD_EMBEDDINGS
 from mediswift_cs.errors import CheckpointError
 from mediswift_cs.model.decoder import DecoderLanguageModel
 from mediswift_cs.params.decoder import ModelParams

@@ -7,15 +7,12 @@ from annotated_types import Gt, Le
 from pydantic import BaseModel, ConfigDict
 
 from mediswift_cs.checkpoints.mdl import StoredTensor
+from mediswift_cs.checkpoints.names import LAYERS, POSITION_EMBEDDINGS, WORD_EMBEDDINGS
 from mediswift_cs.checkpoints.typed import refuse_other_designs, typed
 from mediswift_cs.errors import CheckpointError
 from mediswift_cs.params.decoder import MAX_WIDTH, NOT_COVERED
 from mediswift_cs.params.section import Flag, PositiveCount, Rate, Real
 from mediswift_cs.sizes import MAX_SEQUENCE_LENGTH
-
-WORD_EMBEDDINGS = "embedding_layer.word_embeddings.weight"
-POSITION_EMBEDDINGS = "embedding_layer.position_embeddings.embed.weight"
-LAYERS = "transformer_decoder.layers"
 
 # Names that ModelZoo and transformers give to the same function.
 Nonlinearity = Literal["gelu", "gelu_new", "gelu_fast", "quick_gelu", "relu", "silu", "tanh"]

@@ -9,9 +9,10 @@ import h5py
 from mediswift_cs.checkpoints import key_map, safetensors_file
 from mediswift_cs.checkpoints.blocks import Block, PartReport, Place, same_numbers
 from mediswift_cs.checkpoints.joined_parts import MdlPart, joined
-from mediswift_cs.checkpoints.key_map import SOFT_PROMPT, Part, Rule
+from mediswift_cs.checkpoints.key_map import Part, Rule
 from mediswift_cs.checkpoints.mdl import open_numbers, reopen
 from mediswift_cs.checkpoints.mdl_writer import NewTensor
+from mediswift_cs.checkpoints.names import SOFT_PROMPT
 from mediswift_cs.checkpoints.source import Checkpoint
 from mediswift_cs.errors import CheckpointError
 from mediswift_cs.params.weights import MASK_SUFFIX

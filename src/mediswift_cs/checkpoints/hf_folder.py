@@ -12,7 +12,8 @@ from mediswift_cs.checkpoints import key_map, number_formats, safetensors_file
 from mediswift_cs.checkpoints.architecture import Architecture
 from mediswift_cs.checkpoints.export import ADAPTER_NAME, MASKS_NAME, PEFT_TENSOR
 from mediswift_cs.checkpoints.hf_config import read_architecture
-from mediswift_cs.checkpoints.key_map import HEAD, Rule
+from mediswift_cs.checkpoints.key_map import Rule
+from mediswift_cs.checkpoints.names import HEAD
 from mediswift_cs.checkpoints.record import Position
 from mediswift_cs.checkpoints.safetensors_file import TensorRegion
 from mediswift_cs.checkpoints.source import SoftPrompt

@@ -7,19 +7,17 @@ key and value. Nothing else differs but the names.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from mediswift_cs.checkpoints.architecture import (
+from mediswift_cs.checkpoints.architecture import Architecture
+from mediswift_cs.checkpoints.names import (
+    FINAL_NORM_ALIAS,
+    HEAD,
     LAYERS,
     POSITION_EMBEDDINGS,
+    SOFT_PROMPT,
     WORD_EMBEDDINGS,
-    Architecture,
 )
 from mediswift_cs.errors import CheckpointError
 from mediswift_cs.params.problem import dotted
-
-SOFT_PROMPT = "soft_prompt.weight"
-# The head and the second name of the last norm: other names of tensors above.
-HEAD = "lm_head.weight"
-FINAL_NORM_ALIAS = "ln_f"
 
 Shape = tuple[int, ...]
 

@@ -16,8 +16,9 @@ from mediswift_cs.checkpoints.blocks import (
     same_numbers,
 )
 from mediswift_cs.checkpoints.hf_folder import FOLDED, HuggingFaceModel
-from mediswift_cs.checkpoints.key_map import HEAD, SOFT_PROMPT, Rule
+from mediswift_cs.checkpoints.key_map import Rule
 from mediswift_cs.checkpoints.mdl_writer import NewTensor
+from mediswift_cs.checkpoints.names import HEAD, SOFT_PROMPT
 from mediswift_cs.checkpoints.record import Record
 from mediswift_cs.checkpoints.safetensors_file import TensorRegion
 from mediswift_cs.checkpoints.source import PREFIX

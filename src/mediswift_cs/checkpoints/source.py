@@ -8,8 +8,8 @@ from typing import Any
 
 from mediswift_cs.checkpoints import number_formats
 from mediswift_cs.checkpoints.architecture import Architecture
-from mediswift_cs.checkpoints.key_map import SOFT_PROMPT
 from mediswift_cs.checkpoints.mdl import MdlFile, OpaqueObject, StoredTensor
+from mediswift_cs.checkpoints.names import SOFT_PROMPT
 from mediswift_cs.checkpoints.record import (
     Position,
     Record,

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mediswift_cs.checkpoints.architecture import LAYERS
 from mediswift_cs.checkpoints.blocks import PartReport
+from mediswift_cs.checkpoints.names import LAYERS
 
 COLUMNS = ("q", "k", "v", "output", "ffn.0", "ffn.1")
 

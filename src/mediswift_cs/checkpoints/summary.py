@@ -9,9 +9,8 @@ import h5py
 import numpy as np
 
 from mediswift_cs.checkpoints import lz4_chunks, treespec
-from mediswift_cs.checkpoints.architecture import WORD_EMBEDDINGS
-from mediswift_cs.checkpoints.key_map import FINAL_NORM_ALIAS, HEAD, SOFT_PROMPT
 from mediswift_cs.checkpoints.mdl import MdlFile, OpaqueObject, StoredTensor
+from mediswift_cs.checkpoints.names import FINAL_NORM_ALIAS, HEAD, SOFT_PROMPT, WORD_EMBEDDINGS
 from mediswift_cs.checkpoints.record import (
     Record,
     SoftPromptRecord,

@@ -15,20 +15,21 @@ from transformers import AutoModelForCausalLM, GPT2Config, GPT2Model
 from transformers.utils.logging import disable_progress_bar
 
 from mediswift_cs.checkpoints import lz4_chunks, number_formats
-from mediswift_cs.checkpoints.architecture import (
-    LAYERS,
-    POSITION_EMBEDDINGS,
-    WORD_EMBEDDINGS,
-    Architecture,
-)
+from mediswift_cs.checkpoints.architecture import Architecture
 from mediswift_cs.checkpoints.hf_config import describe_architecture
 from mediswift_cs.checkpoints.hf_folder import (
     HuggingFaceModel,
     puts_prompt_in_place,
     read_huggingface,
 )
-from mediswift_cs.checkpoints.key_map import HEAD, SOFT_PROMPT
 from mediswift_cs.checkpoints.mdl import MdlFile
+from mediswift_cs.checkpoints.names import (
+    HEAD,
+    LAYERS,
+    POSITION_EMBEDDINGS,
+    SOFT_PROMPT,
+    WORD_EMBEDDINGS,
+)
 from mediswift_cs.checkpoints.sample_text import sample_ids
 from mediswift_cs.checkpoints.source import Checkpoint, read_checkpoint
 from mediswift_cs.model.decoder import DecoderLanguageModel
