@@ -47,13 +47,6 @@ def run(args: argparse.Namespace) -> int:
     if not args.documents:
         raise ConfigError("no input: give documents files, or folders of them")
     source = documents_source(args.documents)
-    if source.unguarded:
-        more = f" and {len(source.unguarded) - 1} more" if source.unguarded[1:] else ""
-        print(
-            f"warning: {source.unguarded[0]}{more}: not made with the guard, so that articles of "
-            "benchmarks may be among the documents",
-            file=sys.stderr,
-        )
     manifest, is_new = build_shards(
         source,
         args.tokenizer,
@@ -73,5 +66,12 @@ def run(args: argparse.Namespace) -> int:
             f"{name}: {split.num_documents:,} documents, {split.num_tokens:,} tokens, "
             f"{split.num_samples:,} samples of {manifest.max_sequence_length} "
             f"in {len(split.shards)} shards"
+        )
+    if source.unguarded:
+        more = f" and {len(source.unguarded) - 1} more" if source.unguarded[1:] else ""
+        print(
+            f"warning: {source.unguarded[0]}{more}: not made with the guard, so that articles of "
+            "benchmarks may be among the documents",
+            file=sys.stderr,
         )
     return 0
