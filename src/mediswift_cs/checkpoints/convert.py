@@ -19,6 +19,7 @@ from mediswift_cs.checkpoints.source import read_checkpoint
 from mediswift_cs.checkpoints.sparsity_report import SparsityReport, sparsity_report
 from mediswift_cs.checkpoints.target import check_free, disk_errors, new_target
 from mediswift_cs.checkpoints.tokenizer_files import ModelTokenizer, find_tokenizer
+from mediswift_cs.checkpoints.verify_bits import verify_bits
 from mediswift_cs.errors import JOB_FAILED_EXIT_CODE, CheckpointError, ConfigError, DataError
 from mediswift_cs.packages import install_command
 from mediswift_cs.tokens.tokenizer import fingerprint
@@ -266,10 +267,14 @@ def _verify(
                 f"--verify compares logits, which needs {' and '.join(missing)}: "
                 f"{install_command(*missing)}"
             )
-        return None, f"not verified: logits were not compared without {' and '.join(missing)}"
-    from mediswift_cs.checkpoints import verify
+        passed, line = verify_bits(
+            read_checkpoint(mdl, options.params), read_huggingface(folder), dtype, None
+        )
+        line += f"; logits were not compared without {' and '.join(missing)}" if passed else ""
+    else:
+        from mediswift_cs.checkpoints import verify
 
-    passed, line = verify.verify_files(mdl, folder, dtype, options.params, options.verify_text)
+        passed, line = verify.verify_files(mdl, folder, dtype, options.params, options.verify_text)
     if passed is False:
         raise VerificationError(f"{line}; nothing was written to {target}")
     return passed, line

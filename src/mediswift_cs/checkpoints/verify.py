@@ -1,12 +1,10 @@
 """Proof that an export is the same model: logits of both sides on the same text."""
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call  # type: ignore[attr-defined]
@@ -14,7 +12,7 @@ from torch.nn import functional
 from transformers import AutoModelForCausalLM, GPT2Config, GPT2Model
 from transformers.utils.logging import disable_progress_bar
 
-from mediswift_cs.checkpoints import lz4_chunks, number_formats
+from mediswift_cs.checkpoints import number_formats
 from mediswift_cs.checkpoints.architecture import Architecture
 from mediswift_cs.checkpoints.hf_config import describe_architecture
 from mediswift_cs.checkpoints.hf_folder import (
@@ -32,6 +30,7 @@ from mediswift_cs.checkpoints.names import (
 )
 from mediswift_cs.checkpoints.sample_text import sample_ids
 from mediswift_cs.checkpoints.source import Checkpoint, read_checkpoint
+from mediswift_cs.checkpoints.verify_bits import stored_numbers
 from mediswift_cs.model.decoder import DecoderLanguageModel
 from mediswift_cs.params.decoder import ModelParams
 
@@ -187,15 +186,8 @@ class DecoderReader:
 
     def _read(self, file: MdlFile, name: str, rows: slice = slice(None)) -> Tensor:
         # Our decoder's attention is scaled, whatever the checkpoint's is.
-        query = re.fullmatch(rf"{LAYERS}\.(\d+)\.self_attn\.proj_q_dense_layer\.\w+", name)
-        factor = self.checkpoint.architecture.query_factor(int(query[1])) if query else 1.0
-        tensor = self.checkpoint.tensors[name]
-        bits = np.array(lz4_chunks.read(file.numbers(tensor), rows))
-        if mask := self.checkpoint.masks.get(name):
-            bits[~lz4_chunks.read(file.numbers(mask), rows).astype(np.bool_)] = 0
-        bits, dtype = number_formats.multiplied(bits, tensor.dtype, factor)
-        rounded = number_formats.convert(bits, dtype, self.dtype)
-        return torch.from_numpy(number_formats.decode(rounded, self.dtype))
+        bits = stored_numbers(file, self.checkpoint, name, rows, self.dtype)
+        return torch.from_numpy(number_formats.decode(bits, self.dtype))
 
 
 def _blocks(num_rows: int) -> Iterator[slice]:
