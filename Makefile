@@ -34,7 +34,7 @@ test: $(STAMP) ## install what is missing and run the whole test suite
 light:
 	@[ -x $(LIGHT_VENV)/bin/python ] || $(PYTHON) -m venv $(LIGHT_VENV)
 	@$(LIGHT_VENV)/bin/python -m pip install --disable-pip-version-check -q -r requirements/light.txt \
-	  'pytest>=8' 'pytest-timeout>=2.3' 'hypothesis>=6.100' 'scikit-learn>=1.4' build setuptools
+	  'pytest>=8' 'pytest-timeout>=2.3' 'hypothesis>=6.100' 'scikit-learn>=1.4' build 'setuptools>=68'
 	@$(LIGHT_VENV)/bin/python -m pip install --disable-pip-version-check -q --no-deps -e .
 	@! $(LIGHT_VENV)/bin/python -c 'import torch' 2>/dev/null || { \
 	  echo "error: torch is installed in $(LIGHT_VENV), where it must not be" >&2; exit 1; }

@@ -1,4 +1,7 @@
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +90,36 @@ def test_what_a_killed_run_of_the_same_number_left_is_in_nobodys_way(tmp_path: P
     assert (tmp_path / "folder" / "a").exists()
     # It may be another machine's, on a shared disk.
     assert len(list(tmp_path.glob("*.partial-*"))) == 2
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from mediswift_cs.storage import write
+with getattr(write, sys.argv[1])(Path(sys.argv[2])) as temporary:
+    (temporary / "part" if temporary.is_dir() else temporary).write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("output", [atomic_file, atomic_folder])
+def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path: Path, output: Any) -> None:
+    path = tmp_path / "out[1]"
+    command = [sys.executable, "-c", KILLED, output.__name__, str(path)]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    (left,) = tmp_path.iterdir()
+    # Of a process that lives, of another machine, and of another name, all stays.
+    number, _, own = left.name.rpartition(".partial-")[2].partition("-")
+    kept = {
+        f"out[1].partial-{os.getpid()}-{own}",
+        f"out[1].partial-{number}-00000000{own[8:]}",
+        f"out.partial-{number}-{own}",
+    }
+    for name in kept:
+        (tmp_path / name).touch()
+    with output(path) as temporary:
+        (temporary / "whole" if temporary.is_dir() else temporary).write_text("whole")
+    assert {each.name for each in tmp_path.iterdir()} == {"out[1]", *kept}
 
 
 @pytest.mark.parametrize(

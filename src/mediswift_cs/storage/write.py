@@ -5,8 +5,11 @@ import json
 import os
 import secrets
 import shutil
+import socket
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     """
     temporary = _temporary_name(path)
     try:
+        _remove_orphans(path)
         _begin_file(temporary, path)
         yield temporary
         sync(temporary)
@@ -42,6 +46,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     path = path.absolute()
     temporary, old = _temporary_name(path), _unique_name(path, ".", "old")
     try:
+        _remove_orphans(path)
         _make_folder(path.parent)
         temporary.mkdir()
         yield temporary
@@ -152,7 +157,23 @@ def _unique_name(path: Path, prefix: str, purpose: str) -> Path:
     # Process numbers alone come again: in containers each run may have the same one.
     # Absolute, since a path such as "." has no name.
     path = path.absolute()
-    return path.with_name(f"{prefix}{path.name}.{purpose}-{os.getpid()}-{secrets.token_hex(4)}")
+    own = f"{os.getpid()}-{_this_machine()}{secrets.token_hex(4)}"
+    return path.with_name(f"{prefix}{path.name}.{purpose}-{own}")
+
+
+def _this_machine() -> str:
+    """Eight digits that tell it from others that write to the same disk."""
+    return f"{zlib.crc32(socket.gethostname().encode()):08x}"
+
+
+def _remove_orphans(path: Path) -> None:
+    """Remove what processes of this machine that are no more were writing under this name."""
+    path = path.absolute()
+    for other in path.parent.glob(f"{escape(path.name)}.partial-*"):
+        process, _, own = other.name.rpartition(".partial-")[2].partition("-")
+        is_ours = own.startswith(_this_machine()) and process.isdecimal()
+        if is_ours and not Path(f"/proc/{process}").exists():
+            _remove(other)
 
 
 def _remove(path: Path) -> None:
