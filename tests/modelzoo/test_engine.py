@@ -167,6 +167,31 @@ def test_a_finished_run_has_nothing_left_to_train(
             hand_over(*overrides, mode=mode)
 
 
+@pytest.mark.parametrize(
+    ("overrides", "mode", "max_steps"),
+    [
+        ([], "train", 5 + 3 * 7),
+        ([ONLY_MODEL], "train", 3 * 12),
+        ([f"{INIT}.loop.num_epochs=2", f"{INIT}.loop.max_steps=null"], "eval", None),
+    ],
+)
+def test_what_is_left_of_an_accumulated_run_is_handed_over(
+    hand_over: Callable[..., int],
+    tmp_path: Path,
+    overrides: list[str],
+    mode: Mode,
+    max_steps: int | None,
+) -> None:
+    """An evaluation has no steps to count, whatever the length of the training."""
+    (tmp_path / "out").mkdir()
+    state = {"model": {"weight": torch.zeros(2)}, "global_step": 5}
+    save_checkpoint(state, checkpoint_path(tmp_path / "out", 5))
+    with pytest.raises(StartedError):
+        hand_over(f"{INIT}.loop.grad_accum_steps=3", *overrides, mode=mode)
+    handed = yaml.safe_load((tmp_path / "out" / engine.RESOLVED_FILE).read_text())
+    assert handed["trainer"]["init"]["loop"].get("max_steps") == max_steps
+
+
 @pytest.mark.parametrize("mode", ["train", "eval", "eval_all"])
 @pytest.mark.parametrize("is_given", [True, False])
 def test_a_damaged_checkpoint_is_found_before_modelzoo_starts(

@@ -239,17 +239,17 @@ def hand_over(loaded: LoadedParams, options: RunOptions) -> int:
             f"nothing to evaluate: give --checkpoint_path, or a --model_dir with "
             f"checkpoint_*.mdl files, got {options.model_dir}"
         )
-    done = 0
     for checkpoint in checkpoints:
         check_file(checkpoint)
-        done = steps_done(init, checkpoint) if command == "fit" else 0
-        if done and is_finished(init, done):
+    if command == "fit":
+        done = steps_done(init, checkpoints[0]) if checkpoints else 0
+        if is_finished(init, done):
             print(
                 f"nothing left to train: step {done} of {init.loop.max_steps} is done",
                 file=sys.stderr,
             )
             return 0
-    count_batches(params["trainer"]["init"], options.device, done)
+        count_batches(params["trainer"]["init"], options.device, done)
     with writing_to(options.model_dir):
         resolved = yaml.safe_dump(params, sort_keys=False)
         path = write_text(options.model_dir / RESOLVED_FILE, resolved)
