@@ -253,11 +253,14 @@ def _error_bar(score: float, low: float, high: float) -> list[list[float]]:
 def generated(results: Results) -> list[str]:
     """The exported model's continuation of three held-out questions."""
     from transformers import pipeline
+    from transformers.utils.logging import set_verbosity_error
 
     prompts = []
     for line in (results.labels / "test.jsonl").read_text(encoding="utf-8").splitlines()[:3]:
         example = json.loads(line)
         prompts.append(" ".join(example["context"].split()[:45]) + example["tail"])
+    # Its pipelines warn of their own default temperature where nothing is sampled.
+    set_verbosity_error()  # type: ignore[no-untyped-call]
     generate: Any = pipeline("text-generation", model=str(results.export))
     found = generate(prompts, max_new_tokens=12, do_sample=False)
     texts = [one[0]["generated_text"] for one in found]
