@@ -1,11 +1,13 @@
 """When one file of documents is written, left as it is, or refused."""
 
+import io
 import json
 import os
 import random
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +19,16 @@ from mediswift_cs.corpora.documents_file import read_documents
 from mediswift_cs.errors import ConfigError, DataError
 from mediswift_cs.prepare.pipeline import NoDocumentError
 
-from .conftest import BENCHMARK_PMID, build, deletion, outcomes, prose, record, write_pubmed
+from .conftest import (
+    BENCHMARK_PMID,
+    article,
+    build,
+    deletion,
+    outcomes,
+    prose,
+    record,
+    write_pubmed,
+)
 
 
 def test_same_input_same_bytes(mixed: list[Path], tmp_path: Path) -> None:
@@ -176,3 +187,19 @@ def test_a_name_that_is_no_utf8_is_recorded_with_a_mark(
     assert manifest["sources"][0]["path"] == document.source == "bad?.xml"
     assert manifest["quarantined"][0]["file"] == "worse?.xml"
     assert write_pubmed([path, worse], output) == (manifest, False)
+
+
+def test_an_archive_is_read_no_further_than_the_limit(tmp_path: Path) -> None:
+    path = tmp_path / "articles.tar"
+    with tarfile.open(path, "w") as archive:
+        for number in (1, 2):
+            content = article(number, number).encode()
+            member = tarfile.TarInfo(f"{number}.nxml")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+        archive.addfile(tarfile.TarInfo("../outside.nxml"))
+    for limit, num_read, num_quarantined in ((1, 1, 0), (2, 2, 0), (3, 2, 1)):
+        inputs = {"inputs": [path], "limit": limit}
+        manifest, _ = build([], tmp_path / f"{limit}.jsonl.zst", pmc=inputs)
+        assert manifest["counts"]["records_read"] == num_read
+        assert len(manifest["quarantined"]) == num_quarantined
