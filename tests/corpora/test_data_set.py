@@ -78,9 +78,9 @@ def test_the_first_rows_only(tmp_path: Path) -> None:
 
 def test_an_id_may_name_an_article(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
-    ids = ["pubmed:12", "pmc:PMC12", "12", "pubmed:x"]
+    ids = ["pubmed:12", "pmc:PMC12", "12", "pubmed:x", "patient:12"]
     path.write_text("".join(json.dumps({"id": each, "text": "x"}) + "\n" for each in ids))
-    assert [d.pmid for d in read(path, id_column="id")] == [12, None, None, None]
+    assert [d.pmid for d in read(path, id_column="id")] == [12, None, None, None, None]
 
 
 def test_a_folder_with_splits(tmp_path: Path) -> None:

@@ -184,6 +184,7 @@ def test_what_was_wrong_once_is_wrong_again(
     fast = Encoder(load_tokenizer(tokenizer_path))
     fast._fast = WrongFor(fast._fast, "found wrong")
     monkeypatch.setattr("mediswift_cs.tokens.build_shards.encoder_of", lambda _: fast)
+    monkeypatch.setattr("mediswift_cs.tokens.build_shards._BATCH_DOCUMENTS", 40)
     for before in (0, 1, 30):
         fast.encode_batch(texts(before))
         with pytest.raises(DataError, match="fastokens gave other token ids"):
