@@ -54,6 +54,22 @@ def test_local_files(tmp_path: Path, name: str) -> None:
     assert str(tmp_path) not in json.dumps(found.options())
 
 
+@pytest.mark.parametrize("name", ["own[1].jsonl", "own*.jsonl", "own?.jsonl"])
+def test_a_name_is_no_pattern(tmp_path: Path, name: str) -> None:
+    for each in (name, "own1.jsonl", "own2.jsonl"):
+        (tmp_path / each).write_text(json.dumps({"text": each}) + "\n")
+    assert [d.text for d in read(tmp_path / name)] == [name]
+
+
+def test_a_folder_whose_name_is_a_pattern_is_refused(tmp_path: Path) -> None:
+    for name in ("corpus[1]", "corpus1"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "train.jsonl").write_text(json.dumps({"text": name}) + "\n")
+    assert [d.text for d in read(tmp_path / "corpus1")] == ["corpus1"]
+    with pytest.raises(DataError, match=r"corpus\[1\]: got a folder with \[, \* or \?"):
+        read(tmp_path / "corpus[1]")
+
+
 def test_the_first_rows_only(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl")
     assert len(read(path, text_column="abstract", limit=3)) == 3
@@ -62,9 +78,9 @@ def test_the_first_rows_only(tmp_path: Path) -> None:
 
 def test_an_id_may_name_an_article(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
-    ids = ["pubmed:12", "pmc:PMC12", "12", "pubmed:x"]
+    ids = ["pubmed:12", "pmc:PMC12", "12", "pubmed:x", "patient:12"]
     path.write_text("".join(json.dumps({"id": each, "text": "x"}) + "\n" for each in ids))
-    assert [d.pmid for d in read(path, id_column="id")] == [12, None, None, None]
+    assert [d.pmid for d in read(path, id_column="id")] == [12, None, None, None, None]
 
 
 def test_a_folder_with_splits(tmp_path: Path) -> None:
@@ -126,7 +142,13 @@ def test_a_null_text_is_an_empty_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("a.parquet", b"PAR1 no parquet"), ("a.jsonl", b'{"text": "a"'), ("a.jsonl.gz", b"no gzip")],
+    [
+        ("a.parquet", b"PAR1 no parquet"),
+        ("a.jsonl", b'{"text": "a"'),
+        ("a.jsonl.gz", b"no gzip"),
+        ("a.jsonl.gz", gzip.compress(b'{"text": "a"}\n', mtime=0)[:10] + b"\xff" * 30),
+        ("a.jsonl.zst", zstandard.compress(b'{"text": "a"}\n')[:6] + b"\xff" * 30),
+    ],
 )
 def test_damaged_files(tmp_path: Path, name: str, content: Any) -> None:
     path = tmp_path / name

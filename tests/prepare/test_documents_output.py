@@ -1,11 +1,13 @@
 """When one file of documents is written, left as it is, or refused."""
 
+import io
 import json
 import os
 import random
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +17,20 @@ import pytest
 
 from mediswift_cs.corpora.documents_file import read_documents
 from mediswift_cs.errors import ConfigError, DataError
+from mediswift_cs.prepare import documents
 from mediswift_cs.prepare.pipeline import NoDocumentError
+from mediswift_cs.storage.lock import only_process
 
-from .conftest import BENCHMARK_PMID, build, deletion, outcomes, prose, record, write_pubmed
+from .conftest import (
+    BENCHMARK_PMID,
+    article,
+    build,
+    deletion,
+    outcomes,
+    prose,
+    record,
+    write_pubmed,
+)
 
 
 def test_same_input_same_bytes(mixed: list[Path], tmp_path: Path) -> None:
@@ -176,3 +189,85 @@ def test_a_name_that_is_no_utf8_is_recorded_with_a_mark(
     assert manifest["sources"][0]["path"] == document.source == "bad?.xml"
     assert manifest["quarantined"][0]["file"] == "worse?.xml"
     assert write_pubmed([path, worse], output) == (manifest, False)
+
+
+def test_an_archive_is_read_no_further_than_the_limit(tmp_path: Path) -> None:
+    path = tmp_path / "articles.tar"
+    with tarfile.open(path, "w") as archive:
+        for number in (1, 2):
+            content = article(number, number).encode()
+            member = tarfile.TarInfo(f"{number}.nxml")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+        archive.addfile(tarfile.TarInfo("../outside.nxml"))
+    for limit, num_read, num_quarantined in ((1, 1, 0), (2, 2, 0), (3, 2, 1)):
+        inputs = {"inputs": [path], "limit": limit}
+        manifest, _ = build([], tmp_path / f"{limit}.jsonl.zst", pmc=inputs)
+        assert manifest["counts"]["records_read"] == num_read
+        assert len(manifest["quarantined"]) == num_quarantined
+
+
+def test_one_process_at_a_time(mixed: list[Path], tmp_path: Path) -> None:
+    output = tmp_path / "docs.jsonl.zst"
+    with (
+        only_process(tmp_path / ".docs.jsonl.zst.lock", "", is_kept=False),
+        pytest.raises(DataError, match=r"docs\.jsonl\.zst is being made"),
+    ):
+        write_pubmed(mixed, output)
+    build(mixed, output)
+
+
+def test_what_another_process_has_made_since_is_kept(
+    mixed: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "docs.jsonl.zst"
+
+    def make(path: Path) -> None:
+        monkeypatch.undo()
+        build(mixed, path, pubmed={"limit": 3})
+
+    monkeypatch.setattr(documents, "check_writable", make)
+    with pytest.raises(DataError, match="made with other options"):
+        write_pubmed(mixed, output)
+    assert [d.id for d in read_documents(output)] == ["pubmed:1"]
+
+
+def test_what_is_wrong_is_said_before_the_work(mixed: list[Path], tmp_path: Path) -> None:
+    output = tmp_path / "docs.jsonl.zst"
+    output.mkdir()
+    there = set(tmp_path.iterdir())
+    with pytest.raises(DataError, match=r"cannot write .*: Is a directory"):
+        write_pubmed(mixed, output, overwrite=True)
+    (tmp_path / "docs.jsonl.zst").rmdir()
+    with pytest.raises(DataError, match=r"cannot read .*nosuch: No such file"):
+        write_pubmed(mixed, output, guard={"pmid_files": [tmp_path / "nosuch"]})
+    assert set(tmp_path.iterdir()) == there - {output}
+
+
+def test_the_first_file_of_a_reason_is_named(
+    pubmed_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    names = ("pubmed20n0001.xml", "pubmed20n0002.xml")
+    paths = [
+        pubmed_file(record(n), record(n + 2, abstract=""), name=name)
+        for n, name in enumerate(names, 1)
+    ]
+    manifest, _ = build(paths, tmp_path / "docs.jsonl.zst")
+    assert manifest["first_files"] == {"no_abstract": names[0]}
+
+
+def test_a_deletion_is_no_record_of_the_limit(
+    pubmed_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = pubmed_file(deletion(7, 8, 9), record(1), record(2), record(3))
+    _, kept = build([path], tmp_path / "docs.jsonl.zst", pubmed={"limit": 2})
+    assert [d.id for d in kept] == ["pubmed:1", "pubmed:2"]
+
+
+def test_a_data_set_with_another_md5_is_not_read(tmp_path: Path) -> None:
+    pytest.importorskip("datasets", reason="it reads texts of one's own")
+    path = tmp_path / "own.jsonl"
+    path.write_text(json.dumps({"text": prose(1)}) + "\n")
+    (tmp_path / "own.jsonl.md5").write_text("0" * 32)
+    with pytest.raises(NoDocumentError, match=r"quarantined own\.jsonl: md5 of own\.jsonl is"):
+        write_pubmed([], tmp_path / "docs.jsonl.zst", dataset={"name": str(path)})

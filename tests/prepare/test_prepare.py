@@ -227,3 +227,19 @@ def test_blocks_of_documents_change_nothing(
     for done in (expected / "work" / "clean").glob("*.npy"):
         assert (output / "work" / "clean" / done.name).read_bytes() == done.read_bytes()
     assert contents(output) == contents(expected)
+
+
+def test_tokens_of_another_fastokens_are_made_again(
+    settings_file: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """One that was found to be wrong in a later part was wrong in those before it too."""
+    path = settings_file()
+    assert prepare(path) == 0
+    monkeypatch.setattr("mediswift_cs.prepare.stage_tasks.version_of", lambda _: "another")
+    capsys.readouterr()
+    assert prepare(path) == 0
+    lines = capsys.readouterr().err
+    assert "tokens: 5 of 5 parts done" in lines
+    assert "guard: 0 of 5 parts done" in lines

@@ -122,6 +122,62 @@ def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path: Path, outpu
     assert {each.name for each in tmp_path.iterdir()} == {"out[1]", *kept}
 
 
+def test_what_another_container_of_that_name_or_another_user_writes_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "out"
+    command = [sys.executable, "-c", KILLED, "atomic_file", str(path)]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+
+    def refuse(process: int, number: int) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    for name, other in (("kill", refuse), ("readlink", lambda _: "pid:[1]")):
+        with monkeypatch.context() as patched:
+            patched.setattr(os, name, other)
+            with atomic_file(path):
+                assert len(list(tmp_path.glob("*.partial-*"))) == 2, name
+    # Control.
+    with atomic_file(path):
+        assert len(list(tmp_path.glob("*.partial-*"))) == 1
+
+
+KILLED_IN_THE_SWAP = """
+import os, signal, sys
+from pathlib import Path
+from mediswift_cs.storage import write
+kill = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+rename = Path.rename
+if sys.argv[2] == "before":
+    Path.rename = lambda self, new: kill() if "partial" in self.name else rename(self, new)
+else:
+    write._remove = kill
+with write.atomic_folder(Path(sys.argv[1])) as temporary:
+    (temporary / "new").touch()
+"""
+
+
+@pytest.mark.parametrize("killed", ["before", "after"])
+def test_the_old_folder_goes_when_there_is_a_new_one(tmp_path: Path, killed: str) -> None:
+    path = tmp_path / "out"
+    path.mkdir()
+    (path / "old").touch()
+    command = [sys.executable, "-c", KILLED_IN_THE_SWAP, str(path), killed]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    (old,) = tmp_path.glob(".out.old-*")
+    assert path.exists() is (killed == "after")
+    if killed == "before":
+        # Nothing is lost where the next one fails too.
+        with pytest.raises(KeyError):
+            half_make(path)
+        assert (old / "old").exists()
+        with atomic_folder(path):
+            pass
+    with atomic_folder(path):
+        pass
+    assert [each.name for each in tmp_path.iterdir()] == ["out"]
+
+
 @pytest.mark.parametrize(
     ("name", "reason"), [(".", "Is a directory"), ("file/out", "Not a directory")]
 )

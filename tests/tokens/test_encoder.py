@@ -28,27 +28,10 @@ from .conftest import texts
 
 pytest.importorskip("fastokens", reason="what is compared with `tokenizers`")
 
-SPELLINGS = [
-    EOS,
-    f"a{EOS}b",
-    f" {EOS} ",
-    EOS[:-1],
-    EOS * 2,
-    "<pad>",
-    "",
-    " ",
-    " \n\n  a",
-    "\u2028a",
-]
-SPELLINGS += ["don't I'LL 're'veX", "\x00a\x00", "\u0130", "e\u0301", "a" * 5000, "." * 4000]
-SPELLINGS += [
-    " " * 3000 + "x",
-    "x" + " " * 3000,
-    "'" * 500,
-    "1" * 3000,
-    "\ufeffa",
-    "\U0001f9ec\u200d",
-]
+SPELLINGS = [EOS, f"a{EOS}b", f" {EOS} ", EOS[:-1], EOS * 2, "<pad>", "", " ", " \n\n  a"]
+SPELLINGS += ["\u2028a", "don't I'LL 're'veX", "\x00a\x00", "\u0130", "e\u0301", "a" * 5000]
+SPELLINGS += ["." * 4000, " " * 3000 + "x", "x" + " " * 3000, "'" * 500, "1" * 3000]
+SPELLINGS += ["\ufeffa", "\U0001f9ec\u200d"]
 
 
 @pytest.fixture(scope="module", params=["trained", "gpt2"])
@@ -177,8 +160,7 @@ def test_a_wrong_encoder_is_found(tokenizer_path: Path) -> None:
     with pytest.raises(DataError, match="a\u03b6b"):
         fast.encode_batch([*given[:50], "of \u03b6 cells", *given[50:90]])
     # Control: once it was compared, only every hundredth text is.
-    fast._num_texts = 1
-    fast.encode_batch(["of \u03b6 cells"])
+    fast.encode_batch(["of \u03b6 cells"], 1)
 
 
 def test_every_hundredth_text_is_compared_over_all_batches(tokenizer_path: Path) -> None:
@@ -188,8 +170,25 @@ def test_every_hundredth_text_is_compared_over_all_batches(tokenizer_path: Path)
     fast._encode_slowly = lambda given: compared.extend(given) or real(given)  # type: ignore[method-assign,func-returns-value]
     given = [text.replace("\u03b2", "b") for text in texts(1000)]
     for start in range(0, 1000, 30):
-        fast.encode_batch(given[start : start + 30])
+        fast.encode_batch(given[start : start + 30], start)
     assert compared == given[::100]
+
+
+def test_what_was_wrong_once_is_wrong_again(
+    documents_file: Any, tokenizer_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the encoder was given before: another worker's parts, or those of a killed run."""
+    # Empty texts do not count.
+    given = ["", *texts(100), "", "found wrong", *texts(50)]
+    source = documents_source([documents_file([(str(n), text) for n, text in enumerate(given)])])
+    fast = Encoder(load_tokenizer(tokenizer_path))
+    fast._fast = WrongFor(fast._fast, "found wrong")
+    monkeypatch.setattr("mediswift_cs.tokens.build_shards.encoder_of", lambda _: fast)
+    monkeypatch.setattr("mediswift_cs.tokens.build_shards._BATCH_DOCUMENTS", 40)
+    for before in (0, 1, 30):
+        fast.encode_batch(texts(before))
+        with pytest.raises(DataError, match="fastokens gave other token ids"):
+            build_shards(source, tokenizer_path, tmp_path / "out", max_sequence_length=64)
 
 
 def test_one_that_is_wrong_at_the_start_is_not_used(

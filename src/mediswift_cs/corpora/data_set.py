@@ -1,13 +1,16 @@
 """Texts of the user's own: a column of anything that ``datasets`` reads, as a stream."""
 
 import hashlib
+import zlib
 from collections.abc import Iterator
+from glob import escape, has_magic
 from inspect import signature
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
 from pydantic import BaseModel, Field
+from zstandard import ZstdError
 
 from mediswift_cs.corpora.document import Document, check_unicode, recorded_name
 from mediswift_cs.corpora.pmid import parse_pmid
@@ -102,10 +105,11 @@ class DataSet(BaseModel, extra="forbid", frozen=True):
         """
         import datasets
 
+        damages = (OSError, EOFError, ValueError, zlib.error, ZstdError)
         builder = self._open()
         try:
             yield from builder.as_streaming_dataset(split=self.split)
-        except (OSError, EOFError, ValueError, datasets.exceptions.DatasetsError) as error:
+        except (*damages, datasets.exceptions.DatasetsError) as error:
             raise DataError(f"cannot read data set {self.name}: {_first_line(error)}") from error
 
     def _open(self) -> Any:
@@ -126,7 +130,12 @@ class DataSet(BaseModel, extra="forbid", frozen=True):
                     f"cannot tell the format of {path}: allowed are {', '.join(_READERS)} "
                     f"(JSON also with {' or '.join(_COMPRESSIONS)})"
                 )
-            arguments = {"path": reader, "data_files": [str(path)]}
+            arguments = {"path": reader, "data_files": [escape(str(path))]}
+        elif path.is_dir() and has_magic(str(path)):
+            raise DataError(
+                f"data set {path}: got a folder with [, * or ? in its path, which `datasets` takes "
+                "for a pattern, allowed: one without"
+            )
         if "trust_remote_code" in signature(datasets.load_dataset_builder).parameters:
             # Before datasets 4, which refuses code by itself with a RuntimeError.
             arguments["trust_remote_code"] = False

@@ -60,6 +60,9 @@ def write_documents(
     pipeline.check_given_files()
     check_writable(output)
     with only_process(work.with_suffix(".lock"), f"{output} is being made", is_kept=False):
+        # Made by another process since.
+        if output.exists() and not overwrite:
+            return _existing(output, pipeline.tasks), False
         if not is_empty(work) and not (work / "work" / "lock").exists():
             raise DataError(f"{work} is no folder of this command: move it away")
         remove_partial(output.parent, escape(output.name))

@@ -173,6 +173,8 @@ class PartReader:
                 self._add(read_pmc(path, text_options=options), path, name, writer)
                 return
             for member, content in read_members(path, max_bytes=MAX_FILE_BYTES):
+                if self._num_left() <= 0:
+                    return
                 place = PurePosixPath(f"{name}:{PurePosixPath(member)}")
                 if isinstance(content, DataError):
                     self.quarantined.append(Quarantined.of(content, path, str(place)))
@@ -219,8 +221,11 @@ class PartReader:
         for outcome in counts:
             self.first_files.setdefault(outcome, recorded_name(name))
 
+    def _num_left(self) -> float:
+        return self._limit - self.counts.total()
+
     def _up_to_limit(self, items: Iterator[Item]) -> Iterator[Item]:
-        left = self._limit - self.counts.total()
+        left = self._num_left()
         while left > 0 and (item := next(items, None)) is not None:
             yield item
             left -= not isinstance(item, Deletion)

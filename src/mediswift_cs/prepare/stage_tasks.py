@@ -8,6 +8,7 @@ from pathlib import Path
 from mediswift_cs import __version__
 from mediswift_cs.corpora.documents_file import FORMAT_VERSION, manifest_path
 from mediswift_cs.corpora.ngrams import NGRAM_FUNCTION
+from mediswift_cs.packages import version_of
 from mediswift_cs.prepare.clean import CleanedFiles, CleanResult, clean_part
 from mediswift_cs.prepare.config import PrepareSettings
 from mediswift_cs.prepare.dedup import decide, find_pairs
@@ -212,10 +213,12 @@ class StageTasks:
         """One for each part: its shards."""
         settings = self.settings.hdf5
         (made,) = self.results.tokenizer
+        # What one version made is not trusted once that has been found to be wrong and was removed.
+        given = [made.content, settings.model_dump(), version_of("fastokens")]
         for part, result in zip(self.parts, self.results.guard, strict=True):
             documents, output = self.documents(part), self._work("tokens", part)
             run = partial(tokenize_part, documents, self._tokenizer, made.entry, settings, output)
-            depends_on = [result.entry.md5, made.content, settings.model_dump()]
+            depends_on = [result.entry.md5, *given]
             yield self._task("tokens", part, run, ShardsResult, [output], depends_on)
 
     def hdf5(self) -> Iterator[Task[ShardsResult]]:

@@ -64,11 +64,16 @@ def _take(lock: TextIO, refusal: str) -> None:
             lock.seek(0)
             holder = re.fullmatch(r"process (\d+) on (\S+)", lock.read(300))
             is_here = holder is not None and holder[2] == socket.gethostname()
-            is_orphaned = holder is not None and is_here and _is_gone(int(holder[1]))
+            is_orphaned = holder is not None and is_here and is_gone(int(holder[1]))
             if not is_orphaned or time.monotonic() > end:
                 raise DataError(refusal + (f" ({holder[0]})" if holder else "")) from error
         time.sleep(0.2)
 
 
-def _is_gone(process: int) -> bool:
-    return not Path("/proc", str(process)).exists()
+def is_gone(process: int) -> bool:
+    """Whether no process has this number here; /proc may not show those of other users."""
+    try:
+        os.kill(process, 0)
+    except (OSError, OverflowError) as error:
+        return not isinstance(error, PermissionError)
+    return False

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mediswift_cs.errors import DataError
+from mediswift_cs.storage.lock import is_gone
 
 
 @contextmanager
@@ -162,17 +163,24 @@ def _unique_name(path: Path, prefix: str, purpose: str) -> Path:
 
 
 def _this_machine() -> str:
-    """Eight digits that tell it from others that write to the same disk."""
-    return f"{zlib.crc32(socket.gethostname().encode()):08x}"
+    """Eight digits that tell it from others that write to the same disk.
+
+    A container may have its host's name, and process numbers of its own.
+    """
+    place = f"{socket.gethostname()} {Path('/proc/self/ns/pid').readlink()}"
+    return f"{zlib.crc32(place.encode()):08x}"
 
 
 def _remove_orphans(path: Path) -> None:
     """Remove what processes of this machine that are no more were writing under this name."""
     path = path.absolute()
-    for other in path.parent.glob(f"{escape(path.name)}.partial-*"):
-        process, _, own = other.name.rpartition(".partial-")[2].partition("-")
+    others = [*path.parent.glob(f"{escape(path.name)}.partial-*")]
+    # Without what it was moved away for, the old one is all that there is.
+    others += path.parent.glob(f".{escape(path.name)}.old-*") if path.exists() else ()
+    for other in others:
+        process, own = other.name.split("-")[-2:]
         is_ours = own.startswith(_this_machine()) and process.isdecimal()
-        if is_ours and not Path(f"/proc/{process}").exists():
+        if is_ours and is_gone(int(process)):
             _remove(other)
 
 

@@ -205,7 +205,8 @@ def _add_batch(
 ) -> None:
     usable = [text for text in batch if text.text.strip()]
     documents: dict[str, list[Ids]] = {name: [] for name in writers}
-    for text, ids in zip(usable, encoder.encode_batch([t.text for t in usable]), strict=True):
+    all_ids = encoder.encode_batch([text.text for text in usable], counts["kept"])
+    for text, ids in zip(usable, all_ids, strict=True):
         # A normalizer may leave nothing of a text.
         if len(ids):
             documents[split_of(text.id, val_fraction)].append(ids)

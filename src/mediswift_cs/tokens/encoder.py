@@ -2,7 +2,7 @@
 
 `tokenizers` says what the ids are. It is used alone where `fastokens` is not installed or does not
 know such a tokenizer, and it checks `fastokens` otherwise: at the start, for each character in
-several surroundings when it first comes, and for every hundredth text.
+several surroundings when it first comes, and for every hundredth text of an input.
 """
 
 import json
@@ -49,7 +49,6 @@ class Encoder:
     def __init__(self, tokenizer: Tokenizer) -> None:
         assert tokenizer.encode_special_tokens
         self._tokenizer = tokenizer
-        self._num_texts = 0
         self._known = set(_ASCII)
         self._fast: Any = None
         obstacle = self._try_fast()
@@ -79,8 +78,12 @@ class Encoder:
         different = self._different(texts, self._encode_fast(texts))
         return None if different is None else f"`fastokens` gives other ids for {different!r}"
 
-    def encode_batch(self, texts: Sequence[str]) -> list[Ids]:
+    def encode_batch(self, texts: Sequence[str], first: int = 0) -> list[Ids]:
         """The ids of each text, int32 [num_tokens], without any special token.
+
+        Args:
+            first: the number of the first text in its input. It decides which are checked, so that
+                what was wrong once is wrong again when the same input is tried again.
 
         Raises:
             DataError: `fastokens` gave other ids than `tokenizers` for a text that was checked.
@@ -88,8 +91,7 @@ class Encoder:
         if not self.is_fast:
             return self._encode_slowly(texts)
         ids = self._encode_fast(texts)
-        checked = slice(-self._num_texts % _CHECK_STEP, None, _CHECK_STEP)
-        self._num_texts += len(texts)
+        checked = slice(-first % _CHECK_STEP, None, _CHECK_STEP)
         probes = self._probes(texts)
         different = self._different(texts[checked], ids[checked])
         if different is None:
@@ -97,8 +99,8 @@ class Encoder:
         if different is not None:
             raise DataError(
                 f"fastokens gave other token ids than tokenizers for a text, which begins "
-                f"{different!r}: nothing is kept of what was tokenized with it; `pip uninstall "
-                "fastokens` and run again"
+                f"{different!r}: `pip uninstall fastokens` and run again, which uses nothing that "
+                "was made with it"
             )
         return ids
 
