@@ -167,8 +167,10 @@ def _this_machine() -> str:
 
     A container may have its host's name, and process numbers of its own.
     """
-    place = f"{socket.gethostname()} {Path('/proc/self/ns/pid').readlink()}"
-    return f"{zlib.crc32(place.encode()):08x}"
+    namespace = ""
+    with suppress(OSError):
+        namespace = os.readlink("/proc/self/ns/pid")
+    return f"{zlib.crc32(f'{socket.gethostname()} {namespace}'.encode()):08x}"
 
 
 def _remove_orphans(path: Path) -> None:
