@@ -19,7 +19,7 @@ from mediswift_cs.evaluation.predict import Predictor, check_fit, make_predictor
 from mediswift_cs.params.decoder import ModelParams
 from mediswift_cs.tasks.prompt_folder import read_prompt_data, read_prompt_options
 from mediswift_cs.tasks.prompt_layout import PromptLayout
-from mediswift_cs.tasks.task import NO_LABEL, Task
+from mediswift_cs.tasks.task import NO_LABEL
 from mediswift_cs.tokens.fingerprint_check import check_trained_with
 from mediswift_cs.tokens.manifest import find_manifest, read_manifest
 from mediswift_cs.tokens.tokenizer import EOS, fingerprint_of, load_tokenizer, vocab_size
@@ -214,10 +214,15 @@ def _open_folder(folder: HuggingFaceModel, options: AskOptions) -> TaskAnswerer 
     noted = folder.own.get("prompt")
     if noted is None:
         return _continuer(loaded, path, options, folder.own.get("model", {}).get("name"))
-    tokenizer = load_tokenizer(path)
+    tokenizer = _tokenizer(loaded, path)
     where = f"the task that config.json of {folder.folder} describes"
     layout, task = read_prompt_options(noted, where, eos_id=tokenizer.token_to_id(EOS))
-    return _answerer(loaded, tokenizer, layout, task)
+    check_fit(loaded, layout, 0, f"the {task.title} of {loaded.path}")
+    return TaskAnswerer(
+        predictor=Predictor(
+            decoder=loaded.model.model, tokenizer=tokenizer, layout=layout, task=task
+        )
+    )
 
 
 def _of_data(loaded: LoadedModel, data: Path, options: AskOptions) -> TaskAnswerer:
@@ -229,15 +234,17 @@ def _of_data(loaded: LoadedModel, data: Path, options: AskOptions) -> TaskAnswer
     return TaskAnswerer(predictor=make_predictor(loaded, read_prompt_data(data)))
 
 
-def _answerer(
-    loaded: LoadedModel, tokenizer: Tokenizer, layout: PromptLayout, task: Task
-) -> TaskAnswerer:
-    check_fit(loaded, layout, 0, f"the {task.title} of {loaded.path}")
-    return TaskAnswerer(
-        predictor=Predictor(
-            decoder=loaded.model.model, tokenizer=tokenizer, layout=layout, task=task
+def _tokenizer(loaded: LoadedModel, path: Path) -> Tokenizer:
+    """A tokenizer; CheckpointError where the model was trained with another one."""
+    tokenizer, vocabulary = load_tokenizer(path), loaded.model.config.vocab_size
+    sha256 = fingerprint_of(tokenizer)
+    check_trained_with(sha256, loaded.tokenizer_sha256, f"tokenizer {path} has", loaded.path)
+    if vocab_size(tokenizer) > vocabulary:
+        raise CheckpointError(
+            f"tokenizer {path} has {vocab_size(tokenizer)} ids, allowed: at most the {vocabulary} "
+            f"of {loaded.path}"
         )
-    )
+    return tokenizer
 
 
 def _continuer(
@@ -248,18 +255,6 @@ def _continuer(
             f"the tokenizer of {loaded.path} is not known here, as its training data is not: give "
             f"--tokenizer FILE, or --data FOLDER with the examples of its task"
         )
-    tokenizer = load_tokenizer(path)
-    config = loaded.model.config
-    sha256 = fingerprint_of(tokenizer)
-    check_trained_with(sha256, loaded.tokenizer_sha256, f"tokenizer {path} has", loaded.path)
-    # An export may name its virtual tokens.
-    num_rows = config.vocab_size
-    num_rows += config.soft_prompt.num_virtual_tokens if config.soft_prompt else 0
-    if vocab_size(tokenizer) > num_rows:
-        raise CheckpointError(
-            f"tokenizer {path} has {vocab_size(tokenizer)} ids, allowed: at most the {num_rows} of "
-            f"{loaded.path}"
-        )
     note = ""
     if name == "mediswift_finetuning":
         note = (
@@ -267,7 +262,10 @@ def _continuer(
             f"gives the examples that it was trained on"
         )
     return Continuer(
-        loaded=loaded, tokenizer=tokenizer, max_new_tokens=options.max_new_tokens, note=note
+        loaded=loaded,
+        tokenizer=_tokenizer(loaded, path),
+        max_new_tokens=options.max_new_tokens,
+        note=note,
     )
 
 
