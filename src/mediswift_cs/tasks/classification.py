@@ -8,7 +8,7 @@ from mediswift_cs.errors import ConfigError
 from mediswift_cs.tasks.example import Example, collapse
 from mediswift_cs.tasks.label_sets import EMPTY, SEPARATOR, Convention, LabelSets
 from mediswift_cs.tasks.one_label import OneLabel
-from mediswift_cs.tasks.task import Task, refuse_context, sentence
+from mediswift_cs.tasks.task import Task, refuse_context
 
 ANSWER_STEM = " the answer is"
 
@@ -50,11 +50,6 @@ class _Wording(Task):
                 )
             if self.labels.count(label) > 1:
                 raise ConfigError(f"labels: got {label!r:.80} twice, allowed: once")
-
-    def wording(self) -> Example:
-        """A text with the task's instruction and question."""
-        first = self.labels[:1]
-        return self.ask("", "", "TEXT", first, sentence(self.stem, first[0]))
 
     def ask(
         self, identifier: str, document: str, text: str, labels: Sequence[str], answer: str
