@@ -160,10 +160,34 @@ def test_the_command_writes_the_task(
     printed = capsys.readouterr().out
     assert "--tasks mediswift_single_label_classification --include_path" in printed
     assert (tmp_path / "task" / "mediswift_single_label_classification.yaml").is_file()
-    assert main([*argv, "--checkpoint", "a.mdl"]) == 2
-    assert "--checkpoint: got a.mdl with --lm-eval-task" in capsys.readouterr().err
-    assert main([*argv, "--split", "train"]) == 2
-    assert "split: got 'train', allowed: test" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--split", "train", "split: got 'train', allowed: test"),
+        ("--task", "hoc", "--task: got hoc, allowed: single_label_classification"),
+        ("--checkpoint", "a.mdl", "--checkpoint: got a.mdl with --lm-eval-task"),
+        ("--convention", "all", "--convention: got all with --lm-eval-task"),
+        ("--folds", "3", "--folds: got 3 with --lm-eval-task"),
+        ("--params", "a.yaml", "--params: got a.yaml with --lm-eval-task"),
+        ("--output", "scores", "--output: got scores with --lm-eval-task"),
+        ("--method", "tfidf", "--method: got tfidf with --lm-eval-task"),
+    ],
+)
+def test_what_the_task_would_not_heed_is_refused(
+    tmp_path: Path,
+    small_tokenizer: Path,
+    capsys: pytest.CaptureFixture[str],
+    option: str,
+    value: str,
+    message: str,
+) -> None:
+    classified(tmp_path / "data", small_tokenizer, num_virtual_tokens=0)
+    argv = ["evaluate", "--data", str(tmp_path / "data"), "--lm-eval-task", str(tmp_path / "task")]
+    assert main([*argv, option, value]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "task").exists()
 
 
 def test_cut_contexts(tmp_path: Path, small_tokenizer: Path) -> None:
