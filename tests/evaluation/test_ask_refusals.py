@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from mediswift_cs.checkpoints.convert import ConvertOptions, convert
+from mediswift_cs.tasks.classification import SingleLabelClassification
 from mediswift_cs.tasks.hoc import HallmarksOfCancer
 from mediswift_cs.tasks.pubmedqa import PubMedQA
 from mediswift_cs.tasks.task import Task
@@ -114,3 +115,31 @@ def test_a_task_about_one_text_takes_no_context(
     (tmp_path / "c").write_text("x")
     ask(checkpoint, "--context", tmp_path / "c", text=b"a", code=2)
     assert "--context: got 'x', allowed: nothing, as HoC asks about the text" in ask.error
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "allowed"),
+    [
+        ("labels", 4, "a list of texts"),
+        ("labels", "ab", "a list of texts"),
+        ("labels", ["a", 1], "text on one line"),
+        ("labels", ["a", []], "text on one line"),
+        ("instruction", 3, "a text"),
+        ("question", None, "a text"),
+    ],
+)
+def test_a_task_that_an_export_describes_wrongly(
+    tmp_path: Path, toy_tokenizer: Path, ask: Asker, option: str, value: object, allowed: str
+) -> None:
+    task = SingleLabelClassification(labels=("yes", "no"))
+    data = prepare(tmp_path / "data", toy_tokenizer, task, "")
+    checkpoint = save_model(tmp_path / "a.mdl", toy_tokenizer, data)
+    convert(checkpoint, tmp_path / "export", ConvertOptions(verify=False))
+    file = tmp_path / "export" / "config.json"
+    config = json.loads(file.read_text())
+    config["mediswift_cs"]["prompt"][option] = value
+    file.write_text(json.dumps(config))
+    ask(tmp_path / "export", text=b"Do rats?", code=2)
+    wrong = value[1] if isinstance(value, list) else value
+    assert f"config.json of {tmp_path / 'export'} describes: {option}: got {wrong!r}" in ask.error
+    assert f"allowed: {allowed}" in ask.error

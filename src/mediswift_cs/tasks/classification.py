@@ -36,14 +36,19 @@ class _Wording(Task):
     stem: ClassVar[str] = ANSWER_STEM
 
     def __post_init__(self) -> None:
-        # A manifest keeps a list.
+        for name in ("instruction", "question"):
+            if not isinstance(text := getattr(self, name), str):
+                raise ConfigError(f"{name}: got {text!r:.80}, allowed: a text")
+        # A manifest keeps a list, and whoever edits it anything.
+        if not isinstance(self.labels, list | tuple):
+            raise ConfigError(f"labels: got {self.labels!r:.80}, allowed: a list of texts")
         object.__setattr__(self, "labels", tuple(self.labels))
         if len(self.labels) < 2:
             raise ConfigError(
                 f"labels: got {', '.join(map(repr, self.labels)) or 'none'}, allowed: at least two"
             )
         for label in self.labels:
-            if label != collapse(label) or not label:
+            if not isinstance(label, str) or label != collapse(label) or not label:
                 raise ConfigError(
                     f"labels: got {label!r:.80}, allowed: text on one line, without white space "
                     "around it"
