@@ -8,9 +8,11 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from mediswift_cs.checkpoints.convert import is_export
 from mediswift_cs.checkpoints.hf_folder import HuggingFaceModel, read_huggingface
 from mediswift_cs.checkpoints.mdl import MdlFile
 from mediswift_cs.checkpoints.record import stored_params
+from mediswift_cs.checkpoints.tokenizer_files import training_folder
 from mediswift_cs.errors import CheckpointError, ConfigError, DataError
 from mediswift_cs.evaluation.generate import generate
 from mediswift_cs.evaluation.hf_model import load_hf_model
@@ -185,11 +187,7 @@ def open_model(options: AskOptions) -> TaskAnswerer | Continuer:
         CheckpointError, DataError: unreadable, of another tokenizer, or not known by which one.
     """
     path = options.source
-    if path.is_dir():
-        if not (path / "config.json").is_file():
-            raise CheckpointError(
-                f"{path} has no config.json: give a .mdl file or a Hugging Face folder"
-            )
+    if not is_export(path):
         return _open_folder(read_huggingface(path), options)
     with MdlFile(path) as file:
         params = stored_params(file.state)
@@ -271,11 +269,8 @@ def _continuer(
 
 def _training_data(params: Mapping[str, Any], checkpoint: Path) -> Path | None:
     """The folder that a run was trained on, from here or from a folder above its checkpoint."""
-    section: Any = params
-    for key in ("trainer", "fit", "train_dataloader", "data_dir"):
-        section = section.get(key) if isinstance(section, dict) else None
-    name = section[0] if isinstance(section, list) and section else section
-    if not isinstance(name, str):
+    name = training_folder(params)
+    if name is None:
         return None
     folders = [base / name for base in (Path(), *checkpoint.absolute().parents)]
     return next((folder for folder in folders if find_manifest(folder)), None)
