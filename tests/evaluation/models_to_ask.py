@@ -48,7 +48,9 @@ def prepare(folder: Path, tokenizer: Path, task: Task, context: str, **settings:
 def save_model(path: Path, tokenizer: Path, data: Path | None, **changes: Any) -> Path:
     """A checkpoint of a run on ``data`` whose answers differ."""
     torch.manual_seed(0)
-    model = build_model(toy_config(vocab_size(load_tokenizer(tokenizer)), **changes))
+    model = build_model(
+        toy_config(**{"vocab_size": vocab_size(load_tokenizer(tokenizer)), **changes})
+    )
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(5).add_(0.01)

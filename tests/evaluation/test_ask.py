@@ -95,7 +95,9 @@ def test_without_a_task_the_text_is_continued_as_transformers_does(
 ) -> None:
     """Where the soft prompt is, and without one."""
     prompt = {"num_virtual_tokens": 3, "position": position} if position else None
-    checkpoint = save_model(tmp_path / "a.mdl", toy_tokenizer, None, soft_prompt=prompt)
+    # Rows that no text stands for are never taken.
+    changes = {"soft_prompt": prompt, "vocab_size": 640}
+    checkpoint = save_model(tmp_path / "a.mdl", toy_tokenizer, None, **changes)
     options = ConvertOptions(verify=False, tokenizer=toy_tokenizer)
     convert(checkpoint, tmp_path / "export", options)
     model: Any = AutoModelForCausalLM.from_pretrained(tmp_path / "export")
@@ -143,3 +145,27 @@ def test_a_terminal_goes_on_after_a_question_that_is_too_long(
     (line,) = ask(checkpoint, text=b"")
     assert "(yes 0." in line
     assert "error: the question is too long" in ask.error
+
+
+def test_a_context_is_what_a_continued_text_goes_on_from(
+    tmp_path: Path, toy_tokenizer: Path, ask: Asker
+) -> None:
+    checkpoint = save_model(tmp_path / "a.mdl", toy_tokenizer, None)
+    given = (checkpoint, "--tokenizer", toy_tokenizer)
+    (tmp_path / "context.txt").write_text(CONTEXT)
+    found = ask(*given, "--context", tmp_path / "context.txt", text=b"Do rats?")
+    assert found == ask(*given, text=f"{CONTEXT} Do rats?".encode())
+    assert found != ask(*given, text=b"Do rats?"), "control"
+
+
+def test_training_data_is_found_from_a_folder_above_the_checkpoint(
+    tmp_path: Path, toy_tokenizer: Path, ask: Asker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run in one folder, asked from another."""
+    (tmp_path / "there" / "run").mkdir(parents=True)
+    prepare(tmp_path / "there" / "data", toy_tokenizer, PubMedQA(), CONTEXT)
+    checkpoint = tmp_path / "there" / "run" / "a.mdl"
+    save_model(checkpoint, toy_tokenizer, Path("data"))
+    monkeypatch.chdir(tmp_path)
+    (line,) = ask(checkpoint, text=b"Do rats?")
+    assert "(yes 0." in line

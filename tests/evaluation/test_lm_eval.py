@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 
 from mediswift_cs.cli import main
 from mediswift_cs.errors import ConfigError, DataError
@@ -149,6 +150,9 @@ def test_the_soft_prompt_is_in_its_place(
     (line,) = task.with_suffix(".jsonl").read_text().splitlines()
     source = f"The patient fell Is the note urgent?{written} the answer is"
     assert json.loads(line) == {"id": "1", "prompt": source, "target": 0}
+    settings = yaml.safe_load(task.read_text())
+    answers = [settings["target_delimiter"] + choice for choice in settings["doc_to_choice"]]
+    assert [data.task.stem + text for text in answers] == data.task.longest_answers()
 
 
 def test_the_command_writes_the_task(
