@@ -149,6 +149,14 @@ def test_steps_that_go_on_are_counted_once(tuned: Path, tmp_path: Path) -> None:
     assert "- steps: 0\n" in second
 
 
+def test_callbacks_that_are_no_sections_are_passed_over(tuned: Path, tmp_path: Path) -> None:
+    """ModelZoo's params may hold what it likes."""
+    raw: dict[str, Any] = {"trainer": {"init": {"model": SECTION, "callbacks": [5, None, "x"]}}}
+    tuned.unlink()
+    save(tuned, state_of(build_decoder()), params=raw)
+    assert "### `checkpoint_400.mdl`" in card_of(tuned, tmp_path / "export")
+
+
 def test_a_circle_of_origins_ends(tuned: Path, tmp_path: Path) -> None:
     origin = tmp_path / "pretraining" / "origin.json"
     origin.write_text(json.dumps({"checkpoint_path": str(tuned)}))

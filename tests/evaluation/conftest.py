@@ -12,6 +12,8 @@ from mediswift_cs.params.schema import ModelParams
 from mediswift_cs.tasks import hoc, pubmedqa
 from mediswift_cs.tokens.tokenizer import save_tokenizer, train_tokenizer
 
+from .asker import Asker
+
 MAX_POSITIONS = 96
 
 
@@ -57,3 +59,10 @@ def toy_model(toy_tokenizer: Path) -> MediSwiftFineTuningModel:
         for parameter in model.parameters():
             parameter.mul_(5).add_(0.01)
     return model
+
+
+@pytest.fixture
+def ask(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Asker:
+    return Asker(capsys, monkeypatch, tmp_path)

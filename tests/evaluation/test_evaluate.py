@@ -46,6 +46,16 @@ def checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         save_checkpoint({"model": {}}, tmp_path / name)
 
 
+@pytest.fixture
+def every_file_is_a_model(
+    toy_model: MediSwiftFineTuningModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(path: Path, config: object) -> LoadedModel:
+        return LoadedModel(model=toy_model, path=path, step=1, tokenizer_sha256=None)
+
+    monkeypatch.setattr(module, "load_model", load)
+
+
 def evaluate(data: Path, *options: str, checkpoint: str = "a.mdl") -> int:
     command = ["evaluate", "--task", "pubmedqa", "--data", str(data), "--checkpoint", checkpoint]
     return cli.main([*command, *options])
@@ -66,17 +76,12 @@ def test_an_absent_checkpoint_leaves_no_folder(data: Path, tmp_path: Path) -> No
     assert not (tmp_path / "nosuch").exists()
 
 
+@pytest.mark.usefixtures("every_file_is_a_model")
 def test_results_are_replaced_by_the_same_evaluation_only(
     data: Path,
     tmp_path: Path,
-    toy_model: MediSwiftFineTuningModel,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def load(path: Path, config: object) -> LoadedModel:
-        return LoadedModel(model=toy_model, path=path, step=1, tokenizer_sha256=None)
-
-    monkeypatch.setattr(module, "load_model", load)
     output = ["--output", str(tmp_path / "out")]
     assert evaluate(data, *output) == 0
     assert evaluate(data, *output) == 0
@@ -98,17 +103,12 @@ def test_threads_are_at_most_the_cpus(
     assert f"--threads: got {number}, allowed: 1 to {os.cpu_count()}" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("every_file_is_a_model")
 def test_scoring_what_was_trained_on_is_told(
     data: Path,
     tmp_path: Path,
-    toy_model: MediSwiftFineTuningModel,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def load(path: Path, config: object) -> LoadedModel:
-        return LoadedModel(model=toy_model, path=path, step=1, tokenizer_sha256=None)
-
-    monkeypatch.setattr(module, "load_model", load)
     params = {"trainer": {"fit": {"train_dataloader": {"data_dir": str(data / "train")}}}}
     fingerprint = shards_fingerprint(shard_paths([data / "train"]))
 

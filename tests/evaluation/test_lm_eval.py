@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 
 from mediswift_cs.cli import main
 from mediswift_cs.errors import ConfigError, DataError
@@ -149,6 +150,9 @@ def test_the_soft_prompt_is_in_its_place(
     (line,) = task.with_suffix(".jsonl").read_text().splitlines()
     source = f"The patient fell Is the note urgent?{written} the answer is"
     assert json.loads(line) == {"id": "1", "prompt": source, "target": 0}
+    settings = yaml.safe_load(task.read_text())
+    answers = [settings["target_delimiter"] + choice for choice in settings["doc_to_choice"]]
+    assert [data.task.stem + text for text in answers] == data.task.longest_answers()
 
 
 def test_the_command_writes_the_task(
@@ -160,10 +164,34 @@ def test_the_command_writes_the_task(
     printed = capsys.readouterr().out
     assert "--tasks mediswift_single_label_classification --include_path" in printed
     assert (tmp_path / "task" / "mediswift_single_label_classification.yaml").is_file()
-    assert main([*argv, "--checkpoint", "a.mdl"]) == 2
-    assert "--checkpoint: got a.mdl with --lm-eval-task" in capsys.readouterr().err
-    assert main([*argv, "--split", "train"]) == 2
-    assert "split: got 'train', allowed: test" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--split", "train", "split: got 'train', allowed: test"),
+        ("--task", "hoc", "--task: got hoc, allowed: single_label_classification"),
+        ("--checkpoint", "a.mdl", "--checkpoint: got a.mdl with --lm-eval-task"),
+        ("--convention", "all", "--convention: got all with --lm-eval-task"),
+        ("--folds", "3", "--folds: got 3 with --lm-eval-task"),
+        ("--params", "a.yaml", "--params: got a.yaml with --lm-eval-task"),
+        ("--output", "scores", "--output: got scores with --lm-eval-task"),
+        ("--method", "tfidf", "--method: got tfidf with --lm-eval-task"),
+    ],
+)
+def test_what_the_task_would_not_heed_is_refused(
+    tmp_path: Path,
+    small_tokenizer: Path,
+    capsys: pytest.CaptureFixture[str],
+    option: str,
+    value: str,
+    message: str,
+) -> None:
+    classified(tmp_path / "data", small_tokenizer, num_virtual_tokens=0)
+    argv = ["evaluate", "--data", str(tmp_path / "data"), "--lm-eval-task", str(tmp_path / "task")]
+    assert main([*argv, option, value]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "task").exists()
 
 
 def test_cut_contexts(tmp_path: Path, small_tokenizer: Path) -> None:

@@ -61,7 +61,6 @@ def model_config(plan: ExportPlan, tokenizer: ModelTokenizer | None) -> dict[str
     config[CONFIG_KEY] = {
         "version": __version__,
         "global_step": checkpoint.global_step,
-        # The folder's own has names for all rows, so its fingerprint may be another one.
         "tokenizer_sha256": tokenizer.sha256 if tokenizer else checkpoint.tokenizer_sha256,
         "soft_prompt": prompt.to_record() if prompt else None,
         "num_added_tokens": plan.num_added_tokens,

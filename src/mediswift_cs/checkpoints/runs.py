@@ -80,7 +80,7 @@ def _lines(checkpoint: Checkpoint, origin: Checkpoint | None) -> dict[str, str]:
 def _begins_anew(checkpoint: Checkpoint, origin: Checkpoint) -> bool:
     """Whether the steps were counted from 0: the weights alone were taken."""
     callbacks = _trainer(checkpoint).get("init", {}).get("callbacks") or []
-    takes_weights = any("LoadCheckpointStates" in callback for callback in callbacks)
+    takes_weights = any("LoadCheckpointStates" in c for c in callbacks if isinstance(c, dict))
     is_dense_from_sparse = bool(origin.masks and not checkpoint.masks)
     is_earlier = (checkpoint.global_step or 0) < (origin.global_step or 0)
     return takes_weights or is_dense_from_sparse or is_earlier

@@ -1,7 +1,7 @@
 """The tokenizer of an exported model: found, checked against the checkpoint, and written."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,26 +63,30 @@ def find_tokenizer(checkpoint: Checkpoint, given: Path | None) -> ModelTokenizer
 
 def training_manifest(checkpoint: Checkpoint) -> manifest.Manifest | None:
     """The manifest of the training data, where the params name a folder that is here."""
-    section: Any = checkpoint.params or {}
-    for key in ("trainer", "fit", "train_dataloader"):
-        section = section.get(key) if isinstance(section, dict) else None
-    folder = section.get("data_dir") if isinstance(section, dict) else None
-    if isinstance(folder, list):
-        folder = folder[0] if folder else None
-    if not isinstance(folder, str):
+    folder = training_folder(checkpoint.params)
+    if folder is None:
         return None
     try:
-        return manifest.read_manifest(Path(folder))
+        return manifest.read_manifest(folder)
     except DataError:
         # Usual on another machine than the training one; the caller says what it does without.
         return None
 
 
+def training_folder(params: Mapping[str, Any] | None) -> Path | None:
+    """The data_dir of training as params name it, the first of several; None without one."""
+    section: Any = params
+    for key in ("trainer", "fit", "train_dataloader", "data_dir"):
+        section = section.get(key) if isinstance(section, dict) else None
+    name = section[0] if isinstance(section, list) and section else section
+    return Path(name) if isinstance(name, str) else None
+
+
 def _beside_training_data(checkpoint: Checkpoint) -> Path | None:
-    manifest = training_manifest(checkpoint)
-    if manifest is None:
+    found = training_manifest(checkpoint)
+    if found is None:
         return None
-    path = manifest.folder / manifest.tokenizer.file
+    path = found.folder / found.tokenizer.file
     return path if path.is_file() else None
 
 

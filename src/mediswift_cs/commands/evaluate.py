@@ -25,6 +25,12 @@ examples:
       --checkpoint 'runs/fold{fold}/checkpoint_1500.mdl' --output scores
 """
 
+# Options of a score, with what they are where they are not given.
+_SCORING = {
+    **dict.fromkeys(("checkpoint", "convention", "folds", "params", "output")),
+    "method": "constrained",
+}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
@@ -36,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", help="train, val or test (default: test where there is one)")
     parser.add_argument(
         "--method",
-        default="constrained",
+        default=_SCORING["method"],
         help="constrained (the likeliest answer, never unreadable), generate (read strictly) or "
         "tfidf (no model; default: %(default)s)",
     )
@@ -99,16 +105,18 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _write_lm_eval_task(args: argparse.Namespace) -> int:
-    from mediswift_cs.evaluation.evaluate_task import default_split
+    for name, default in _SCORING.items():
+        if (got := getattr(args, name)) != default:
+            raise ConfigError(
+                f"--{name}: got {got} with --lm-eval-task, allowed: one of them, as lm_eval loads "
+                f"the exported model and scores it"
+            )
+    from mediswift_cs.evaluation.evaluate_task import check_task, default_split
     from mediswift_cs.evaluation.lm_eval_task import command, write_lm_eval_task
     from mediswift_cs.tasks.prompt_folder import read_prompt_data
 
-    if args.checkpoint is not None:
-        raise ConfigError(
-            f"--checkpoint: got {args.checkpoint} with --lm-eval-task, allowed: one of them, as "
-            f"lm_eval loads the exported model"
-        )
     data = read_prompt_data(Path(args.data))
+    check_task(args.task, data)
     task = write_lm_eval_task(data, args.split or default_split(data), args.lm_eval_task)
     print(f"wrote {task}; run it with\n  {command(task)}")
     return 0

@@ -8,9 +8,11 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from mediswift_cs.checkpoints.convert import is_export
 from mediswift_cs.checkpoints.hf_folder import HuggingFaceModel, read_huggingface
 from mediswift_cs.checkpoints.mdl import MdlFile
 from mediswift_cs.checkpoints.record import stored_params
+from mediswift_cs.checkpoints.tokenizer_files import training_folder
 from mediswift_cs.errors import CheckpointError, ConfigError, DataError
 from mediswift_cs.evaluation.generate import generate
 from mediswift_cs.evaluation.hf_model import load_hf_model
@@ -19,7 +21,7 @@ from mediswift_cs.evaluation.predict import Predictor, check_fit, make_predictor
 from mediswift_cs.params.decoder import ModelParams
 from mediswift_cs.tasks.prompt_folder import read_prompt_data, read_prompt_options
 from mediswift_cs.tasks.prompt_layout import PromptLayout
-from mediswift_cs.tasks.task import NO_LABEL, Task
+from mediswift_cs.tasks.task import NO_LABEL
 from mediswift_cs.tokens.fingerprint_check import check_trained_with
 from mediswift_cs.tokens.manifest import find_manifest, read_manifest
 from mediswift_cs.tokens.tokenizer import EOS, fingerprint_of, load_tokenizer, vocab_size
@@ -185,11 +187,7 @@ def open_model(options: AskOptions) -> TaskAnswerer | Continuer:
         CheckpointError, DataError: unreadable, of another tokenizer, or not known by which one.
     """
     path = options.source
-    if path.is_dir():
-        if not (path / "config.json").is_file():
-            raise CheckpointError(
-                f"{path} has no config.json: give a .mdl file or a Hugging Face folder"
-            )
+    if not is_export(path):
         return _open_folder(read_huggingface(path), options)
     with MdlFile(path) as file:
         params = stored_params(file.state)
@@ -214,10 +212,15 @@ def _open_folder(folder: HuggingFaceModel, options: AskOptions) -> TaskAnswerer 
     noted = folder.own.get("prompt")
     if noted is None:
         return _continuer(loaded, path, options, folder.own.get("model", {}).get("name"))
-    tokenizer = load_tokenizer(path)
+    tokenizer = _tokenizer(loaded, path)
     where = f"the task that config.json of {folder.folder} describes"
     layout, task = read_prompt_options(noted, where, eos_id=tokenizer.token_to_id(EOS))
-    return _answerer(loaded, tokenizer, layout, task)
+    check_fit(loaded, layout, 0, f"the {task.title} of {loaded.path}")
+    return TaskAnswerer(
+        predictor=Predictor(
+            decoder=loaded.model.model, tokenizer=tokenizer, layout=layout, task=task
+        )
+    )
 
 
 def _of_data(loaded: LoadedModel, data: Path, options: AskOptions) -> TaskAnswerer:
@@ -229,15 +232,17 @@ def _of_data(loaded: LoadedModel, data: Path, options: AskOptions) -> TaskAnswer
     return TaskAnswerer(predictor=make_predictor(loaded, read_prompt_data(data)))
 
 
-def _answerer(
-    loaded: LoadedModel, tokenizer: Tokenizer, layout: PromptLayout, task: Task
-) -> TaskAnswerer:
-    check_fit(loaded, layout, 0, f"the {task.title} of {loaded.path}")
-    return TaskAnswerer(
-        predictor=Predictor(
-            decoder=loaded.model.model, tokenizer=tokenizer, layout=layout, task=task
+def _tokenizer(loaded: LoadedModel, path: Path) -> Tokenizer:
+    """A tokenizer; CheckpointError where the model was trained with another one."""
+    tokenizer, vocabulary = load_tokenizer(path), loaded.model.config.vocab_size
+    sha256 = fingerprint_of(tokenizer)
+    check_trained_with(sha256, loaded.tokenizer_sha256, f"tokenizer {path} has", loaded.path)
+    if vocab_size(tokenizer) > vocabulary:
+        raise CheckpointError(
+            f"tokenizer {path} has {vocab_size(tokenizer)} ids, allowed: at most the {vocabulary} "
+            f"of {loaded.path}"
         )
-    )
+    return tokenizer
 
 
 def _continuer(
@@ -248,18 +253,6 @@ def _continuer(
             f"the tokenizer of {loaded.path} is not known here, as its training data is not: give "
             f"--tokenizer FILE, or --data FOLDER with the examples of its task"
         )
-    tokenizer = load_tokenizer(path)
-    config = loaded.model.config
-    sha256 = fingerprint_of(tokenizer)
-    check_trained_with(sha256, loaded.tokenizer_sha256, f"tokenizer {path} has", loaded.path)
-    # An export may name its virtual tokens.
-    num_rows = config.vocab_size
-    num_rows += config.soft_prompt.num_virtual_tokens if config.soft_prompt else 0
-    if vocab_size(tokenizer) > num_rows:
-        raise CheckpointError(
-            f"tokenizer {path} has {vocab_size(tokenizer)} ids, allowed: at most the {num_rows} of "
-            f"{loaded.path}"
-        )
     note = ""
     if name == "mediswift_finetuning":
         note = (
@@ -267,17 +260,17 @@ def _continuer(
             f"gives the examples that it was trained on"
         )
     return Continuer(
-        loaded=loaded, tokenizer=tokenizer, max_new_tokens=options.max_new_tokens, note=note
+        loaded=loaded,
+        tokenizer=_tokenizer(loaded, path),
+        max_new_tokens=options.max_new_tokens,
+        note=note,
     )
 
 
 def _training_data(params: Mapping[str, Any], checkpoint: Path) -> Path | None:
     """The folder that a run was trained on, from here or from a folder above its checkpoint."""
-    section: Any = params
-    for key in ("trainer", "fit", "train_dataloader", "data_dir"):
-        section = section.get(key) if isinstance(section, dict) else None
-    name = section[0] if isinstance(section, list) and section else section
-    if not isinstance(name, str):
+    name = training_folder(params)
+    if name is None:
         return None
     folders = [base / name for base in (Path(), *checkpoint.absolute().parents)]
     return next((folder for folder in folders if find_manifest(folder)), None)

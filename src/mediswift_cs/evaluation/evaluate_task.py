@@ -105,6 +105,15 @@ def _check_convention(task: type[Task], convention: str | None) -> None:
     raise ConfigError(f"--convention: got {convention!r}, allowed: {', '.join(task.conventions)}")
 
 
+def check_task(name: str | None, data: PromptData) -> None:
+    """Raise ConfigError where the examples are of another task than --task says."""
+    if name not in (None, data.task.name):
+        raise ConfigError(
+            f"--task: got {name}, allowed: {data.task.name}, the task of the examples in "
+            f"{data.folder}"
+        )
+
+
 def evaluate_once(options: EvaluationOptions, fold: int | None) -> tuple[Report, Path]:
     """One report, and the folder that its files are in."""
     given = [options.data, options.checkpoint]
@@ -112,11 +121,7 @@ def evaluate_once(options: EvaluationOptions, fold: int | None) -> tuple[Report,
         given = [text and text.replace(FOLD, str(fold)) for text in given]
     data, checkpoint = read_prompt_data(Path(str(given[0]))), given[1]
     task = data.task
-    if options.task not in (None, task.name):
-        raise ConfigError(
-            f"--task: got {options.task}, allowed: {task.name}, the task of the examples in "
-            f"{data.folder}"
-        )
+    check_task(options.task, data)
     _check_convention(type(task), options.convention)
     split = options.split or default_split(data)
     examples = data.examples(split)

@@ -22,7 +22,8 @@ def load_hf_model(folder: HuggingFaceModel) -> LoadedModel:
     Raises:
         CheckpointError: it is none that our decoder can be, or has numbers that are not finite.
     """
-    state = new_state(folder, dtype="float32", tokenizer_sha256=None)
+    noted = folder.own.get("tokenizer_sha256")
+    state = new_state(folder, dtype="float32", tokenizer_sha256=noted)
     config = _config(folder)
     weights: dict[str, Tensor] = {}
     places: dict[str, Place] = {}
@@ -36,7 +37,7 @@ def load_hf_model(folder: HuggingFaceModel) -> LoadedModel:
             start = block.offset // target.element_size()
             numbers = torch.from_numpy(block.numbers.reshape(-1).copy())
             target.view(-1)[start : start + len(numbers)] = numbers
-    return loaded({"model": weights}, config, folder.folder)
+    return loaded({**state, "model": weights}, config, folder.folder)
 
 
 def _config(folder: HuggingFaceModel) -> ModelParams:

@@ -8,7 +8,7 @@ from mediswift_cs.errors import ConfigError
 from mediswift_cs.tasks.example import Example, collapse
 from mediswift_cs.tasks.label_sets import EMPTY, SEPARATOR, Convention, LabelSets
 from mediswift_cs.tasks.one_label import OneLabel
-from mediswift_cs.tasks.task import Task, refuse_context, sentence
+from mediswift_cs.tasks.task import Task, refuse_context
 
 ANSWER_STEM = " the answer is"
 
@@ -36,25 +36,25 @@ class _Wording(Task):
     stem: ClassVar[str] = ANSWER_STEM
 
     def __post_init__(self) -> None:
-        # A manifest keeps a list.
+        for name in ("instruction", "question"):
+            if not isinstance(text := getattr(self, name), str):
+                raise ConfigError(f"{name}: got {text!r:.80}, allowed: a text")
+        # A manifest keeps a list, and whoever edits it anything.
+        if not isinstance(self.labels, list | tuple):
+            raise ConfigError(f"labels: got {self.labels!r:.80}, allowed: a list of texts")
         object.__setattr__(self, "labels", tuple(self.labels))
         if len(self.labels) < 2:
             raise ConfigError(
                 f"labels: got {', '.join(map(repr, self.labels)) or 'none'}, allowed: at least two"
             )
         for label in self.labels:
-            if label != collapse(label) or not label:
+            if not isinstance(label, str) or label != collapse(label) or not label:
                 raise ConfigError(
                     f"labels: got {label!r:.80}, allowed: text on one line, without white space "
                     "around it"
                 )
             if self.labels.count(label) > 1:
                 raise ConfigError(f"labels: got {label!r:.80} twice, allowed: once")
-
-    def wording(self) -> Example:
-        """A text with the task's instruction and question."""
-        first = self.labels[:1]
-        return self.ask("", "", "TEXT", first, sentence(self.stem, first[0]))
 
     def ask(
         self, identifier: str, document: str, text: str, labels: Sequence[str], answer: str

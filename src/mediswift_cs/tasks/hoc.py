@@ -64,11 +64,6 @@ class HallmarksOfCancer(LabelSets):
         document = HallmarksDocument(pmid="", sentences=(), sentence_labels=())
         return _example("", document, text, frozenset())
 
-    def wording(self) -> Example:
-        """A text alone."""
-        document = HallmarksDocument(pmid="", sentences=(), sentence_labels=())
-        return _example("", document, "TEXT", frozenset(LABELS[:1]))
-
     def examples(self, pmid: str, document: "HallmarksDocument") -> list[Example]:
         """One example for the document, or one for each sentence."""
         if self.level == "document":

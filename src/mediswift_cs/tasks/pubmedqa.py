@@ -25,6 +25,7 @@ class Questions(OneLabel):
     """What every question about an abstract has in common: BioGPT's wording of the answers."""
 
     stem = ANSWER_STEM
+    words = ("QUESTION", "CONTEXT")
 
     def asked(self, text: str, context: str) -> Example:
         """The question that a user typed, about a context."""
@@ -35,10 +36,6 @@ class Questions(OneLabel):
     def readable(self) -> tuple[str, ...]:
         """What PubMedQA's answers are, also where a task has only two of them."""
         return LABELS
-
-    def wording(self) -> Example:
-        """A question about a context."""
-        return question_example("", question="QUESTION", contexts=["CONTEXT"], label=LABELS[0])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,13 +81,8 @@ class PubMedQA(Questions):
 
     def wording(self) -> Example:
         """A question about a context, with the conclusion where that is read."""
-        return question_example(
-            "",
-            question="QUESTION",
-            contexts=["CONTEXT"],
-            label=LABELS[0],
-            long_answer="CONCLUSION" if self.mode == "reasoning-free" else "",
-        )
+        conclusion = "CONCLUSION" if self.mode == "reasoning-free" else ""
+        return replace(super().wording(), tail=_tail(conclusion))
 
     def files_to_hand_in(self, said: Mapping[str, str | None]) -> dict[str, str | None]:
         """The leaderboard's file, for the official test set with an answer to each question."""
@@ -120,10 +112,14 @@ def question_example(
         document=pmid,
         head=f"question: {collapse(question)} context:",
         context=f" {collapse(' '.join(contexts))}",
-        tail=f" answer: {collapse(long_answer)}" if long_answer else "",
+        tail=_tail(long_answer),
         target=answer_text(label),
         labels=(label,),
     )
+
+
+def _tail(conclusion: str) -> str:
+    return f" answer: {collapse(conclusion)}" if conclusion else ""
 
 
 def leaderboard_answers(predicted: Mapping[str, str | None]) -> dict[str, str]:

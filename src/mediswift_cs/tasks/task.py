@@ -7,7 +7,7 @@ set's manifest, from which :func:`mediswift_cs.tasks.registry.find_task` makes i
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, ClassVar, NamedTuple, Self
 
 from mediswift_cs.errors import ConfigError
@@ -52,6 +52,7 @@ class Task(ABC):
         labels: every label that an answer may have, in their order.
         stem: what all answers begin with, the first space included.
         conventions: the names of the ways to score it, the default first; empty where there is one.
+        words: what stands for a text that is asked about and for its context where none is given.
     """
 
     name: ClassVar[str]
@@ -59,6 +60,7 @@ class Task(ABC):
     labels: tuple[str, ...]
     stem: ClassVar[str]
     conventions: ClassVar[tuple[str, ...]] = ()
+    words: ClassVar[tuple[str, str]] = ("TEXT", "")
     # That the concrete classes are dataclasses.
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
@@ -96,9 +98,10 @@ class Task(ABC):
     def answer_text(self, labels: Sequence[str]) -> str:
         """The sentence that states the labels, with the space that it begins with."""
 
-    @abstractmethod
     def wording(self) -> Example:
         """An item whose texts are words in capitals: how the task asks, and how it is answered."""
+        labels = self.labels[:1]
+        return replace(self.asked(*self.words), target=self.answer_text(labels), labels=labels)
 
     @abstractmethod
     def longest_answers(self) -> list[str]:
