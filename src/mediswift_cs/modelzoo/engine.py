@@ -249,7 +249,8 @@ def hand_over(loaded: LoadedParams, options: RunOptions) -> int:
                 file=sys.stderr,
             )
             return 0
-    count_batches(params["trainer"]["init"], options.device, done)
+    if command == "fit":
+        count_batches(params["trainer"]["init"], options.device, done)
     with writing_to(options.model_dir):
         resolved = yaml.safe_dump(params, sort_keys=False)
         path = write_text(options.model_dir / RESOLVED_FILE, resolved)
