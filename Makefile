@@ -75,8 +75,9 @@ $(STAMP): setup.cfg requirements/light.txt requirements/torch.txt requirements/c
 	@free=$$(df -Pk . | awk 'NR == 2 {print int($$4 / 1048576)}'); \
 	  if [ ! -x $(BIN)/mediswift ] && [ "$$free" -lt $(NEEDED_GB) ]; then \
 	    echo "error: the environment needs $(NEEDED_GB) GB of disk, got $$free GB free in $(CURDIR)" >&2; exit 2; fi
-	@$(PYTHON) -m venv --help >/dev/null 2>&1 || { \
-	  echo "error: this Python has no venv module; on Debian: apt-get install python3-venv" >&2; exit 2; }
+	@# Debian's Python has venv itself, and leaves an environment without pip where ensurepip is missing.
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "error: this Python cannot make an environment; on Debian: apt-get install python$(VERSION)-venv" >&2; exit 2; }
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV) (about 6 GB, a few minutes the first time)"
 	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on $(CONSTRAINTS) -e '.[demo,test,dev]'

@@ -26,7 +26,6 @@ TORCH_PACKAGES = (
     "transformers",
     "xxhash",
 )
-REINSTALL = "pip install -c constraints.txt -e . in a checkout"
 GIB = 2**30
 # Below the first nothing can be made; an xl checkpoint with its optimizer needs the second.
 LITTLE_DISK, XL_DISK = 1 * GIB, 16 * GIB
@@ -56,12 +55,17 @@ def examine() -> list[Finding]:
 
 
 def _findings_of(check: Callable[[], Iterator[Finding]]) -> list[Finding]:
+    what = check.__name__.removeprefix("check_")
     try:
         return list(check())
     except ModuleNotFoundError as error:
-        what = check.__name__.removeprefix("check_").replace("_", " ")
         advice = packages.missing_package(error.name or "").replace("this command", "doctor")
         return [Finding(what, BAD, f"cannot be told without {error.name}", advice)]
+    except Exception as error:
+        # A package that is there and broken may raise anything.
+        reason = (str(error).splitlines() or [""])[0]
+        text = f"cannot be told: {type(error).__name__}: {reason}"
+        return [Finding(what, BAD, text, packages.checkout_command())]
 
 
 def check_python() -> Iterator[Finding]:
@@ -95,7 +99,10 @@ def check_packages() -> Iterator[Finding]:
             wrong.append(name)
             advice = f"pip install '{name}{bound}'"
             yield Finding(name, BAD, f"{version or 'not installed'}, allowed: {bound}", advice)
-    if not wrong:
+    if not asked:
+        text = f"not looked at: {packages.OWN} is not installed, only imported"
+        yield Finding("packages", NOTE, text, packages.checkout_command())
+    elif not wrong:
         yield Finding("packages", OK, f"{len(asked)} as asked for")
 
 
@@ -104,11 +111,12 @@ def check_torch() -> Iterator[Finding]:
     version = version_of("torch")
     if version is None:
         text = "not installed, which training, evaluation and the comparison of logits need"
-        yield Finding("torch", NOTE, text, REINSTALL)
+        yield Finding("torch", NOTE, text, packages.checkout_command())
         return
     answer, failure = _probe(PROBE_TORCH)
     if failure:
-        yield Finding("torch", BAD, f"{version} cannot be imported: {failure}", REINSTALL)
+        text = f"{version} cannot be imported: {failure}"
+        yield Finding("torch", BAD, text, packages.checkout_command())
         return
     yield Finding("torch", OK, version)
     found = json.loads(answer)
@@ -129,8 +137,9 @@ def check_cerebras() -> Iterator[Finding]:
     version = version_of(CEREBRAS)
     if version is not None:
         _, failure = _probe("import cerebras.pytorch")
+        advice = packages.checkout_command() if failure else ""
         text = f"{version} cannot be imported: {failure}" if failure else version
-        yield Finding(CEREBRAS, BAD if failure else OK, text, REINSTALL if failure else "")
+        yield Finding(CEREBRAS, BAD if failure else OK, text, advice)
         return
     text = "not installed, which CS-2 runs, the compile check and ModelZoo need"
     yield Finding(CEREBRAS, NOTE, text, packages.missing_package("cerebras").partition(": ")[2])
@@ -166,7 +175,7 @@ def check_extras() -> Iterator[Finding]:
             for name, version in versions.items()
             if version is not None and not asked[name].contains(version, prereleases=True)
         }
-        what, advice = f"extra [{extra}]", f"pip install -c constraints.txt -e '.[{extra}]'"
+        what, advice = f"extra [{extra}]", packages.checkout_command(extra)
         if wrong and not absent:
             text = ", ".join(f"{n} {v}, allowed: {asked[n]}" for n, v in wrong.items())
             yield Finding(what, BAD, text, advice)
@@ -187,7 +196,8 @@ def _on_path(command: str) -> Finding:
     found = shutil.which(command)
     if found is None:
         return Finding(command, NOTE, "not on PATH: a shell says command not found", activate)
-    if Path(found).parent.resolve() == scripts.resolve():
+    # Links to it, such as pipx makes, are it too.
+    if Path(found).resolve() == (scripts / command).resolve():
         return Finding(command, OK, found)
     return Finding(command, BAD, f"on PATH is another environment's: {found}", activate)
 

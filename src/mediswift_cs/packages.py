@@ -101,6 +101,21 @@ def install_command(*modules: str) -> str | None:
     return " ".join(["pip install", *(f"'{name}{known[name]}'" for name in names)])
 
 
+def checkout_command(extra: str = "") -> str:
+    """The command that installs this package, or an extra, from a checkout.
+
+    The file of tested versions is for the Python of cerebras-pytorch alone.
+    """
+    what = f"'.[{extra}]'" if extra else "."
+    constraints = "-c constraints.txt " if is_cerebras_python() else ""
+    return f"pip install {constraints}-e {what} in a checkout"
+
+
+def is_cerebras_python() -> bool:
+    """Whether cerebras-pytorch has wheels for this Python."""
+    return platform.python_version().startswith(f"{CEREBRAS_PYTHON}.")
+
+
 def cerebras_command() -> str:
     """The command that installs cerebras-pytorch with what else has to be in its versions."""
     pinned = [each for each in requirements() if "python_version" in str(each.marker)]
@@ -124,7 +139,7 @@ def missing_package(module: str) -> str:
     if name == CEREBRAS:
         if module.startswith("cerebras.modelzoo"):
             return "this command needs ModelZoo, which cannot be imported: docs/modelzoo.md"
-        if not f"{platform.python_version()}.".startswith(f"{CEREBRAS_PYTHON}."):
+        if not is_cerebras_python():
             return f"{start}: {NO_CEREBRAS.format(platform.python_version())}"
         return f"{start}: {cerebras_command()}"
     return f"{start}: {install_command(root) or 'pip check says which other one asks for it'}"

@@ -155,10 +155,9 @@ def show_stages(title: str) -> Iterator[Callable[[str], None]]:
 
 def validate(args: argparse.Namespace, loaded: "LoadedParams", model_dir: Path) -> int:
     """``--validate_only``: 0 where the model compiles for CSX, 1 where it does not."""
-    from importlib.util import find_spec
-
     from mediswift_cs.csx import check, report
     from mediswift_cs.csx.watched_trace import seconds_since_start
+    from mediswift_cs.packages import CEREBRAS, missing_package, version_of
     from mediswift_cs.storage.write import check_writable, write_json
 
     if args.device not in (None, "CSX"):
@@ -167,11 +166,8 @@ def validate(args: argparse.Namespace, loaded: "LoadedParams", model_dir: Path) 
         )
     if args.json is not None:
         check_writable(args.json)
-    if find_spec("cerebras") is None:
-        raise ConfigError(
-            "--validate_only needs cerebras-pytorch, which holds the compiler's front end: it is "
-            "not installed, and has wheels for Python 3.11 only (docs/install.md)"
-        )
+    if version_of(CEREBRAS) is None:
+        raise ConfigError(missing_package("cerebras"))
     before = seconds_since_start()
     with show_stages(f"{loaded.source.name} for CSX") as on_stage:
         verdict = check.validate(loaded, mode=args.mode, model_dir=model_dir, on_stage=on_stage)

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
@@ -217,6 +217,50 @@ def test_doctor_itself_needs_no_package(package: str, monkeypatch: pytest.Monkey
     findings = doctor.examine()
     assert any(f.state == BAD and package in f.text for f in findings)
     assert any(f.what == "memory" for f in findings)
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_broken_package_ends_one_check_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def check_cluster() -> Iterator[Finding]:
+        raise SystemError("pydantic-core is too old\nfor this pydantic")
+        yield
+
+    monkeypatch.setattr(doctor, "CHECKS", (check_cluster, doctor.check_machine))
+    assert found("cluster").text == "cannot be told: SystemError: pydantic-core is too old"
+    assert found("cluster").state == BAD
+    assert found("memory").state == OK
+
+
+def test_where_it_is_only_imported_no_package_is_judged(
+    installed: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed.clear()
+    monkeypatch.setattr("importlib.metadata.requires", lambda _: None)
+    assert found("packages").state == NOTE
+    assert "not looked at" in found("packages").text
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_link_to_the_command_is_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = tmp_path / "links" / "mediswift"
+    link.parent.mkdir()
+    link.symlink_to(tmp_path / "bin" / "mediswift")
+    monkeypatch.setenv("PATH", str(link.parent))
+    assert found("mediswift") == Finding("mediswift", OK, str(link))
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize(("version", "is_pinned"), [("3.11.7", True), ("3.13.5", False)])
+def test_tested_versions_are_advised_for_their_own_python(
+    version: str, is_pinned: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken_torch(monkeypatch)
+    monkeypatch.setattr("platform.python_version", lambda: version)
+    for what in ("torch", "extra [dask]"):
+        assert found(what).advice.startswith("pip install ")
+        assert ("-c constraints.txt" in found(what).advice) == is_pinned
 
 
 @pytest.mark.usefixtures("installed")

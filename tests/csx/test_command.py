@@ -284,9 +284,9 @@ def test_without_cerebras_pytorch_nothing_is_judged(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("mediswift_cs.packages.version_of", lambda name: None)
     assert main(["--validate_only", "--params", str(params)]) == 2
-    assert "--validate_only needs cerebras-pytorch" in capsys.readouterr().err
+    assert "this command needs the package cerebras-pytorch" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == [params]
 
 

@@ -246,6 +246,22 @@ def test_what_modelzoo_reads_itself_is_left_to_it(
         hand_over("trainer.validate_all.ckpt_paths=[absent*.mdl]", mode="eval_all")
 
 
+@pytest.mark.parametrize("mode", ["eval", "eval_all"])
+def test_an_evaluation_counts_no_updates(
+    hand_over: Callable[..., int], tmp_path: Path, mode: Mode
+) -> None:
+    path = tmp_path / "checkpoint_6.mdl"
+    save_checkpoint({"model": {"weight": torch.zeros(2)}, "global_step": 6}, path)
+    keys = [f"{INIT}.loop={{num_epochs: 1, grad_accum_steps: 2}}", f"{INIT}.schedulers=[]"]
+    keys += [f"{INIT}.optimizer.AdamW.learning_rate=1e-3"]
+    with pytest.raises(StartedError):
+        hand_over(*keys, mode=mode, given=path)
+    init = yaml.safe_load((tmp_path / "out" / engine.RESOLVED_FILE).read_text())["trainer"]["init"]
+    assert init["logging"]["log_steps"] == 3
+    with pytest.raises(ConfigError, match="num_epochs"):
+        hand_over(*keys, given=path)
+
+
 Start = Callable[..., tuple[int, str, str]]
 
 

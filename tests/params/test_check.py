@@ -139,6 +139,13 @@ BROKEN: list[tuple[str, Any, str, str, str]] = [
         "2",
         "4 or nothing beside decoder_kernel",
     ),
+    (
+        f"{INIT}.optimizer.AdamW.adjust_learning_rate",
+        {"decoder_kernel": 4.0, "decoder_output_ffn": 1},
+        f"{INIT}.optimizer.AdamW.adjust_learning_rate.decoder_output_ffn",
+        "1",
+        "4 or nothing beside decoder_kernel",
+    ),
     (f"{INIT}.optimizer.AdamW.adjust_learning_rate", {"embed": 2}, "", "unknown key", "embedding"),
     (f"{INIT}.optimizer.AdamW.adjust_learning_rate", {"embedding": 0}, "", "0", "more than 0"),
     (f"{TRAIN}.shuffle_seed", None, f"{TRAIN}.shuffle_seed", "null", "as shuffle is true"),

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch._dynamo.exc import TorchDynamoException
 
-from mediswift_cs.errors import ConfigError
+from mediswift_cs.errors import CheckpointError, ConfigError
 from mediswift_cs.params.schema import Params, SparsityParams
 from mediswift_cs.tokens.hdf5 import ShardWriter
 from mediswift_cs.training import mdl_state
@@ -180,6 +180,9 @@ def test_the_loss_of_the_same_samples_is_the_same_however_they_are_cut(
     with torch.no_grad():
         means = [float(host.evaluation_step(batch)[0]) for batch in batches]
     assert abs(sum(means) / 4 - found[0][0]) > 1e-4
+    raw = uneven(toy_raw, tmp_path / "uneven", 4, 4)
+    raw["trainer"]["init"]["torch"] = {"mean_over": "batches"}
+    assert losses(hosts(raw)[number], raw, 1)[0] == pytest.approx(sum(means) / 4, abs=1e-6)
 
 
 def test_what_torch_compile_does_not_find_is_one_sentence(toy_raw: Raw) -> None:
@@ -195,7 +198,7 @@ def test_what_torch_compile_does_not_find_is_one_sentence(toy_raw: Raw) -> None:
 
 
 @pytest.mark.parametrize("first", ["cerebras", "torch"])
-@pytest.mark.parametrize("change", [sparse, amsgrad, without_correction])
+@pytest.mark.parametrize("change", [sparse, amsgrad, without_correction, with_adjusted_rates])
 def test_a_run_of_either_goes_on_in_the_other(
     toy_raw: Raw, tmp_path: Path, first: str, change: Callable[[Raw], None]
 ) -> None:
@@ -216,7 +219,8 @@ def test_a_run_of_either_goes_on_in_the_other(
 
 
 def test_either_goes_on_with_the_settings_that_it_is_given(toy_raw: Raw, tmp_path: Path) -> None:
-    """Rate and decay are the params', also where the checkpoint had others."""
+    """Rate, decay and factors are the params', also where the checkpoint had others."""
+    with_adjusted_rates(toy_raw)
     begun = hosts(toy_raw)[1]
     losses(begun, toy_raw, 7)
     path = tmp_path / "checkpoint_7.mdl"
@@ -224,7 +228,8 @@ def test_either_goes_on_with_the_settings_that_it_is_given(toy_raw: Raw, tmp_pat
     as_before = hosts(toy_raw)[0]
     as_before.load_state_dict(as_before.read(path), path)
     init = toy_raw["trainer"]["init"]
-    init["optimizer"]["AdamW"] |= {"weight_decay": 0.7}
+    factors = {"decoder_kernel": 8.0, "embedding": 0.5}
+    init["optimizer"]["AdamW"] |= {"weight_decay": 0.7, "adjust_learning_rate": factors}
     init["schedulers"] = [{"ConstantLR": {"learning_rate": 0.02}}]
     changed = []
     for host in hosts(toy_raw):
@@ -232,6 +237,10 @@ def test_either_goes_on_with_the_settings_that_it_is_given(toy_raw: Raw, tmp_pat
         changed.append(losses(host, toy_raw, 8, done=7))
     assert largest_difference(*changed) < 1e-5
     assert largest_difference(changed[0], losses(as_before, toy_raw, 8, done=7)) > 5e-2
+    del factors["embedding"]
+    for host in hosts(toy_raw):
+        with pytest.raises(CheckpointError, match=r"optimizer state in .* does not fit"):
+            host.load_state_dict(host.read(path), path)
 
 
 def test_cerebras_pytorch_reads_what_is_written_and_the_other_way_round(

@@ -89,8 +89,10 @@ _ALLOWED_PATTERN = (
 
 def _adjusted_rates(params: Params) -> Iterator[Problem]:
     """Rates of groups of weights: as in ModelZoo, a schedule applies them, to each weight once."""
-    optimizer = params.trainer.init.optimizer
-    factors = {} if optimizer is None else optimizer.AdamW.adjust_learning_rate.factors
+    if (optimizer := params.trainer.init.optimizer) is None:
+        return
+    adjusted = optimizer.AdamW.adjust_learning_rate
+    factors = adjusted.factors
     path = f"{INIT}.optimizer.AdamW.adjust_learning_rate"
     if factors and not params.trainer.init.schedulers:
         yield Problem(
@@ -99,12 +101,13 @@ def _adjusted_rates(params: Params) -> Iterator[Problem]:
             allowed="nothing without trainer.init.schedulers, which multiply the rate with it",
             reads=(f"{INIT}.schedulers",),
         )
-    every = factors.get("decoder_kernel")
-    for name in ("decoder_attention", "decoder_input_ffn", "decoder_output_ffn"):
-        if every is not None and factors.get(name, every) != every:
+    every = adjusted.decoder_kernel
+    # A factor of 1 that is given is one that is asked for.
+    for name in sorted(adjusted.model_fields_set - {"embedding"}):
+        if every != 1.0 and (factor := getattr(adjusted, name)) != every:
             yield Problem(
                 path=f"{path}.{name}",
-                got=f"{factors[name]:g}",
+                got=f"{factor:g}",
                 allowed=f"{every:g} or nothing beside decoder_kernel, which has these weights too",
                 reads=(f"{path}.decoder_kernel",),
             )
