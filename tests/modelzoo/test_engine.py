@@ -246,6 +246,18 @@ def test_what_modelzoo_reads_itself_is_left_to_it(
         hand_over("trainer.validate_all.ckpt_paths=[absent*.mdl]", mode="eval_all")
 
 
+def test_the_length_of_an_accumulated_run_from_an_object_store(
+    hand_over: Callable[..., int],
+) -> None:
+    keys = ["trainer.fit.ckpt_path=s3://bucket/a.mdl", f"{INIT}.loop.grad_accum_steps=3"]
+    with pytest.raises(ConfigError, match="num_steps in its place"):
+        hand_over(*keys)
+    with pytest.raises(StartedError):
+        hand_over(*keys, f"{INIT}.loop.num_steps=4")
+    with pytest.raises(StartedError):
+        hand_over(keys[0])
+
+
 @pytest.mark.parametrize("mode", ["eval", "eval_all"])
 def test_an_evaluation_counts_no_updates(
     hand_over: Callable[..., int], tmp_path: Path, mode: Mode
@@ -311,7 +323,7 @@ def test_a_device_that_is_not_there_is_one_sentence(start: Start, tmp_path: Path
     assert not (tmp_path / "out").exists()
 
 
-def counted(raw: dict[str, Any], device: str = "CPU", done: int = 0) -> dict[str, Any]:
+def counted(raw: dict[str, Any], device: str = "CPU", done: int | None = 0) -> dict[str, Any]:
     init: dict[str, Any] = resolve(raw, device=device)["init"]
     engine.count_batches(init, device, done)
     return init
@@ -329,6 +341,8 @@ def test_accumulated_batches_are_counted_as_modelzoo_does(toy_raw: dict[str, Any
     assert init["schedulers"] == toy_raw["trainer"]["init"]["schedulers"], "they count updates"
     # The step of a checkpoint counts updates, and is taken from max_steps before it is cut up.
     assert counted(toy_raw, done=5)["loop"]["max_steps"] == 5 + 3 * (steps - 5)
+    with pytest.raises(ConfigError, match=r"loop\.max_steps: got 12, allowed: num_steps"):
+        counted(toy_raw, done=None)
     loop["eval_frequency"] = 0.5
     assert counted(toy_raw)["loop"]["eval_frequency"] == 0.5
     assert counted(toy_raw, device="CSX")["loop"]["max_steps"] == steps

@@ -56,6 +56,16 @@ def test_a_child_ends_with_its_killed_parent(watches: bool) -> None:
         subprocess.run(["kill", "-9", str(child)], check=True)
 
 
+def test_a_child_whose_parent_has_gone_before_it_looks_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    monkeypatch.setenv("MEDISWIFT_PARENT", str(gone.pid))
+    command = [sys.executable, "-c", CHILD.format("print(1)")]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 1
+
+
 def test_a_process_further_down_has_another_parent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEDISWIFT_PARENT", "1")
     assert subprocess.run([sys.executable, "-c", GRANDCHILD], check=False).returncode == 0

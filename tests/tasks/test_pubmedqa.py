@@ -199,3 +199,12 @@ def test_records_in_another_order_are_told_so(records: Records) -> None:
     in_order = dict(sorted(records.items()))
     with pytest.raises(DataError, match="the draw depends on the records' order"):
         pubmedqa_split.read_split(None, 0, in_order)
+
+
+def test_a_conclusion_cannot_be_typed() -> None:
+    with pytest.raises(ConfigError, match="got a model of 'reasoning-free', which reads"):
+        PubMedQA(mode="reasoning-free").asked("Does it?", "It does.")
+    assert "It does." in PubMedQA().asked("Does it?", "It does.").source
+    free = PubMedQA(mode="reasoning-free").wording()
+    assert "CONCLUSION" in free.source
+    assert "CONCLUSION" not in PubMedQA().wording().source

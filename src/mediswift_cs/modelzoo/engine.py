@@ -110,7 +110,7 @@ _STEPS = (
 )
 
 
-def count_batches(init: dict[str, Any], device: str, done: int) -> None:
+def count_batches(init: dict[str, Any], device: str, done: int | None) -> None:
     """Make ModelZoo's run of accumulated batches the one that the params ask for.
 
     Its steps are batches; its schedules and the step in its checkpoints count updates
@@ -118,10 +118,11 @@ def count_batches(init: dict[str, Any], device: str, done: int) -> None:
 
     Args:
         init: the section of the params, which is changed.
-        done: updates that the checkpoint has which the run goes on from.
+        done: updates that the checkpoint has which the run goes on from; None: not known.
 
     Raises:
-        ConfigError: the length is given in epochs, which ModelZoo makes shorter than they are.
+        ConfigError: the length is given in epochs, which ModelZoo makes shorter than they are, or
+            in all, and nobody knows how much of it is done.
     """
     loop = init.get("loop") or {}
     number = loop.get("grad_accum_steps", 1)
@@ -141,8 +142,15 @@ def count_batches(init: dict[str, Any], device: str, done: int) -> None:
         if isinstance(steps, int):
             init[section] = {**(init.get(section) or {}), key: steps * number}
     if (last := loop.get("max_steps")) is not None:
+        if done is None and loop.get("num_steps") is None:
+            raise ConfigError(
+                f"trainer.init.loop.max_steps: got {last}, allowed: num_steps in its place beside "
+                f"grad_accum_steps {number} with --engine modelzoo, where the steps of a "
+                "checkpoint in an object store are not known"
+            )
         # What is left is the difference to the step of the checkpoint.
-        init["loop"]["max_steps"] = done + max(0, last - done) * number
+        left = None if done is None else done + max(0, last - done) * number
+        init["loop"]["max_steps"] = left
 
 
 def index_checkpoints(model_dir: Path) -> None:
@@ -242,8 +250,9 @@ def hand_over(loaded: LoadedParams, options: RunOptions) -> int:
     for checkpoint in checkpoints:
         check_file(checkpoint)
     if command == "fit":
-        done = steps_done(init, checkpoints[0]) if checkpoints else 0
-        if is_finished(init, done):
+        is_remote = "://" in str(params["trainer"]["fit"].get("ckpt_path"))
+        done = steps_done(init, checkpoints[0]) if checkpoints else None if is_remote else 0
+        if done is not None and is_finished(init, done):
             print(
                 f"nothing left to train: step {done} of {init.loop.max_steps} is done",
                 file=sys.stderr,

@@ -5,6 +5,8 @@ import threading
 import time
 from collections.abc import Mapping
 
+from mediswift_cs.storage.lock import is_gone
+
 _VARIABLE = "MEDISWIFT_PARENT"
 _SECONDS_BETWEEN_LOOKS = 1.0
 
@@ -20,8 +22,13 @@ def end_with_parent() -> None:
     A killed process cannot end what it has started, which would go on writing into its folders.
     """
     parent = os.environ.get(_VARIABLE)
+    if parent is None or not parent.isdecimal():
+        return
+    if is_gone(int(parent)):
+        # It was killed while this process began.
+        os._exit(1)
     # A process further down has inherited the variable and has another parent.
-    if parent is None or not parent.isdecimal() or os.getppid() != int(parent):
+    if os.getppid() != int(parent):
         return
 
     def watch() -> None:

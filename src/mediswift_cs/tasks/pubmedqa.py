@@ -79,10 +79,25 @@ class PubMedQA(Questions):
         )
         return [example]
 
+    def asked(self, text: str, context: str) -> Example:
+        """The question that a user typed, about a context.
+
+        Raises:
+            ConfigError: models of the mode reasoning-free read a conclusion, which nobody types.
+        """
+        if self.mode == "reasoning-free":
+            raise ConfigError(
+                "mode of PubMedQA: got a model of 'reasoning-free', which reads an article's "
+                "conclusion, allowed for a typed question: 'reasoning-required'; score this one "
+                "with `mediswift evaluate`"
+            )
+        return super().asked(text, context)
+
     def wording(self) -> Example:
         """A question about a context, with the conclusion where that is read."""
         conclusion = "CONCLUSION" if self.mode == "reasoning-free" else ""
-        return replace(super().wording(), tail=_tail(conclusion))
+        without: PubMedQA = replace(self, mode="reasoning-required")
+        return replace(super(PubMedQA, without).wording(), tail=_tail(conclusion))
 
     def files_to_hand_in(self, said: Mapping[str, str | None]) -> dict[str, str | None]:
         """The leaderboard's file, for the official test set with an answer to each question."""
