@@ -19,16 +19,8 @@ GOLDEN = Path(__file__).parent / "golden"
 
 
 def pretraining_params() -> list[str]:
-    """The shipped files whose graphs are recorded.
-
-    Corrected files of a level differ from each other as the plain files do, so that the smallest
-    size stands for all.
-    """
-    return [
-        name
-        for name in shipped_files()
-        if "/" not in name and ("_supar" not in name or "_tiny_" in name)
-    ]
+    """The shipped files whose graphs are recorded: all that pre-train."""
+    return [name for name in shipped_files() if "/" not in name]
 
 
 def compile_params(name: str, folder: Path) -> Verdict:
