@@ -259,10 +259,14 @@ def hand_over(loaded: LoadedParams, options: RunOptions) -> int:
             )
             return 0
         count_batches(params["trainer"]["init"], options.device, done)
-    with writing_to(options.model_dir):
-        resolved = yaml.safe_dump(params, sort_keys=False)
-        path = write_text(options.model_dir / RESOLVED_FILE, resolved)
-    index_checkpoints(options.model_dir)
+    return _become_cszoo(command, params, options.model_dir)
+
+
+def _become_cszoo(command: str, params: Any, model_dir: Path) -> int:
+    """Write the params that ModelZoo is to read, and replace this process by ``cszoo``."""
+    with writing_to(model_dir):
+        path = write_text(model_dir / RESOLVED_FILE, yaml.safe_dump(params, sort_keys=False))
+    index_checkpoints(model_dir)
     arguments = ["-m", "mediswift_cs.modelzoo", "cszoo", command, str(path)]
     print(
         f"engine: ModelZoo (python {' '.join(arguments)}); --engine cerebras, or torch on "

@@ -153,9 +153,7 @@ def write_prompt_data(
             otherwise or cannot be written.
     """
     examples = {name: list(items) for name, items in splits.items()}
-    check_disjoint(examples)
-    if empty := [name for name, items in examples.items() if not items]:
-        raise DataError(f"the split {empty[0]!r} has no example, got {counts_text(counts)}")
+    _check_splits(examples, counts)
     tokenizer = load_tokenizer(tokenizer_path)
     layout = make_layout(settings, tokenizer, task.longest_answers())
     planned = Manifest(
@@ -178,6 +176,12 @@ def write_prompt_data(
     # The same but for the order of the counts, which the file does not keep.
     manifest = replace(planned, splits=found.splits, cut_contexts=lengths.cut, folder=output)
     return manifest, lengths
+
+
+def _check_splits(examples: Mapping[str, list[Example]], counts: Mapping[str, int]) -> None:
+    check_disjoint(examples)
+    if empty := [name for name, items in examples.items() if not items]:
+        raise DataError(f"the split {empty[0]!r} has no example, got {counts_text(counts)}")
 
 
 def _write(

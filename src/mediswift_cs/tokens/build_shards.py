@@ -85,10 +85,7 @@ def build_shards(
         ConfigError: a setting is out of its range.
         DataError: unusable input, a split without documents, or ``output`` cannot be written.
     """
-    check_val_fraction(val_fraction)
-    check_sequence_length(max_sequence_length)
-    if samples_per_shard < 1:
-        raise ConfigError(f"samples_per_shard must be at least 1, got {samples_per_shard}")
+    _check_settings(max_sequence_length, val_fraction, samples_per_shard)
     tokenizer = load_tokenizer(tokenizer_path)
     planned = planned_manifest(
         source,
@@ -106,6 +103,13 @@ def build_shards(
         written = write_splits(source, tokenizer, planned, folder)
         manifest = write_manifest(planned, *written, tokenizer, folder)
     return replace(manifest, folder=output), True
+
+
+def _check_settings(length: int, val_fraction: float, samples_per_shard: int) -> None:
+    check_val_fraction(val_fraction)
+    check_sequence_length(length)
+    if samples_per_shard < 1:
+        raise ConfigError(f"samples_per_shard must be at least 1, got {samples_per_shard}")
 
 
 def planned_manifest(

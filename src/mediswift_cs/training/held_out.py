@@ -53,15 +53,9 @@ def evaluate(
 
     # The scores are weighted by tokens, so a short last batch does no harm.
     warnings.filterwarnings("ignore", message="Detected non-uniform batch sizes")
-    for batch in tqdm(
-        host.batches(dataloader, num_steps),
-        total=num_steps,
-        desc="evaluate",
-        unit="batch",
-        leave=False,
-        dynamic_ncols=True,
-        disable=not sys.stderr.isatty(),
-    ):
+    batches = host.batches(dataloader, num_steps)
+    looks = {"leave": False, "dynamic_ncols": True, "disable": not sys.stderr.isatty()}
+    for batch in tqdm(batches, desc="evaluate", total=num_steps, unit="batch", **looks):
         if not host.is_traced and is_stopped():
             raise EvaluationStoppedError
         loss, num_tokens = host.evaluation_step(batch)
