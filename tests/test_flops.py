@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mediswift_cs.cli import main
 from mediswift_cs.errors import ConfigError
-from mediswift_cs.flops import DecoderShape, num_kept, run_flops, shape_of_size
+from mediswift_cs.flops import DecoderShape, Flops, num_kept, run_flops, shape_of_size
 from mediswift_cs.model import attention
 from mediswift_cs.model.finetuning import build_model
 from mediswift_cs.model.pretraining import MediSwiftModel
@@ -235,3 +235,7 @@ def test_only_the_filtered_weights_are_cheaper(
     dense, sparse = (report[kind]["forward_per_sequence"] for kind in ("dense", "sparse"))
     assert sparse["projections"] == dense["projections"]
     assert sparse["feed_forward"] * 4 == dense["feed_forward"]
+
+
+def test_the_softmax_counts_only_where_it_is_asked_for() -> None:
+    assert Flops(projections=1, attention_scores=10, feed_forward=100, head=1000).total == 1111

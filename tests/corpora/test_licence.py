@@ -53,11 +53,27 @@ COMMERCIAL = {
         "</permissions>",
         "CC BY-SA 3.0",
     ),
+    "address of the public domain": (
+        '<permissions><license xlink:href="https://creativecommons.org/publicdomain/zero/1.0/"/>'
+        "</permissions>",
+        "CC0",
+    ),
     "data waiver beside a licence": (
         f'<permissions><license xlink:href="{BY}"><p>{DATA_WAIVER}</p></license></permissions>',
         "CC BY 4.0",
     ),
 }
+
+
+def test_a_licence_beside_a_waiver_keeps_its_version() -> None:
+    # The waiver's sentence begins within the address, if both are taken for one text.
+    inner = f"<ali:license_ref>{BY}</ali:license_ref><license><p>{DATA_WAIVER}</p></license>"
+    assert licence(f"<permissions>{inner}</permissions>") == Licence("commercial", "CC BY 4.0")
+
+
+def test_of_one_class_the_longer_kind_counts() -> None:
+    text = "Creative Commons Attribution-ShareAlike License"
+    assert prose(text, f'xlink:href="{BY}"') == Licence("commercial", "CC BY-SA")
 
 
 @pytest.mark.parametrize("name", COMMERCIAL)
@@ -113,6 +129,7 @@ def test_non_commercial(text: str) -> None:
         "This article is made available via the PMC Open Access Subset for unrestricted re-use.",
         "This work is in the public domain in the United States.",
         "https://creativecommons.org/licenses/sampling/1.0/",
+        "https://creativecommons.org/publicdomain/mark/1.0/",
         "This article is not licensed under the Creative Commons Attribution License",
         DATA_WAIVER,
     ],

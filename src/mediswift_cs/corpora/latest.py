@@ -16,16 +16,23 @@ class LatestRecords:
     Written documents are known by their line number. Memory: 5 bytes a PMID up to the largest, 1 a
     line; all of PubMed (42 million PMIDs) needs about 250 MB.
 
+    Args:
+        size: PMIDs that have room from the start. Pages of numpy.zeros take no memory until they
+            are written to.
+
     Attributes:
         status: bytes, one a line: KEPT, SUPERSEDED or DELETED.
     """
 
-    def __init__(self) -> None:
-        # Zero pages of numpy.zeros take no memory until they are written to.
-        size = 1 << 26
+    def __init__(self, size: int = 1 << 26) -> None:
         self._line_of: npt.NDArray[np.uint32] = np.zeros(size, np.uint32)  # line + 1, 0: none
         self._version: npt.NDArray[np.uint8] = np.zeros(size, np.uint8)  # 0: not seen
         self.status = bytearray()
+
+    @property
+    def num_reserved(self) -> int:
+        """PMIDs that have room."""
+        return len(self._version)
 
     def is_superseded(self, pmid: int, version: int) -> bool:
         """Whether a higher version of the record was read before."""
@@ -57,9 +64,9 @@ class LatestRecords:
             self._line_of[pmid] = 0
 
     def _reserve(self, pmid: int) -> None:
-        if pmid < len(self._version):
+        if pmid < self.num_reserved:
             return
-        size = max(pmid + 1, 2 * len(self._version))
+        size = max(pmid + 1, 2 * self.num_reserved)
         for name in ("_line_of", "_version"):
             old = getattr(self, name)
             new = np.zeros(size, old.dtype)
