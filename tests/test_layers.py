@@ -15,7 +15,7 @@ LAYER = {
     "packages": 0,
     "shipped_params": 0,
     "endings": 1,
-    "tuning": 1,
+    "tuning": 2,
     "storage": 1,
     "sizes": 1,
     "flops": 2,

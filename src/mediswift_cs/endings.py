@@ -20,8 +20,11 @@ from mediswift_cs.errors import (
 _OURS = "mediswift_cs"
 
 
-# How long a callback may take that Ctrl-C fell into, and that swallowed it.
-SWALLOWED_SECONDS = 0.05
+# How long after it Ctrl-C comes again, where it fell into something that cannot raise it.
+AGAIN_SECONDS = 0.05
+_IMPORT_SYSTEM = "<frozen importlib._bootstrap>"
+# Signals that are to come again, with who sends them.
+_put_off: dict[int, threading.Timer] = {}
 
 
 def exit_code_of(job: Callable[[], int], *, ends_process: bool = False) -> int:
@@ -43,6 +46,7 @@ def exit_code_of(job: Callable[[], int], *, ends_process: bool = False) -> int:
         with _unwind_on_interrupt(ends_process), _unwind_on_termination():
             _replace_closed_output()
             code = job()
+            send_what_is_put_off()
             # Here, because nobody could catch the error at the end of the process.
             sys.stdout.flush()
             return code
@@ -106,16 +110,15 @@ def _unwind_on_interrupt(ends_process: bool) -> Iterator[None]:
 
     def handle(number: int, frame: FrameType | None) -> None:
         came.append(number)
-        signal.default_int_handler(number, frame)
+        if not _is_put_off(number, frame):
+            signal.default_int_handler(number, frame)
 
     def hook(lost: "sys.UnraisableHookArgs") -> None:
         # Raised in a destructor or a callback of the import system: once more, after it.
-        if lost.exc_type is not KeyboardInterrupt:
+        if lost.exc_type is KeyboardInterrupt:
+            _come_again(signal.SIGINT)
+        else:
             sys.__unraisablehook__(lost)
-            return
-        again = threading.Timer(SWALLOWED_SECONDS, os.kill, (os.getpid(), signal.SIGINT))
-        again.daemon = True
-        again.start()
 
     previous_hook, sys.unraisablehook = sys.unraisablehook, hook
     signal.signal(signal.SIGINT, handle)
@@ -133,7 +136,43 @@ def _unwind_on_interrupt(ends_process: bool) -> Iterator[None]:
         raise
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN if ends_process else previous)
+        _put_off.pop(signal.SIGINT, None)
         sys.unraisablehook = previous_hook
+
+
+def _is_put_off(number: int, frame: FrameType | None) -> bool:
+    """Let a signal come again if it fell into an import; returns whether it did.
+
+    Packages answer what is raised while they are imported with other errors, and some that are
+    written in Rust with a stack trace of their own.
+    """
+    while frame is not None:
+        if frame.f_code.co_filename == _IMPORT_SYSTEM:
+            _come_again(number)
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _come_again(number: int) -> None:
+    def send() -> None:
+        if _put_off.pop(number, None):
+            os.kill(os.getpid(), number)
+
+    if number not in _put_off:
+        _put_off[number] = threading.Timer(AGAIN_SECONDS, send)
+        _put_off[number].daemon = True
+        _put_off[number].start()
+
+
+def send_what_is_put_off() -> None:
+    """Let signals that fell into an import come now: before another program takes this process.
+
+    One that is blocked reaches that program.
+    """
+    for number in tuple(_put_off):
+        if _put_off.pop(number, None):
+            signal.raise_signal(number)
 
 
 @contextmanager
@@ -146,11 +185,12 @@ def _unwind_on_termination() -> Iterator[None]:
     process = os.getpid()
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if os.getpid() == process:
+        if os.getpid() != process:
+            # A forked worker has nothing to clear up: it ends at once.
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        if not _is_put_off(number, frame):
             raise SystemExit(128 + number)
-        # A forked worker has nothing to clear up: it ends at once.
-        signal.signal(number, signal.SIG_DFL)
-        signal.raise_signal(number)
 
     signal.signal(signal.SIGTERM, handle)
     try:

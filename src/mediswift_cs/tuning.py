@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from mediswift_cs.endings import send_what_is_put_off
 from mediswift_cs.errors import ConfigError
 
 # A training step allocates and frees the same large blocks over and over; keeping them in the
@@ -60,6 +61,7 @@ def restart(settings: dict[str, str]) -> None:
     sys.stderr.flush()
     # It stays blocked in the new program, until exit_code_of can answer it.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    send_what_is_put_off()
     os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, **settings})
 
 

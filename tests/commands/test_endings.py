@@ -201,6 +201,56 @@ def test_ctrl_c_that_python_or_a_package_loses(tmp_path: Path) -> None:
         assert (done.returncode, done.stderr) == (130, "interrupted\n"), way
 
 
+IMPORTING = """
+import os, signal, sys, time
+from mediswift_cs.endings import exit_code_of, send_what_is_put_off
+
+def job():
+    import package_of_somebody
+    AFTER
+    return 0
+
+sys.exit(exit_code_of(job, ends_process=True))
+"""
+# As pydantic does, whose core is written in Rust: what Python raises in it is told as a panic.
+PACKAGE = """
+import os, signal
+
+class Panic(BaseException):
+    pass
+
+try:
+    os.kill(os.getpid(), NUMBER)
+    sum(range(1000))
+except BaseException as error:
+    print("thread panicked")
+    raise Panic from error
+"""
+
+
+@pytest.mark.parametrize("after", ["time.sleep(20)", "pass", "send_what_is_put_off(); os._exit(1)"])
+@pytest.mark.parametrize(
+    ("number", "code", "said"), [("SIGINT", 130, "interrupted\n"), ("SIGTERM", 143, "")]
+)
+def test_a_signal_within_an_import_comes_after_it(
+    tmp_path: Path, number: str, code: int, said: str, after: str
+) -> None:
+    (tmp_path / "program.py").write_text(IMPORTING.replace("AFTER", after))
+    (tmp_path / "package_of_somebody.py").write_text(PACKAGE.replace("NUMBER", f"signal.{number}"))
+    command = [sys.executable, "program.py"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=15,
+    )
+    assert (done.returncode, done.stderr, done.stdout) == (code, said, "")
+
+
 def test_ctrl_c_after_the_code_is_known_changes_nothing(tmp_path: Path) -> None:
     code = (
         "import os, signal\n"

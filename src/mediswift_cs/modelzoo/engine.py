@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from mediswift_cs.endings import send_what_is_put_off
 from mediswift_cs.errors import CheckpointError, ConfigError
 from mediswift_cs.modelzoo import registration
 from mediswift_cs.params.load import LoadedParams
@@ -275,4 +276,5 @@ def _become_cszoo(command: str, params: Any, model_dir: Path) -> int:
     )
     sys.stdout.flush()
     sys.stderr.flush()
+    send_what_is_put_off()
     os.execv(sys.executable, [sys.executable, *arguments])
