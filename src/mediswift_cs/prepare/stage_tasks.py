@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mediswift_cs import __version__
 from mediswift_cs.corpora.documents_file import FORMAT_VERSION, manifest_path
+from mediswift_cs.corpora.duplicates import MINHASH_SCHEME
 from mediswift_cs.corpora.ngrams import NGRAM_FUNCTION
 from mediswift_cs.packages import version_of
 from mediswift_cs.prepare.clean import CleanedFiles, CleanResult, clean_part
@@ -133,6 +134,7 @@ class StageTasks:
                 content,
                 resolved if status else "",
                 NGRAM_FUNCTION,
+                MINHASH_SCHEME,
                 settings.clean.model_dump(),
                 signing,
             ]
