@@ -23,8 +23,8 @@ _OURS = "mediswift_cs"
 # How long after it Ctrl-C comes again, where it fell into something that cannot raise it.
 AGAIN_SECONDS = 0.05
 _IMPORT_SYSTEM = "<frozen importlib._bootstrap>"
-# Signals that are to come again, with who sends them.
-_put_off: dict[int, threading.Timer] = {}
+# Signals that are to come again.
+_put_off: set[int] = set()
 
 
 def exit_code_of(job: Callable[[], int], *, ends_process: bool = False) -> int:
@@ -136,7 +136,7 @@ def _unwind_on_interrupt(ends_process: bool) -> Iterator[None]:
         raise
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN if ends_process else previous)
-        _put_off.pop(signal.SIGINT, None)
+        _put_off.discard(signal.SIGINT)
         sys.unraisablehook = previous_hook
 
 
@@ -155,14 +155,11 @@ def _is_put_off(number: int, frame: FrameType | None) -> bool:
 
 
 def _come_again(number: int) -> None:
-    def send() -> None:
-        if _put_off.pop(number, None):
-            os.kill(os.getpid(), number)
-
-    if number not in _put_off:
-        _put_off[number] = threading.Timer(AGAIN_SECONDS, send)
-        _put_off[number].daemon = True
-        _put_off[number].start()
+    # No thread: the signal may have fallen into what would start one, and before another program
+    # takes this process a thread would get the signals that are blocked in this one.
+    _put_off.add(number)
+    signal.signal(signal.SIGALRM, lambda *_: send_what_is_put_off())
+    signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
 
 
 def send_what_is_put_off() -> None:
@@ -170,9 +167,13 @@ def send_what_is_put_off() -> None:
 
     One that is blocked reaches that program.
     """
-    for number in tuple(_put_off):
-        if _put_off.pop(number, None):
-            signal.raise_signal(number)
+    if not _put_off:
+        return
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    numbers = sorted(_put_off)
+    _put_off.clear()
+    for number in numbers:
+        signal.raise_signal(number)
 
 
 @contextmanager
