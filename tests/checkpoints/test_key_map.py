@@ -48,6 +48,17 @@ def test_absent_biases_are_zeros_of_transformers(flag: str) -> None:
     assert {rule.hf_name for rule in rules} == theirs.keys() - {"lm_head.weight"}
 
 
+def test_only_queries_of_another_scale_have_a_factor() -> None:
+    # Attention without 1/sqrt(d_head): transformers divides by it, so the queries are multiplied.
+    unscaled = architecture(attention_type="dot_product")
+    for shape, expected in ((architecture(), 1.0), (unscaled, unscaled.query_factor(0))):
+        for rule in key_map.rules(shape):
+            of_queries = expected if ".attn.c_attn." in rule.hf_name else 1.0
+            first, *others = (part.factor for part in rule.parts)
+            assert (first, set(others) - {1.0}) == (of_queries, set()), rule.hf_name
+    assert unscaled.query_factor(0) > 1.5
+
+
 def test_number_of_parameters_is_transformers() -> None:
     for tied in (True, False):
         shape = architecture(share_embedding_weights=tied)
