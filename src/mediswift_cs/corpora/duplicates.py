@@ -8,7 +8,7 @@ are kept if their signatures agree often enough.
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -56,21 +56,14 @@ class NearDuplicates:
         if self.ngram < 1:
             raise ConfigError(f"dedup ngram must be at least 1 word, got {self.ngram}")
 
-    @cached_property
+    @property
     def bands(self) -> tuple[int, int]:
         """Number of bands and rows a band, which `datasketch` finds best for the threshold.
 
         Raises:
             ConfigError: the threshold is so high that one band would be best.
         """
-        try:
-            lsh = MinHashLSH(threshold=self.threshold, num_perm=self.num_perm, weights=(0.3, 0.7))
-        except ValueError as error:
-            raise ConfigError(
-                f"dedup threshold {self.threshold} is too high for num_perm {self.num_perm}: lower "
-                "it or raise num_perm; equal texts are found with near: false too"
-            ) from error
-        return lsh.b, lsh.r
+        return _bands(self.threshold, self.num_perm)
 
     def signature(self, hashes: Hashes) -> Signature:
         """uint32 [num_perm] of a text's word hashes (uint64 [num_words])."""
@@ -89,6 +82,18 @@ class NearDuplicates:
             hashes = (hashes ^ columns[:, :, row]) * _FNV
             hashes ^= hashes >> np.uint64(29)
         return np.ascontiguousarray(hashes.T)
+
+
+@lru_cache
+def _bands(threshold: float, num_perm: int) -> tuple[int, int]:
+    try:
+        lsh = MinHashLSH(threshold=threshold, num_perm=num_perm, weights=(0.3, 0.7))
+    except ValueError as error:
+        raise ConfigError(
+            f"dedup threshold {threshold} is too high for num_perm {num_perm}: lower it or raise "
+            "num_perm; equal texts are found with near: false too"
+        ) from error
+    return lsh.b, lsh.r
 
 
 def text_hash(words: Sequence[str]) -> int:

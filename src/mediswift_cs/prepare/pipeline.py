@@ -16,7 +16,6 @@ from mediswift_cs.prepare.report import write_card, write_report
 from mediswift_cs.prepare.runner import TaskRunner
 from mediswift_cs.prepare.stage_tasks import StageTasks
 from mediswift_cs.storage.write import write_json
-from mediswift_cs.tokens.tokenizer import load_tokenizer
 
 # The stages, and the methods of StageTasks that give their tasks.
 _TASKS = {
@@ -102,8 +101,8 @@ class Pipeline:
             blocked_pmids(settings.guard)
         if "guard" in self._stages and settings.guard.texts:
             benchmark_overlaps(settings.guard)
-        if "tokenizer" in self._stages and settings.tokenizer.path is not None:
-            load_tokenizer(settings.tokenizer.path)
+        if "tokenizer" in self._stages:
+            _ = self.tasks.given_tokenizer
 
     def _finish_documents(self, folder: Path) -> None:
         tasks = self.tasks

@@ -198,14 +198,24 @@ class StageTasks:
             outputs, depends_on = [output, manifest_path(output)], [content, decided, self.recipe]
             yield self._task("guard", part, run, GuardResult, outputs, depends_on)
 
+    @cached_property
+    def given_tokenizer(self) -> str | None:
+        """The content of the tokenizer that the settings name, if they do.
+
+        Raises:
+            DataError: it is none.
+        """
+        path = self.settings.tokenizer.path
+        return None if path is None else load_tokenizer(path).to_str()
+
     def tokenizer(self) -> Iterator[Task[TokenizerResult]]:
         """One: the tokenizer that is given, or one that is trained."""
         settings, guarded = self.settings.tokenizer, self.results.guard
         depends_on: list[object] = [settings.model_dump(exclude={"path"})]
-        if settings.path is None:
+        if self.given_tokenizer is None:
             depends_on.append([result.entry.md5 for result in guarded])
         else:
-            depends_on.append(load_tokenizer(settings.path).to_str())
+            depends_on.append(self.given_tokenizer)
         documents = [self.documents(part) for part in self.parts]
         run = partial(make_tokenizer, settings, documents, guarded, self._tokenizer)
         outputs = [self._tokenizer]

@@ -129,7 +129,7 @@ def assemble(
         counts = total(result.counts for _, result in parts)
         counts = {"documents_read": sum(counts.values()), **counts}
         planned = planned_manifest(documents, entry, **settings.model_dump())
-        made_with = load_tokenizer(tokenizer)
+        made_with = _tokenizer_of_process(tokenizer, entry.sha256)
         written = write_manifest(planned, splits, token_counts, counts, made_with, folder)
     return ShardsResult(splits=dict(written.splits))
 
