@@ -168,6 +168,8 @@ def validate(args: argparse.Namespace, loaded: "LoadedParams", model_dir: Path) 
         check_writable(args.json)
     if version_of(CEREBRAS) is None:
         raise ConfigError(missing_package("cerebras"))
+    for note in loaded.notes:
+        print(note, file=sys.stderr)
     before = seconds_since_start()
     with show_stages(f"{loaded.source.name} for CSX") as on_stage:
         verdict = check.validate(loaded, mode=args.mode, model_dir=model_dir, on_stage=on_stage)

@@ -108,7 +108,7 @@ def _path_in(document: Any, loc: Path, *, is_missing: bool) -> Path:
     node = document
     for index, part in enumerate(loc):
         if isinstance(node, dict):
-            key = _key_in(node, part)
+            key = key_in(node, part)
             if key is not None:
                 path.append(key)
                 node = node[key]
@@ -120,7 +120,8 @@ def _path_in(document: Any, loc: Path, *, is_missing: bool) -> Path:
     return tuple(path)
 
 
-def _key_in(node: dict[Any, Any], part: str | int) -> Any:
+def key_in(node: dict[Any, Any], part: str | int) -> Any:
+    """The key of a mapping that stands for a key of the schema, or None."""
     if part in node:
         return part
     # Class names may be written in any case, and lr stands for learning_rate.

@@ -76,6 +76,23 @@ def plan_run(init: InitParams, *, first_step: int, num_batches: int) -> RunPlan:
     )
 
 
+def schedule_warning(init: InitParams, plan: RunPlan) -> str | None:
+    """What to say of a learning-rate schedule that ends before or after the run.
+
+    That of a run of max_steps was checked; num_epochs are steps once the data is counted. A run of
+    num_steps may be the first part of a longer one.
+    """
+    ends = [scheduler.total_iters for scheduler in init.schedulers if not scheduler.cycles]
+    end = ends[-1] if ends else None
+    is_part = init.loop.num_steps is not None and plan.last_step < (end or 0)
+    if end is None or plan.last_step == end or is_part:
+        return None
+    return (
+        f"the run ends at step {plan.last_step}, and its learning-rate schedule at step {end}: "
+        f"trainer.init.loop.max_steps={plan.last_step} on the command line rescales it"
+    )
+
+
 # Stock callbacks and loggers that this loop answers to or has in another form.
 UNDERSTOOD = frozenset({"KeepNCheckpoints", "LoadCheckpointStates", "TensorBoardLogger"})
 # Those that say nothing outside of ModelZoo and of a CSX: silence is no surprise there.

@@ -18,7 +18,7 @@ from mediswift_cs.training.held_out import evaluate
 from mediswift_cs.training.hosts.host import Host
 from mediswift_cs.training.journal import configure_logging, open_journal
 from mediswift_cs.training.loop import InterruptedRunError, Trainer
-from mediswift_cs.training.plan import ignored_settings
+from mediswift_cs.training.plan import ignored_settings, schedule_warning
 from mediswift_cs.training.warm_start import asks_for_weights_only, check_tokenizer, is_new_start
 
 LOGGER = logging.getLogger("mediswift_cs")
@@ -109,6 +109,8 @@ def train(params: Params, raw: dict[str, Any], options: RunOptions) -> int:
     if ranks.is_main():
         origin.record_origin(options.model_dir, given, trainer.step)
     plan = trainer.plan()
+    if warning := schedule_warning(params.trainer.init, plan):
+        LOGGER.warning("%s", warning)
     val_params = fit.val_dataloader or []
     if options.mode == "train":
         val_params = []
