@@ -18,6 +18,7 @@ LAYER = {
     "tuning": 1,
     "storage": 1,
     "sizes": 1,
+    "child": 2,
     "flops": 2,
     "corpora": 2,
     "tokens": 2,

@@ -33,6 +33,8 @@ examples:
   run.py CPU --params mediswift_tiny_75.yaml --mode eval --model_dir model_dir
   run.py CSX --params mediswift_xl_75.yaml --validate_only
   run.py CPU --params mediswift_tiny_75.yaml --set trainer.init.loop.max_steps=20
+  run.py CPU --params mediswift_tiny_75.yaml --model_dir rates \\
+      --sweep trainer.init.optimizer.AdamW.learning_rate=5e-4,1e-3,2e-3
 """
 
 # Options of a cluster and the key of trainer.init.backend.cluster_config that each one sets.
@@ -81,6 +83,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     arguments.add_overrides(
         parser, "KEY.PATH=VALUE", "replace a value of the params file; may be given often"
+    )
+    parser.add_argument(
+        "--sweep",
+        action="append",
+        metavar="KEY.PATH=V1,V2",
+        help="one run for each value of a key, each in a folder of its own in model_dir; then a "
+        "table of the held-out losses, and the best value where the values enclose it",
     )
     _add_compile_arguments(parser)
     arguments.add_threads(parser)
@@ -188,6 +197,10 @@ def run(args: argparse.Namespace) -> int:
     if args.compile_only and args.validate_only:
         raise ConfigError("got both --compile_only and --validate_only, allowed: one of them")
     check_threads(args.threads)
+    if args.sweep:
+        from mediswift_cs.sweep.command import run_sweep
+
+        return run_sweep(args, collect_overrides(args), run_options)
     data = CHECKED_DATA[args.mode]
     loaded = load_params(
         args.params,

@@ -75,11 +75,11 @@ def test_points_far_from_the_minimum_do_not_move_it() -> None:
 @pytest.mark.parametrize(
     ("losses", "reason", "add"),
     [
-        ([3, 4, 5, 6, 7], "the lowest loss is at the lowest rate, 0.00025", [1.25e-4]),
-        ([7, 6, 5, 4, 3], "the lowest loss is at the highest rate, 0.004", [8e-3]),
+        ([3, 4, 5, 6, 7], "the lowest loss is at the lowest value, 0.00025", [1.25e-4]),
+        ([7, 6, 5, 4, 3], "the lowest loss is at the highest value, 0.004", [8e-3]),
         ([5, 4, 3, math.nan, math.nan], "at 0.002, diverged", [1e-3 * math.sqrt(2)]),
         ([math.inf, 3, 4, 5, 6], "at 0.00025, diverged", [2.5e-4 * math.sqrt(2)]),
-        ([math.nan, 3, math.inf, 5, 2.9], "at the highest rate", [math.sqrt(8) * 1e-3, 8e-3][1:]),
+        ([math.nan, 3, math.inf, 5, 2.9], "at the highest value", [math.sqrt(8) * 1e-3, 8e-3][1:]),
         ([math.nan] * 5, "every run diverged", [1.25e-4]),
         ([4, 4, 4, 4, 4], "the losses around 0.0005 are equal", [1.25e-4, 8e-3]),
     ],

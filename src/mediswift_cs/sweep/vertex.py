@@ -34,7 +34,7 @@ class NotBracketed:
     """The rates that were tried do not enclose the best one.
 
     Attributes:
-        reason: a sentence without its end: "the lowest loss is at the lowest rate, 0.0005".
+        reason: a sentence without its end: "the lowest loss is at the lowest value, 0.0005".
         add: the rates to try as well, by size.
     """
 
@@ -77,7 +77,7 @@ def _open_sides(points: list[tuple[float, float]], best: int) -> list[tuple[str,
         neighbour = best + step
         if not 0 <= neighbour < len(points):
             added = rate * _ratio(points, best, best - step) ** step
-            found.append((f"the lowest loss is at the {end} rate, {rate:g}", added))
+            found.append((f"the lowest loss is at the {end} value, {rate:g}", added))
         elif not math.isfinite(points[neighbour][1]):
             beside = points[neighbour][0]
             reason = f"the run beside the lowest loss, at {beside:g}, diverged"

@@ -2,16 +2,24 @@
 
 import logging
 import tempfile
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from mediswift_cs.data.processors import make_processor
-from mediswift_cs.errors import INTERRUPTED_EXIT_CODE, CheckpointError, ConfigError
+from mediswift_cs.errors import (
+    INTERRUPTED_EXIT_CODE,
+    CheckpointError,
+    ConfigError,
+    DataError,
+    TrainingError,
+)
 from mediswift_cs.params.load import LoadedParams
-from mediswift_cs.params.run_options import Mode, RunOptions, writing_to
+from mediswift_cs.params.run_options import FAILURE_FILE, Mode, RunOptions, writing_to
 from mediswift_cs.params.schema import DataLoaderParams, Params
 from mediswift_cs.storage.lock import only_process
+from mediswift_cs.storage.write import write_json
 from mediswift_cs.training import checkpoint, origin, ranks
 from mediswift_cs.training.device import check_device
 from mediswift_cs.training.held_out import evaluate
@@ -41,7 +49,8 @@ def start(loaded: LoadedParams, options: RunOptions) -> int:
         )
     with _only_run(model_dir):
         if options.mode in ("train", "train_and_eval"):
-            return train(params, loaded.raw, options)
+            with _failure_written_down(model_dir):
+                return train(params, loaded.raw, options)
         return score(params, options)
 
 
@@ -53,6 +62,22 @@ def _only_run(model_dir: Path) -> AbstractContextManager[None]:
         model_dir / LOCK_FILE,
         f"--model_dir {model_dir} is in use by another run: wait for it, or take another folder",
     )
+
+
+@contextmanager
+def _failure_written_down(model_dir: Path) -> Iterator[None]:
+    """Leave ``failure.json`` where the numbers of the run do not stay finite."""
+    path = model_dir / FAILURE_FILE
+    if ranks.is_main():
+        path.unlink(missing_ok=True)
+    try:
+        yield
+    except TrainingError as error:
+        # A full disk must not hide the error.
+        with suppress(DataError):
+            if ranks.is_main():
+                write_json(path, {"error": str(error)})
+        raise
 
 
 def prepare_model_dir(model_dir: Path) -> Path:
