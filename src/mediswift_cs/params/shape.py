@@ -171,6 +171,8 @@ def unknown_key(path: Path, value: Any, section: type[Any]) -> Problem:
     if key in section.not_covered:
         neutral = " or ".join(spell(v) for v in section.not_covered[key])
         hint = f"{key} is a key of ModelZoo that MediSwift does not cover"
+        if reason := section.reasons.get(key):
+            hint += f": {reason}"
         return Problem(path=dotted(path), got=spell(value), allowed=neutral, hint=hint)
     known = sorted(keys_of(section))
     return _unknown(path, "an unknown key", nearest(key, known), known, "keys")
