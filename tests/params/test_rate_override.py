@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from mediswift_cs.errors import ConfigError
-from mediswift_cs.params.load import LoadedParams, load_params
+from mediswift_cs.params.load import LoadedParams, find_params_file, load_params
 
 INIT = "trainer.init"
 RATE = f"{INIT}.optimizer.AdamW.learning_rate"
@@ -272,3 +272,17 @@ def test_a_run_of_epochs_that_gets_a_length(tiny: dict[str, Any], tmp_path: Path
 
 def test_max_steps_within_a_mapping_rescales_too() -> None:
     assert schedulers(load(f"{INIT}.loop={{max_steps: 20}}")) == schedulers(load(f"{MAX_STEPS}=20"))
+
+
+def test_parts_that_are_one_anchor_have_lengths_and_rates_of_their_own(tmp_path: Path) -> None:
+    """As YAML has them: 300 + 300 steps become 12 + 13, and not 13 twice."""
+    text = find_params_file("mediswift_tiny_75").read_text()
+    begin, end = text.index("    schedulers:"), text.index("    precision:")
+    half = "{ConstantLR: {learning_rate: 0.002, total_iters: 300}}"
+    both = f"    schedulers:\n    - SequentialLR: {{schedulers: [&half {half}, *half]}}\n"
+    path = tmp_path / "mine.yaml"
+    path.write_text(text[:begin] + both + text[end:])
+    (entry,) = schedulers(load(f"{MAX_STEPS}=25", f"{RATE}=0.004", name=path))
+    parts = [part["ConstantLR"] for part in entry["SequentialLR"]["schedulers"]]
+    assert [part["total_iters"] for part in parts] == [12, 13]
+    assert [part["learning_rate"] for part in parts] == [0.004, 0.004]

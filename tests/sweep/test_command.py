@@ -15,6 +15,10 @@ Sweep = Callable[..., tuple[int, str, str]]
 RATE = "trainer.init.optimizer.AdamW.learning_rate"
 MAX_STEPS = "trainer.init.loop.max_steps"
 SEED = "trainer.init.seed"
+SMALLER = (
+    *("--set", "trainer.init.model.filter_size=32", "--set", f"{SEED}=3"),
+    *("--set", "trainer.init.model.dropout_rate=0.5", "--set", "trainer.init.sparsity=0.5"),
+)
 THREE = ("--sweep", f"{RATE}=5e-4,1e-3,2e-3")
 LOSSES = {"0.0005": 3.0, "0.001": 2.5, "0.002": 2.75}
 
@@ -162,7 +166,8 @@ def test_a_finished_run_is_known_by_its_content(
     moved = tmp_path / "moved"
     (tmp_path / "out").rename(moved)
     toy_file.write_text(json.dumps(yaml.safe_load(toy_file.read_text())))
-    code, output, _ = sweep(*THREE, "--model_dir", str(moved))
+    told = ("--set", "trainer.init.logging.log_steps=1", "--set", "trainer.init.checkpoint.steps=2")
+    code, output, _ = sweep(*THREE, "--model_dir", str(moved), *told)
     assert code == 0
     assert output.count("is there already") == 3
     # What decides the result does.
@@ -170,6 +175,7 @@ def test_a_finished_run_is_known_by_its_content(
         (("--set", f"{MAX_STEPS}=20"), "params.init.loop.max_steps was 12, is 20"),
         (("--set", f"{SEED}=5"), "params.init.seed was 1, is 5"),
         (("--checkpoint_path", "a.mdl"), "checkpoint_path was None, is "),
+        (("--set", "trainer.init.model.hidden_size=64", *SMALLER), "; and "),
     ]
     for others_given, message in others:
         code, _, errors = sweep(*THREE, "--model_dir", str(moved), *others_given)

@@ -92,3 +92,13 @@ def test_a_run_that_does_not_end_with_its_schedule_is_told() -> None:
         part = init.model_copy(update={"loop": loop})
         plan = plan_run(part, first_step=0, num_batches=20)
         assert (schedule_warning(part, plan) is not None) == is_told
+
+
+def test_a_schedule_without_an_end_is_to_reach_its_last_part() -> None:
+    init = load("finetuning/mediswift_tiny_classification")
+    loop = init.loop.model_copy(update={"max_steps": None, "num_epochs": 1})
+    epoch = init.model_copy(update={"loop": loop})
+    assert init.schedulers[0].parts[0].total_iters == 20
+    for num_batches, is_told in ((20, True), (21, False), (300, False)):
+        warning = schedule_warning(epoch, plan_run(epoch, first_step=0, num_batches=num_batches))
+        assert (warning is not None) == is_told

@@ -21,12 +21,12 @@ def rescale_schedules(document: Any, before: Params, new: int | None) -> list[st
         One sentence for each schedule that was changed.
     """
     notes = []
+    entries = _own_entries(document)
     for index, scheduler in enumerate(before.trainer.init.schedulers):
         old = before.trainer.init.loop.max_steps or scheduler.total_iters
         if old is None or new is None or new == old or scheduler.is_nested:
             continue
-        entry = document["trainer"]["init"]["schedulers"][index]
-        if changes := _rescale(scheduler, entry, old, new):
+        if changes := _rescale(scheduler, entries[index], old, new):
             notes.append(
                 f"trainer.init.schedulers.{index} was rescaled from {old} to {new} steps, "
                 f"because max_steps was set on the command line ({', '.join(changes)})"
@@ -39,14 +39,14 @@ def scale_rates(document: Any, before: Params, peak: float) -> None:
 
     Schedules without a highest rate above 0 are left for the checks to report.
     """
+    entries = _own_entries(document)
     for index, scheduler in enumerate(before.trainer.init.schedulers):
         old = scheduler.peak_rate
         if not old or scheduler.is_nested:
             continue
         # To 15 digits: those after them are what rounding made of a peak that is computed.
         factor = Decimal(repr(peak)) / Decimal(f"{old:.15g}")
-        entry = document["trainer"]["init"]["schedulers"][index]
-        for part, raw in zip(scheduler.parts, _raw_parts(entry, scheduler), strict=True):
+        for part, raw in zip(scheduler.parts, _raw_parts(entries[index], scheduler), strict=True):
             for key in RATES:
                 if (rate := getattr(part.arguments, key, None)) is not None:
                     raw[key] = float(Decimal(repr(rate)) * factor)
@@ -93,6 +93,19 @@ def shares(lengths: list[int], total: int) -> list[int]:
         most = total - sum(scaled) - num_after
         scaled.append(min(most, max(1, round(length * total / sum(lengths)))))
     return [*scaled, total - sum(scaled)]
+
+
+def _own_entries(document: Any) -> Any:
+    """The schedules of `document`, each part a mapping of its own: an anchor is one for several."""
+    init = document["trainer"]["init"]
+    init["schedulers"] = _copy(init.get("schedulers"))
+    return init["schedulers"]
+
+
+def _copy(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {key: _copy(value) for key, value in node.items()}
+    return [_copy(value) for value in node] if isinstance(node, list) else node
 
 
 def _raw_parts(entry: dict[str, Any], scheduler: SchedulerParams) -> list[dict[str, Any]]:

@@ -26,7 +26,8 @@ from mediswift_cs.tokens.manifest import find_manifest
 RECORD_FILE = "sweep_run.json"
 METRICS_FILE = "metrics.jsonl"
 # Settings of a run that do not change what comes out.
-_FREE = ("init.model_dir",)
+_FREE = tuple(f"params.init.{name}" for name in ("model_dir", "checkpoint.", "logging."))
+MAX_TOLD = 3
 
 
 class SweepStoppedError(MediSwiftError):
@@ -170,11 +171,12 @@ def _duration(seconds: float) -> str:
 def _differences(before: Any, now: dict[str, Any]) -> list[str]:
     """What is not as it was, by key."""
     was, got = values_by_key(before), values_by_key(now)
-    return [
+    told = [
         f"{key} was {was.get(key, 'left out')}, is {got.get(key, 'left out')}"
         for key in sorted(was.keys() | got.keys())
-        if was.get(key) != got.get(key) and key.removeprefix("params.") not in _FREE
+        if was.get(key) != got.get(key) and not key.startswith(_FREE)
     ]
+    return [*told[:MAX_TOLD], *([f"and {len(told) - MAX_TOLD} more"] if told[MAX_TOLD:] else [])]
 
 
 def _last_evaluation(folder: Path) -> Outcome:

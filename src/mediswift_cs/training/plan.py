@@ -82,14 +82,21 @@ def schedule_warning(init: InitParams, plan: RunPlan) -> str | None:
     That of a run of max_steps was checked; num_epochs are steps once the data is counted. A run of
     num_steps may be the first part of a longer one.
     """
-    ends = [scheduler.total_iters for scheduler in init.schedulers if not scheduler.cycles]
-    end = ends[-1] if ends else None
-    is_part = init.loop.num_steps is not None and plan.last_step < (end or 0)
-    if end is None or plan.last_step == end or is_part:
+    if not init.schedulers or init.schedulers[-1].cycles:
         return None
+    schedule, last = init.schedulers[-1], plan.last_step
+    end = schedule.total_iters
+    # Without an end, its last part is to be reached.
+    least = end or 1 + sum(part.total_iters or 0 for part in schedule.parts[:-1])
+    is_short = last < least and init.loop.num_steps is None
+    if not is_short and (end is None or last <= end):
+        return None
+    what = f"its learning-rate schedule at step {end}"
+    if end is None:
+        what = f"the last part of its learning-rate schedule begins at step {least - 1}"
     return (
-        f"the run ends at step {plan.last_step}, and its learning-rate schedule at step {end}: "
-        f"trainer.init.loop.max_steps={plan.last_step} on the command line rescales it"
+        f"the run ends at step {last}, and {what}: trainer.init.loop.max_steps={last} on the "
+        f"command line rescales it"
     )
 
 
