@@ -84,13 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_overrides(
         parser, "KEY.PATH=VALUE", "replace a value of the params file; may be given often"
     )
-    parser.add_argument(
-        "--sweep",
-        action="append",
-        metavar="KEY.PATH=V1,V2",
-        help="one run for each value of a key, each in a folder of its own in model_dir; then a "
-        "table of the held-out losses, and the best value where the values enclose it",
-    )
+    arguments.add_sweep(parser)
     _add_compile_arguments(parser)
     arguments.add_threads(parser)
     parser.add_argument(

@@ -90,7 +90,7 @@ def _refuse_options(args: argparse.Namespace) -> None:
     for name in ("validate_only", "compile_only", "json"):
         if getattr(args, name):
             raise ConfigError(f"got both {OPTION} and --{name}, allowed: one of them")
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if "LOCAL_RANK" in os.environ:
         raise ConfigError(f"{OPTION} under torchrun, allowed: one process, which starts the runs")
     check_threads(args.threads)
 
