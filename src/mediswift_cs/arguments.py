@@ -74,6 +74,17 @@ def add_overrides(parser: Options, metavar: str, text: str) -> None:
     )
 
 
+def add_sweep(parser: Options) -> None:
+    """``--sweep``: one run for each value of a key; each time it is given is in ``sweep``."""
+    parser.add_argument(
+        "--sweep",
+        action="append",
+        metavar="KEY.PATH=V1,V2",
+        help="one run for each value of a key, each in a folder of its own in model_dir; then a "
+        "table of the held-out losses, and the best value where the values enclose it",
+    )
+
+
 def add_threads(parser: Options) -> None:
     """``--threads``, for what computes on the CPU."""
     parser.add_argument(

@@ -1,14 +1,13 @@
 """The demo: each step is a command that a user could type, run in turn, then a summary."""
 
 import shlex
-import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mediswift_cs.child import exit_code_of_command
 from mediswift_cs.demo_summary import Results, newest_checkpoint, read_times, summary
-from mediswift_cs.endings import interrupts_blocked, signals_put_off
 from mediswift_cs.errors import (
     INTERRUPTED_EXIT_CODE,
     JOB_FAILED_EXIT_CODE,
@@ -16,7 +15,6 @@ from mediswift_cs.errors import (
     MediSwiftError,
 )
 from mediswift_cs.params.load import LoadedParams, load_params
-from mediswift_cs.storage.parent import environment_of_child
 from mediswift_cs.storage.write import write_json
 from mediswift_cs.tokens.manifest import read_manifest
 from mediswift_cs.tuning import check_threads
@@ -178,22 +176,7 @@ class Demo:
         shown = program if program.exists() else "mediswift"
         print(f"\n--- {name}: {_relative(Path(shown))} {shlex.join(arguments)}", flush=True)
         start = time.monotonic()
-        command = [sys.executable, "-m", "mediswift_cs.cli", *arguments]
-        process: subprocess.Popen[bytes] | None = None
-        try:
-            with signals_put_off(), interrupts_blocked():
-                process = subprocess.Popen(command, env=environment_of_child())
-            code = process.wait()
-        except KeyboardInterrupt:
-            # The terminal sent it to the step as well, which may have a state to save.
-            if process is not None:
-                process.wait()
-            code = INTERRUPTED_EXIT_CODE
-        except SystemExit:
-            if process is not None:
-                process.terminate()
-                process.wait()
-            raise
+        code = exit_code_of_command(*arguments)
         if code == INTERRUPTED_EXIT_CODE:
             raise DemoStepError(f"stopped during {name}; run the demo again to go on", code)
         if code != 0:

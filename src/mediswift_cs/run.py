@@ -33,6 +33,8 @@ examples:
   run.py CPU --params mediswift_tiny_75.yaml --mode eval --model_dir model_dir
   run.py CSX --params mediswift_xl_75.yaml --validate_only
   run.py CPU --params mediswift_tiny_75.yaml --set trainer.init.loop.max_steps=20
+  run.py CPU --params mediswift_tiny_75.yaml --model_dir rates \\
+      --sweep trainer.init.optimizer.AdamW.learning_rate=5e-4,1e-3,2e-3
 """
 
 # Options of a cluster and the key of trainer.init.backend.cluster_config that each one sets.
@@ -82,6 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_overrides(
         parser, "KEY.PATH=VALUE", "replace a value of the params file; may be given often"
     )
+    arguments.add_sweep(parser)
     _add_compile_arguments(parser)
     arguments.add_threads(parser)
     parser.add_argument(
@@ -168,6 +171,8 @@ def validate(args: argparse.Namespace, loaded: "LoadedParams", model_dir: Path) 
         check_writable(args.json)
     if version_of(CEREBRAS) is None:
         raise ConfigError(missing_package("cerebras"))
+    for note in loaded.notes:
+        print(note, file=sys.stderr)
     before = seconds_since_start()
     with show_stages(f"{loaded.source.name} for CSX") as on_stage:
         verdict = check.validate(loaded, mode=args.mode, model_dir=model_dir, on_stage=on_stage)
@@ -186,6 +191,10 @@ def run(args: argparse.Namespace) -> int:
     if args.compile_only and args.validate_only:
         raise ConfigError("got both --compile_only and --validate_only, allowed: one of them")
     check_threads(args.threads)
+    if args.sweep:
+        from mediswift_cs.sweep.command import run_sweep
+
+        return run_sweep(args, collect_overrides(args), run_options)
     data = CHECKED_DATA[args.mode]
     loaded = load_params(
         args.params,

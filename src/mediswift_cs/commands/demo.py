@@ -48,7 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         help="optimizer steps of fine-tuning (default: the params file's)",
     )
-    parser.add_argument("--seed", type=int, help="of the runs (default: the params files')")
+    parser.add_argument(
+        "--seed", type=int, help="of weights and masks (default: the params files')"
+    )
     arguments.add_threads(parser)
     parser.add_argument(
         "--input", type=arguments.path, help="PubMed XML of your own in place of the fetched sample"

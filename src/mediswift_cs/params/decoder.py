@@ -96,6 +96,25 @@ NOT_COVERED: dict[str, tuple[Any, ...]] = {
     "top_p": (None,),
 }
 
+_FORWARD = "in the forward pass, which here is GPT-2's, so that exports are equal bit for bit"
+# Of ModelZoo's muP, what each key does, and which covered keys do a part of it.
+MUP: dict[str, str] = {
+    "attention_logits_alpha": f"it multiplies the attention scores {_FORWARD}",
+    "embeddings_scale": f"it multiplies the embeddings {_FORWARD}",
+    "lr_adjustment_groups": "its default groups are those of "
+    "trainer.init.optimizer.AdamW.adjust_learning_rate, which takes their factors",
+    "mup_base_filter_size": "it divides the first weights and the rate of the second feed-forward "
+    "matrix, which output_layer_initializer and adjust_learning_rate can say; the rest of muP is "
+    f"{_FORWARD}",
+    "mup_base_hidden_size": "it divides first weights and rates, which initializer, "
+    f"output_layer_initializer and adjust_learning_rate can say, and the logits {_FORWARD}",
+    "output_logits_alpha": f"it multiplies the logits {_FORWARD}",
+    "output_logits_scale": f"it multiplies the logits {_FORWARD}",
+    "scale_output_logits_by_d": f"it divides the logits {_FORWARD}",
+    "scale_qk_dot_by_d": f"it divides the attention scores by a head's width, not its root, "
+    f"{_FORWARD}",
+}
+
 
 class InitializerParams(Section):
     """How a weight is drawn (ModelZoo layers/init.py, TruncatedNormalInitializer)."""
@@ -145,6 +164,7 @@ class ModelParams(Section):
     """The GPT decoder, in ModelZoo's GPT-3 keys. Counts are numbers of units, rates fractions."""
 
     not_covered: ClassVar[Mapping[str, tuple[Any, ...]]] = NOT_COVERED
+    reasons: ClassVar[Mapping[str, str]] = MUP
 
     name: Literal["mediswift", "mediswift_finetuning"]
 

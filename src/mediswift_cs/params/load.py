@@ -1,6 +1,5 @@
 """From a file name and overrides to checked params, before anything heavy is imported."""
 
-import copy
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
@@ -12,16 +11,13 @@ import mediswift_cs
 from mediswift_cs.errors import ConfigError
 from mediswift_cs.params.data_rules import check_data_rules
 from mediswift_cs.params.document import read_yaml
-from mediswift_cs.params.overrides import apply_override, parse_overrides
+from mediswift_cs.params.overrides import parse_overrides
 from mediswift_cs.params.problem import Problem, dotted, nearest
-from mediswift_cs.params.rescale import rescale_schedules
 from mediswift_cs.params.rules import check_rules
 from mediswift_cs.params.run_options import CheckData
+from mediswift_cs.params.schedule_overrides import apply_overrides
 from mediswift_cs.params.schema import Params
 from mediswift_cs.params.shape import Shape, check_shape
-
-MAX_STEPS = ("trainer", "init", "loop", "max_steps")
-SCHEDULERS = ("trainer", "init", "schedulers")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,9 +54,9 @@ def load_params(
 ) -> LoadedParams:
     """Read a params file, apply ``KEY=VALUE`` overrides and check the result.
 
-    Where ``trainer.init.loop.max_steps`` is overridden and the schedules are not, the schedules
-    are stretched or shortened with it, and a note says so. A mapping that the file uses twice
-    through a YAML anchor is one mapping: an override changes it in both places.
+    Schedules follow overrides of max_steps and of the optimizer's learning_rate, and notes say so
+    (:func:`mediswift_cs.params.schedule_overrides.apply_overrides`). A mapping that the file uses
+    twice through a YAML anchor is one mapping: an override changes it in both places.
 
     Args:
         name_or_path: a path, or the bare name of a shipped file such as mediswift_xl_75.yaml.
@@ -74,20 +70,9 @@ def load_params(
     """
     parsed = parse_overrides(overrides)
     source = find_params_file(name_or_path)
-    document = read_yaml(source)
-    before = copy.deepcopy(document)
-    for path, value in parsed:
-        apply_override(document, path, value)
-    notes: list[str] = []
-    paths = [path for path, _ in parsed]
-    touches_schedulers = any(
-        all(a == b for a, b in zip(path, SCHEDULERS, strict=False)) for path in paths
-    )
-    if MAX_STEPS in paths and not touches_schedulers:
-        shape, new = check_shape(before), check_shape(document).params
-        if shape.params is not None and not shape.problems and new is not None:
-            notes = rescale_schedules(document, shape.params, new.trainer.init.loop.max_steps)
+    document, notes, contradictions = apply_overrides(read_yaml(source), parsed)
     params, problems = examine(document, check_data=check_data, put_data_off=put_data_off)
+    problems += contradictions
     _refuse(problems, source)
     assert params is not None
     return LoadedParams(params=params, raw=document, source=source, notes=tuple(notes))

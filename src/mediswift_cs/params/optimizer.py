@@ -3,6 +3,7 @@
 Names and defaults are those of cerebras.pytorch.optim 2.10 (AdamBase.py, lr_scheduler.py).
 """
 
+import math
 from typing import Any
 
 from pydantic import Field
@@ -120,19 +121,53 @@ class SchedulerParams(OneNamed):
     SequentialLR: SequentialLRParams | None = None
 
     @property
+    def parts(self) -> list["SchedulerParams"]:
+        """The schedulers that follow one another: those of SequentialLR, else this one alone."""
+        return [self] if self.SequentialLR is None else self.SequentialLR.schedulers
+
+    @property
+    def is_nested(self) -> bool:
+        """Whether a part has parts itself, which the checks refuse."""
+        return any(part.SequentialLR is not None for part in self.parts)
+
+    @property
+    def rates(self) -> tuple[float, float] | None:
+        """The first and the last rate; of an InverseSquareRootDecayLR, which has no end, the first.
+
+        None where the rates between are not between these two.
+        """
+        if self.SequentialLR is not None:
+            first, last = self.parts[0].rates, self.parts[-1].rates
+            return None if first is None or last is None else (first[0], last[1])
+        if self.ConstantLR is not None:
+            return self.ConstantLR.learning_rate, self.ConstantLR.learning_rate
+        if (root := self.InverseSquareRootDecayLR) is not None:
+            rate = root.initial_learning_rate * root.scale / math.sqrt(root.warmup_steps)
+            return rate, rate
+        decay = self.LinearLR or self.CosineDecayLR or self.PolynomialLR
+        assert decay is not None, "the schema knows no other"
+        if self.PolynomialLR is not None and self.PolynomialLR.power < 0:
+            return None
+        return decay.initial_learning_rate, decay.end_learning_rate
+
+    @property
+    def peak_rate(self) -> float | None:
+        """The highest rate; None where it is not one of those that are written down."""
+        rates = [part.rates for part in self.parts]
+        return None if None in rates else max(max(pair) for pair in rates if pair is not None)
+
+    @property
     def total_iters(self) -> int | None:
         """Steps until the schedule ends; None where it has no end."""
         if self.SequentialLR is None:
             return getattr(self.arguments, "total_iters", None)
-        parts = self.SequentialLR.schedulers
-        ends = [part.total_iters for part in parts if part.total_iters is not None]
-        return sum(ends) if len(ends) == len(parts) else None
+        ends = [part.total_iters for part in self.parts if part.total_iters is not None]
+        return sum(ends) if len(ends) == len(self.parts) else None
 
     @property
     def cycles(self) -> bool:
         """Whether the last part is asked to begin anew at its end, while the run lasts."""
-        last = self.SequentialLR.schedulers[-1] if self.SequentialLR is not None else self
-        return bool(getattr(last.arguments, "cycle", False))
+        return bool(getattr(self.parts[-1].arguments, "cycle", False))
 
 
 # It names SchedulerParams, which did not exist before.

@@ -7,7 +7,7 @@ from mediswift_cs.errors import ConfigError
 from mediswift_cs.params.document import parse_yaml
 from mediswift_cs.params.problem import Path, Problem, dotted, find_key, keys_of, section_at
 from mediswift_cs.params.schema import Params
-from mediswift_cs.params.shape import unknown_key
+from mediswift_cs.params.shape import key_in, unknown_key
 
 SOURCE = "--set"
 
@@ -52,6 +52,9 @@ def apply_override(document: Any, path: Path, value: Any) -> None:
                 f"{dotted(path)}: got {part} inside {dotted(path[:index])}, which is {got}, "
                 f"allowed: {wanted} ({SOURCE})"
             )
+        if isinstance(node, dict):
+            # The file may spell it otherwise, and has it once.
+            part = part if (found := key_in(node, part)) is None else found
         if index == len(path) - 1:
             node[part] = value
         elif isinstance(node, dict) and node.get(part) is None:
@@ -62,7 +65,7 @@ def apply_override(document: Any, path: Path, value: Any) -> None:
 def _resolve(name: str) -> tuple[Path, Problem | None]:
     """The path that a dotted name stands for, and the first part that the schema does not have."""
     parts = name.split(".")
-    path = tuple(int(part) if part.isdecimal() else part for part in parts)
+    path: Path = tuple(int(part) if part.isdecimal() else part for part in parts)
     for index, part in enumerate(path):
         section = section_at(Params, path[:index])
         if section is not None and section.model_config.get("extra") == "allow":
@@ -72,8 +75,10 @@ def _resolve(name: str) -> tuple[Path, Problem | None]:
             continue
         if section is None:
             return path, _beyond(path, index)
-        if find_key(section, part) is None and part not in section.not_covered:
+        known = find_key(section, part)
+        if known is None and part not in section.not_covered:
             return path, unknown_key(path[: index + 1], None, section)
+        path = (*path[:index], known or part, *path[index + 1 :])
     return path, None
 
 

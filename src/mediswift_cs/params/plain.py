@@ -21,6 +21,17 @@ def find_odd_values(document: Any) -> Iterator[tuple[Path, Any, str]]:
     yield from _find(document, (), set())
 
 
+def values_by_key(section: Any, prefix: str = "") -> dict[str, Any]:
+    """The values in mappings and lists by dotted key; an empty mapping or list is a value."""
+    children: Any = dict(enumerate(section)) if isinstance(section, list) else section
+    if not isinstance(children, dict) or not children:
+        return {prefix: section}
+    found: dict[str, Any] = {}
+    for key, value in children.items():
+        found |= values_by_key(value, f"{prefix}.{key}" if prefix else str(key))
+    return found
+
+
 def _find(node: Any, path: Path, seen: set[int]) -> Iterator[tuple[Path, Any, str]]:
     if isinstance(node, dict | list):
         if id(node) in seen:  # an anchor that is used twice is one mapping

@@ -1,28 +1,32 @@
-"""A shorter or longer run from the command line takes its schedules along."""
+"""Schedules that are stretched to another number of steps, or scaled to another peak."""
 
 import math
+from decimal import Decimal
 from typing import Any
 
 from mediswift_cs.params.optimizer import SchedulerParams
 from mediswift_cs.params.schema import Params
 
+RATES = ("initial_learning_rate", "end_learning_rate", "learning_rate")
+
 
 def rescale_schedules(document: Any, before: Params, new: int | None) -> list[str]:
     """Stretch the schedules of `document` from the run's length in `before` to `new` steps.
 
-    Each part of a schedule keeps its share of the run and has at least one step. Schedules that
-    did not fit the run before are left for the checks to report.
+    Each part of a schedule keeps its share of the run and has at least one step. Where the length
+    of the run before follows from its data, it is that of the schedule. Schedules that did not fit
+    the run before are left for the checks to report.
 
     Returns:
         One sentence for each schedule that was changed.
     """
-    old = before.trainer.init.loop.max_steps
-    if old is None or new is None or new == old:
-        return []
     notes = []
+    entries = _own_entries(document)
     for index, scheduler in enumerate(before.trainer.init.schedulers):
-        entry = document["trainer"]["init"]["schedulers"][index]
-        if changes := _rescale(scheduler, entry, old, new):
+        old = before.trainer.init.loop.max_steps or scheduler.total_iters
+        if old is None or new is None or new == old or scheduler.is_nested:
+            continue
+        if changes := _rescale(scheduler, entries[index], old, new):
             notes.append(
                 f"trainer.init.schedulers.{index} was rescaled from {old} to {new} steps, "
                 f"because max_steps was set on the command line ({', '.join(changes)})"
@@ -30,9 +34,27 @@ def rescale_schedules(document: Any, before: Params, new: int | None) -> list[st
     return notes
 
 
+def scale_rates(document: Any, before: Params, peak: float) -> None:
+    """Multiply every rate of the schedules of `document`, so that the highest is `peak`.
+
+    Schedules without a highest rate above 0 are left for the checks to report.
+    """
+    entries = _own_entries(document)
+    for index, scheduler in enumerate(before.trainer.init.schedulers):
+        old = scheduler.peak_rate
+        if not old or scheduler.is_nested:
+            continue
+        # To 15 digits: those after them are what rounding made of a peak that is computed.
+        factor = Decimal(repr(peak)) / Decimal(f"{old:.15g}")
+        for part, raw in zip(scheduler.parts, _raw_parts(entries[index], scheduler), strict=True):
+            for key in RATES:
+                if (rate := getattr(part.arguments, key, None)) is not None:
+                    raw[key] = float(Decimal(repr(rate)) * factor)
+
+
 def _rescale(scheduler: SchedulerParams, entry: dict[str, Any], old: int, new: int) -> list[str]:
     """Change the parts of one schedule; returns what became of each."""
-    parts = _parts(scheduler)
+    parts = scheduler.parts
     lengths = [part.total_iters or 0 for part in parts]
     if scheduler.total_iters is None and parts[-1].total_iters is None:
         # A last part without an end goes on until the run ends.
@@ -44,6 +66,8 @@ def _rescale(scheduler: SchedulerParams, entry: dict[str, Any], old: int, new: i
         return []
     changes = []
     raw_parts = _raw_parts(entry, scheduler)
+    if scheduler.SequentialLR is not None:
+        _arguments(entry).pop("milestones", None)  # they follow from total_iters
     for part, raw, length in zip(parts, raw_parts, shares(lengths, new), strict=False):
         if part.total_iters is not None:
             raw["total_iters"] = length
@@ -71,17 +95,24 @@ def shares(lengths: list[int], total: int) -> list[int]:
     return [*scaled, total - sum(scaled)]
 
 
-def _parts(scheduler: SchedulerParams) -> list[SchedulerParams]:
-    return [scheduler] if scheduler.SequentialLR is None else scheduler.SequentialLR.schedulers
+def _own_entries(document: Any) -> Any:
+    """The schedules of `document`, each part a mapping of its own: an anchor is one for several."""
+    init = document["trainer"]["init"]
+    init["schedulers"] = _copy(init.get("schedulers"))
+    return init["schedulers"]
+
+
+def _copy(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {key: _copy(value) for key, value in node.items()}
+    return [_copy(value) for value in node] if isinstance(node, list) else node
 
 
 def _raw_parts(entry: dict[str, Any], scheduler: SchedulerParams) -> list[dict[str, Any]]:
     """The mappings that hold total_iters; names may be written in any case."""
     if scheduler.SequentialLR is None:
         return [_arguments(entry)]
-    arguments = _arguments(entry)
-    arguments.pop("milestones", None)  # they follow from total_iters
-    return [_arguments(part) for part in arguments["schedulers"]]
+    return [_arguments(part) for part in _arguments(entry)["schedulers"]]
 
 
 def _arguments(entry: dict[str, Any]) -> dict[str, Any]:

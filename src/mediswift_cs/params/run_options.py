@@ -23,6 +23,8 @@ CheckData = Literal["train", "eval", "both", "none"]
 
 # What a model_dir's run started from.
 ORIGIN_FILE = "origin.json"
+# Why its run could not go on: its numbers were not finite any more.
+FAILURE_FILE = "failure.json"
 
 # The data that must be there before a run in this mode.
 CHECKED_DATA: dict[Mode, CheckData] = {

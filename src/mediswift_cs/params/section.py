@@ -60,6 +60,9 @@ class Section(BaseModel):
     not_covered: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
     """Keys of ModelZoo that this package does not cover, with the values that ask for nothing."""
 
+    reasons: ClassVar[Mapping[str, str]] = {}
+    """Why some of these are not covered, and what can be written in their place."""
+
     described: ClassVar[str] = ""
     """What messages say is allowed here, where that is more than a mapping."""
 

@@ -108,7 +108,7 @@ def _path_in(document: Any, loc: Path, *, is_missing: bool) -> Path:
     node = document
     for index, part in enumerate(loc):
         if isinstance(node, dict):
-            key = _key_in(node, part)
+            key = key_in(node, part)
             if key is not None:
                 path.append(key)
                 node = node[key]
@@ -120,7 +120,8 @@ def _path_in(document: Any, loc: Path, *, is_missing: bool) -> Path:
     return tuple(path)
 
 
-def _key_in(node: dict[Any, Any], part: str | int) -> Any:
+def key_in(node: dict[Any, Any], part: str | int) -> Any:
+    """The key of a mapping that stands for a key of the schema, or None."""
     if part in node:
         return part
     # Class names may be written in any case, and lr stands for learning_rate.
@@ -170,6 +171,8 @@ def unknown_key(path: Path, value: Any, section: type[Any]) -> Problem:
     if key in section.not_covered:
         neutral = " or ".join(spell(v) for v in section.not_covered[key])
         hint = f"{key} is a key of ModelZoo that MediSwift does not cover"
+        if reason := section.reasons.get(key):
+            hint += f": {reason}"
         return Problem(path=dotted(path), got=spell(value), allowed=neutral, hint=hint)
     known = sorted(keys_of(section))
     return _unknown(path, "an unknown key", nearest(key, known), known, "keys")

@@ -1,12 +1,13 @@
 """What is different in the params of a run that goes on, and what becomes of it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from mediswift_cs.errors import CheckpointError
+from mediswift_cs.params.plain import values_by_key
 from mediswift_cs.params.schema import Params
 
 # What may change without a word: it says where and how long, and not what is computed.
@@ -39,7 +40,7 @@ def changed_params(saved: Mapping[str, Any], now: Params, path: Path) -> list[st
         begun = Params.model_validate(saved)
     except ValidationError:
         return []
-    before, after = (dict(_values(params.trainer.model_dump())) for params in (begun, now))
+    before, after = (values_by_key(params.trainer.model_dump()) for params in (begun, now))
     # Where one of them is dense, loading the weights says so better.
     both_sparse = all(any(key.startswith(_FIXED) for key in keys) for keys in (before, after))
     told = []
@@ -59,14 +60,3 @@ def changed_params(saved: Mapping[str, Any], now: Params, path: Path) -> list[st
         fate = "from here on" if key.startswith(_APPLIED) else "as far as a run that began can"
         told.append(f"trainer.{key} was {was}, {fate} it is {got}")
     return told
-
-
-def _values(section: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    items: Any = enumerate(section) if isinstance(section, list) else None
-    if isinstance(section, Mapping):
-        items = section.items()
-    if items is None or not section:
-        yield prefix, section
-        return
-    for key, value in items:
-        yield from _values(value, f"{prefix}.{key}" if prefix else str(key))

@@ -76,6 +76,30 @@ def plan_run(init: InitParams, *, first_step: int, num_batches: int) -> RunPlan:
     )
 
 
+def schedule_warning(init: InitParams, plan: RunPlan) -> str | None:
+    """What to say of a learning-rate schedule that ends before or after the run.
+
+    That of a run of max_steps was checked; num_epochs are steps once the data is counted. A run of
+    num_steps may be the first part of a longer one.
+    """
+    if not init.schedulers or init.schedulers[-1].cycles:
+        return None
+    schedule, last = init.schedulers[-1], plan.last_step
+    end = schedule.total_iters
+    # Without an end, its last part is to be reached.
+    least = end or 1 + sum(part.total_iters or 0 for part in schedule.parts[:-1])
+    is_short = last < least and init.loop.num_steps is None
+    if not is_short and (end is None or last <= end):
+        return None
+    what = f"its learning-rate schedule at step {end}"
+    if end is None:
+        what = f"the last part of its learning-rate schedule begins at step {least - 1}"
+    return (
+        f"the run ends at step {last}, and {what}: trainer.init.loop.max_steps={last} on the "
+        f"command line rescales it"
+    )
+
+
 # Stock callbacks and loggers that this loop answers to or has in another form.
 UNDERSTOOD = frozenset({"KeepNCheckpoints", "LoadCheckpointStates", "TensorBoardLogger"})
 # Those that say nothing outside of ModelZoo and of a CSX: silence is no surprise there.

@@ -2,23 +2,31 @@
 
 import logging
 import tempfile
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from mediswift_cs.data.processors import make_processor
-from mediswift_cs.errors import INTERRUPTED_EXIT_CODE, CheckpointError, ConfigError
+from mediswift_cs.errors import (
+    INTERRUPTED_EXIT_CODE,
+    CheckpointError,
+    ConfigError,
+    DataError,
+    TrainingError,
+)
 from mediswift_cs.params.load import LoadedParams
-from mediswift_cs.params.run_options import Mode, RunOptions, writing_to
+from mediswift_cs.params.run_options import FAILURE_FILE, Mode, RunOptions, writing_to
 from mediswift_cs.params.schema import DataLoaderParams, Params
 from mediswift_cs.storage.lock import only_process
+from mediswift_cs.storage.write import write_json
 from mediswift_cs.training import checkpoint, origin, ranks
 from mediswift_cs.training.device import check_device
 from mediswift_cs.training.held_out import evaluate
 from mediswift_cs.training.hosts.host import Host
 from mediswift_cs.training.journal import configure_logging, open_journal
 from mediswift_cs.training.loop import InterruptedRunError, Trainer
-from mediswift_cs.training.plan import ignored_settings
+from mediswift_cs.training.plan import ignored_settings, schedule_warning
 from mediswift_cs.training.warm_start import asks_for_weights_only, check_tokenizer, is_new_start
 
 LOGGER = logging.getLogger("mediswift_cs")
@@ -41,7 +49,8 @@ def start(loaded: LoadedParams, options: RunOptions) -> int:
         )
     with _only_run(model_dir):
         if options.mode in ("train", "train_and_eval"):
-            return train(params, loaded.raw, options)
+            with _failure_written_down(model_dir):
+                return train(params, loaded.raw, options)
         return score(params, options)
 
 
@@ -53,6 +62,22 @@ def _only_run(model_dir: Path) -> AbstractContextManager[None]:
         model_dir / LOCK_FILE,
         f"--model_dir {model_dir} is in use by another run: wait for it, or take another folder",
     )
+
+
+@contextmanager
+def _failure_written_down(model_dir: Path) -> Iterator[None]:
+    """Leave ``failure.json`` where the numbers of the run do not stay finite."""
+    path = model_dir / FAILURE_FILE
+    if ranks.is_main():
+        path.unlink(missing_ok=True)
+    try:
+        yield
+    except TrainingError as error:
+        # A full disk must not hide the error.
+        with suppress(DataError):
+            if ranks.is_main():
+                write_json(path, {"error": str(error)})
+        raise
 
 
 def prepare_model_dir(model_dir: Path) -> Path:
@@ -109,6 +134,8 @@ def train(params: Params, raw: dict[str, Any], options: RunOptions) -> int:
     if ranks.is_main():
         origin.record_origin(options.model_dir, given, trainer.step)
     plan = trainer.plan()
+    if warning := schedule_warning(params.trainer.init, plan):
+        LOGGER.warning("%s", warning)
     val_params = fit.val_dataloader or []
     if options.mode == "train":
         val_params = []

@@ -1,0 +1,196 @@
+"""The runs of a sweep, one after the other; each is a command that a user could type."""
+
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from mediswift_cs.child import exit_code_of_command
+from mediswift_cs.errors import (
+    INTERRUPTED_EXIT_CODE,
+    JOB_FAILED_EXIT_CODE,
+    ConfigError,
+    DataError,
+    MediSwiftError,
+)
+from mediswift_cs.params.load import LoadedParams
+from mediswift_cs.params.plain import values_by_key
+from mediswift_cs.params.run_options import FAILURE_FILE
+from mediswift_cs.storage.write import write_json
+from mediswift_cs.sweep.values import Swept, SweptValue
+from mediswift_cs.tasks.json_input import read_json_lines, read_json_object
+from mediswift_cs.tokens.manifest import find_manifest
+
+RECORD_FILE = "sweep_run.json"
+METRICS_FILE = "metrics.jsonl"
+# Settings of a run that do not change what comes out.
+_FREE = tuple(f"params.init.{name}" for name in ("model_dir", "checkpoint.", "logging."))
+MAX_TOLD = 3
+
+
+class SweepStoppedError(MediSwiftError):
+    """A run of the sweep did not end by itself; its own message stands above."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        # A run that a signal has killed has a negative one.
+        self.exit_code = exit_code if exit_code > 0 else JOB_FAILED_EXIT_CODE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What came out of one run.
+
+    Attributes:
+        step: of the last evaluation.
+        val_loss: the held-out loss there, nats per token; None where the run diverged.
+        val_bits_per_byte: None where the size of the held-out text is not known too.
+        error: why the run diverged.
+    """
+
+    state: Literal["finished", "diverged"]
+    step: int | None = None
+    val_loss: float | None = None
+    val_bits_per_byte: float | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One run of a sweep: its value, its params, its folder and the command that starts it."""
+
+    value: SweptValue
+    loaded: LoadedParams
+    folder: Path
+    command: tuple[str, ...]
+    checkpoint_path: Path | None = None
+
+    def settings(self) -> dict[str, Any]:
+        """What decides the result: the params, the data, the start."""
+        params = self.loaded.params.trainer.model_dump(mode="json")
+        fit = self.loaded.params.trainer.fit
+        assert fit is not None
+        loaders = [fit.train_dataloader, *(fit.val_dataloader or [])]
+        manifests = {
+            folder: path and hashlib.sha256(path.read_bytes()).hexdigest()
+            for loader in loaders
+            for folder in loader.data_dirs
+            for path in [find_manifest(Path(folder))]
+        }
+        start = self.checkpoint_path and str(self.checkpoint_path.resolve())
+        return {"params": params, "manifests": manifests, "checkpoint_path": start}
+
+    def outcome(self) -> Outcome | None:
+        """What came out, where the run has ended.
+
+        Raises:
+            ConfigError: the folder holds another run.
+            DataError: the record of the run cannot be read.
+        """
+        record = self.folder / RECORD_FILE
+        if not record.exists():
+            if any((self.folder / name).exists() for name in ("run.log", METRICS_FILE)):
+                raise ConfigError(
+                    f"{self.folder} holds a run that is none of a sweep, allowed: another "
+                    "--model_dir"
+                )
+            return None
+        found = read_json_object(record)
+        if changed := _differences(found.get("settings"), self.settings()):
+            raise ConfigError(
+                f"{self.folder} holds a run with other settings ({'; '.join(changed)}), allowed: "
+                "another --model_dir, or remove that folder to run it anew"
+            )
+        try:
+            return Outcome(**found["outcome"]) if found["outcome"] else None
+        except (KeyError, TypeError) as error:
+            raise DataError(f"{record} is no record of a run: remove {self.folder}") from error
+
+    def carry_out(self) -> Outcome:
+        """Run it, or let it go on where it stopped.
+
+        Raises:
+            SweepStoppedError: it was interrupted, or failed otherwise than by diverging.
+        """
+        settings = self.settings()
+        write_json(self.folder / RECORD_FILE, {"settings": settings, "outcome": None})
+        code = exit_code_of_command(*self.command, passes_ctrl_c_on=True)
+        failure = self.folder / FAILURE_FILE
+        if code == JOB_FAILED_EXIT_CODE and failure.exists():
+            outcome = Outcome(state="diverged", error=str(read_json_object(failure).get("error")))
+        elif code == 0:
+            outcome = _last_evaluation(self.folder)
+        else:
+            what = (
+                "was stopped" if code == INTERRUPTED_EXIT_CODE else f"ended with exit code {code}"
+            )
+            raise SweepStoppedError(what, code)
+        write_json(self.folder / RECORD_FILE, {"settings": settings, "outcome": asdict(outcome)})
+        return outcome
+
+
+def carry_out(swept: Swept, runs: Sequence[Run]) -> list[Outcome]:
+    """Carry out the runs that have not ended yet, and say how far the sweep is.
+
+    Raises:
+        SweepStoppedError: a run was interrupted or failed.
+        ConfigError: a folder holds another run.
+    """
+    known = [run.outcome() for run in runs]
+    outcomes: list[Outcome] = []
+    seconds: list[float] = []
+    for number, (run, outcome) in enumerate(zip(runs, known, strict=True), start=1):
+        title = f"--- run {number} of {len(runs)}: {swept.key}={run.value.shown}"
+        if outcome is not None:
+            print(f"{title} is there already: {outcome.state}", flush=True)
+            outcomes.append(outcome)
+            continue
+        num_left = known[number - 1 :].count(None)
+        left = sum(seconds) / len(seconds) * num_left if seconds else None
+        told = "" if left is None else f" (about {_duration(left)} left)"
+        print(f"{title} in {run.folder}{told}", flush=True)
+        start = time.monotonic()
+        try:
+            outcomes.append(run.carry_out())
+        except SweepStoppedError as error:
+            raise SweepStoppedError(
+                f"run {number} of {len(runs)} of the sweep, {swept.key}={run.value.shown}, "
+                f"{error}. Give the same command again to go on.",
+                error.exit_code,
+            ) from error
+        seconds.append(time.monotonic() - start)
+    return outcomes
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
+def _differences(before: Any, now: dict[str, Any]) -> list[str]:
+    """What is not as it was, by key."""
+    was, got = values_by_key(before), values_by_key(now)
+    told = [
+        f"{key} was {was.get(key, 'left out')}, is {got.get(key, 'left out')}"
+        for key in sorted(was.keys() | got.keys())
+        if was.get(key) != got.get(key) and not key.startswith(_FREE)
+    ]
+    return [*told[:MAX_TOLD], *([f"and {len(told) - MAX_TOLD} more"] if told[MAX_TOLD:] else [])]
+
+
+def _last_evaluation(folder: Path) -> Outcome:
+    """The scores at the end of a run; of several validation sets the first one's.
+
+    Raises:
+        DataError: there are none.
+    """
+    found: dict[str, Any] = {}
+    for _, line in read_json_lines(folder / METRICS_FILE):
+        suffix = next((end for end in ("", "_0") if f"val_loss{end}" in line), None)
+        if suffix is not None:
+            names = ("val_loss", "val_bits_per_byte")
+            found = {"step": line["step"], **{name: line.get(f"{name}{suffix}") for name in names}}
+    if not found:
+        raise DataError(f"{folder / METRICS_FILE} has no held-out loss: remove {folder}")
+    return Outcome(state="finished", **found)
