@@ -1,6 +1,7 @@
 """Fixtures shared by all tests."""
 
 import ast
+import copy
 import logging
 import os
 import signal
@@ -145,58 +146,51 @@ def toy_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+TOY_MODEL = {
+    "name": "mediswift",
+    "vocab_size": VOCAB_SIZE,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_heads": 2,
+    "filter_size": 64,
+    "max_position_embeddings": LENGTH,
+    "dropout_rate": 0.0,
+    "attention_dropout_rate": 0.0,
+}
+TOY_SPARSITY = {
+    "sparsity": 0.75,
+    "param_filter": [
+        "*proj_[qkv]_dense_layer.weight",
+        "*proj_output_dense_layer.weight",
+        "*linear_layer.weight",
+    ],
+}
+
+
 def toy_params(toy_data: Path) -> dict[str, Any]:
     """A params file as a dictionary: 75 % sparse, 12 steps, evaluation and checkpoint each 6."""
     loader = {"data_processor": "MediSwiftPretrainingDataProcessor", "batch_size": 8}
+    shuffled = {"data_dir": str(toy_data / "train"), "shuffle": True, "shuffle_seed": 3}
     val_loader = {**loader, "data_dir": str(toy_data / "val"), "drop_last": False}
     warmup = {"initial_learning_rate": 0.0, "end_learning_rate": 0.01, "total_iters": 3}
     decay = {"initial_learning_rate": 0.01, "end_learning_rate": 0.001, "total_iters": 9}
+    parts = [{"LinearLR": warmup}, {"CosineDecayLR": decay}]
+    init = {
+        "backend": {"backend_type": "CPU"},
+        "model": dict(TOY_MODEL),
+        "optimizer": {"AdamW": {"betas": [0.9, 0.95], "eps": 1e-8, "weight_decay": 0.1}},
+        "schedulers": [{"SequentialLR": {"schedulers": parts}}],
+        "precision": {"enabled": False, "max_gradient_norm": 1.0},
+        "sparsity": copy.deepcopy(TOY_SPARSITY),
+        "loop": {"max_steps": 12, "eval_frequency": 6},
+        "checkpoint": {"steps": 6},
+        "logging": {"log_steps": 3},
+        "seed": 1,
+    }
     return {
         "trainer": {
-            "init": {
-                "backend": {"backend_type": "CPU"},
-                "model": {
-                    "name": "mediswift",
-                    "vocab_size": VOCAB_SIZE,
-                    "hidden_size": 32,
-                    "num_hidden_layers": 2,
-                    "num_heads": 2,
-                    "filter_size": 64,
-                    "max_position_embeddings": LENGTH,
-                    "dropout_rate": 0.0,
-                    "attention_dropout_rate": 0.0,
-                },
-                "optimizer": {"AdamW": {"betas": [0.9, 0.95], "eps": 1e-8, "weight_decay": 0.1}},
-                "schedulers": [
-                    {
-                        "SequentialLR": {
-                            "schedulers": [{"LinearLR": warmup}, {"CosineDecayLR": decay}]
-                        }
-                    }
-                ],
-                "precision": {"enabled": False, "max_gradient_norm": 1.0},
-                "sparsity": {
-                    "sparsity": 0.75,
-                    "param_filter": [
-                        "*proj_[qkv]_dense_layer.weight",
-                        "*proj_output_dense_layer.weight",
-                        "*linear_layer.weight",
-                    ],
-                },
-                "loop": {"max_steps": 12, "eval_frequency": 6},
-                "checkpoint": {"steps": 6},
-                "logging": {"log_steps": 3},
-                "seed": 1,
-            },
-            "fit": {
-                "train_dataloader": {
-                    **loader,
-                    "data_dir": str(toy_data / "train"),
-                    "shuffle": True,
-                    "shuffle_seed": 3,
-                },
-                "val_dataloader": val_loader,
-            },
+            "init": init,
+            "fit": {"train_dataloader": {**loader, **shuffled}, "val_dataloader": val_loader},
             "validate": {"val_dataloader": val_loader},
             "validate_all": {"val_dataloaders": val_loader},
         }

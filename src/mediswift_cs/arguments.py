@@ -20,6 +20,12 @@ def path(text: str) -> Path:
     return Path(text)
 
 
+def path_of_fold(text: str) -> str:
+    """A path, in which ``{fold}`` may stand for the number of a fold."""
+    path(text)
+    return text
+
+
 def add_documents(parser: Options, *, required: bool) -> None:
     """``DOCS``: documents files or folders of them, at least one where they are ``required``."""
     parser.add_argument(
@@ -37,10 +43,22 @@ def add_output(parser: Options, what: str = "a new folder") -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
 
 
-def add_tokenizer(parser: Options) -> None:
-    """``--tokenizer``, in any form that ``tokens.tokenizer.load_tokenizer`` takes."""
+def add_tokenizer(parser: Options, default: str = "") -> None:
+    """``--tokenizer``, in any form that ``tokens.tokenizer.load_tokenizer`` takes.
+
+    It is required, unless words say what is taken by ``default``.
+    """
+    what = "a tokenizer.json, or a folder of GPT-2's"
+    what = f"{what} (default: {default})" if default else what
+    parser.add_argument("--tokenizer", required=not default, type=path, help=what)
+
+
+def add_params_of_checkpoint(parser: Options) -> None:
+    """``--params``, for a checkpoint of another program."""
     parser.add_argument(
-        "--tokenizer", required=True, type=path, help="a tokenizer.json, or a folder of GPT-2's"
+        "--params",
+        help="params file of the model, or the bare name of a shipped one, where the checkpoint "
+        "does not hold its own",
     )
 
 

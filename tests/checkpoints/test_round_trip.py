@@ -4,12 +4,11 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import GPT2Config, GPT2LMHeadModel, GPT2Model
+from transformers import GPT2Model
 
 from mediswift_cs.checkpoints import command_line
 from mediswift_cs.checkpoints.convert import convert
@@ -18,6 +17,7 @@ from mediswift_cs.model.pretraining import MediSwiftModel
 from mediswift_cs.params.decoder import ModelParams
 from mediswift_cs.training.checkpoint import load_checkpoint, load_model_state
 
+from ..small_gpt2 import small_gpt2
 from .small_checkpoints import (
     SECTION,
     UNVERIFIED,
@@ -68,27 +68,11 @@ def test_untied_in_each_dtype(tmp_path: Path, dtype: torch.dtype) -> None:
     assert same_state(source, tmp_path / "back.mdl")
 
 
-def foreign(**changes: Any) -> GPT2LMHeadModel:
-    torch.manual_seed(2)
-    config = GPT2Config(
-        **{
-            "vocab_size": 211,
-            "n_embd": 24,
-            "n_layer": 3,
-            "n_head": 2,
-            "n_positions": 40,
-            "activation_function": "gelu",
-            **changes,
-        }
-    )
-    return GPT2LMHeadModel(config).eval()
-
-
 @torch.no_grad()
 @pytest.mark.parametrize("tied", [True, False])
 def test_foreign_model_and_back(tmp_path: Path, tied: bool) -> None:
     """Another vocabulary and length, n_inner left out: our model computes the same."""
-    model = foreign(tie_word_embeddings=tied)
+    model = small_gpt2(tie_word_embeddings=tied)
     model.save_pretrained(tmp_path / "theirs", max_shard_size="20KB")
     assert (tmp_path / "theirs" / "model.safetensors.index.json").exists()
     convert(tmp_path / "theirs", tmp_path / "a.mdl", UNVERIFIED)
@@ -111,7 +95,7 @@ def test_foreign_model_and_back(tmp_path: Path, tied: bool) -> None:
 
 def test_headless_files_with_old_buffers(tmp_path: Path) -> None:
     """The layout of GPT-2's first files: no prefix, no head, causal masks among the weights."""
-    model = foreign()
+    model = small_gpt2()
     inner: GPT2Model = model.transformer
     tensors = {key: value.contiguous() for key, value in inner.state_dict().items()}
     for index in range(3):
@@ -125,7 +109,7 @@ def test_headless_files_with_old_buffers(tmp_path: Path) -> None:
 
 
 def test_gelu_new_is_kept_and_said(tmp_path: Path) -> None:
-    foreign(activation_function="gelu_new").save_pretrained(tmp_path / "theirs")
+    small_gpt2(activation_function="gelu_new").save_pretrained(tmp_path / "theirs")
     result = convert(tmp_path / "theirs", tmp_path / "a.mdl", UNVERIFIED)
     assert any("trained with gelu_new" in message for message in result.messages)
     convert(tmp_path / "a.mdl", tmp_path / "back", UNVERIFIED)
@@ -134,7 +118,7 @@ def test_gelu_new_is_kept_and_said(tmp_path: Path) -> None:
 
 
 def test_left_over_tensors_are_refused(tmp_path: Path) -> None:
-    foreign().save_pretrained(tmp_path / "theirs")
+    small_gpt2().save_pretrained(tmp_path / "theirs")
     file = tmp_path / "theirs" / "model.safetensors"
     tensors = load_file(file)
     save_file({**tensors, "transformer.h.0.extra": torch.ones(2)}, file)
@@ -174,7 +158,7 @@ def test_damaged_config_is_one_sentence(
     message: str,
 ) -> None:
     folder = tmp_path / "theirs"
-    foreign().save_pretrained(folder)
+    small_gpt2().save_pretrained(folder)
     file = folder / "config.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), key: value}))
     # Transformers 5 shows its progress.
@@ -192,7 +176,7 @@ def test_deeply_nested_config_is_one_sentence(tmp_path: Path) -> None:
 
 def test_pickled_weights_and_paths_outside_are_refused(tmp_path: Path) -> None:
     folder = tmp_path / "theirs"
-    foreign().save_pretrained(folder)
+    small_gpt2().save_pretrained(folder)
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     with pytest.raises(CheckpointError, match="is a pickle"):
         convert(folder, tmp_path / "a.mdl", UNVERIFIED)
@@ -203,7 +187,7 @@ def test_pickled_weights_and_paths_outside_are_refused(tmp_path: Path) -> None:
 
 
 def test_numbers_too_large_for_float16_are_refused_on_the_way_back_too(tmp_path: Path) -> None:
-    model = foreign()
+    model = small_gpt2()
     with torch.no_grad():
         model.transformer.ln_f.bias[3] = 70000.0
     model.save_pretrained(tmp_path / "theirs")
@@ -216,7 +200,7 @@ def test_numbers_too_large_for_float16_are_refused_on_the_way_back_too(tmp_path:
 @pytest.mark.parametrize("damage", ["trailing", "overlap", "gap", "header"])
 def test_malformed_weights_are_one_sentence(tmp_path: Path, damage: str) -> None:
     folder = tmp_path / "theirs"
-    foreign().save_pretrained(folder)
+    small_gpt2().save_pretrained(folder)
     file = folder / "model.safetensors"
     raw = file.read_bytes()
     length = int.from_bytes(raw[:8], "little")

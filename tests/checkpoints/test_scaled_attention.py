@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
+from transformers import AutoModelForCausalLM
 
 from mediswift_cs.checkpoints import architecture as shapes
 from mediswift_cs.checkpoints.convert import convert
@@ -19,6 +19,7 @@ from mediswift_cs.model.pretraining import MediSwiftModel
 from mediswift_cs.params.decoder import ModelParams
 from mediswift_cs.training.checkpoint import load_checkpoint, load_model_state
 
+from ..small_gpt2 import small_gpt2
 from .small_checkpoints import SECTION, UNVERIFIED, build_decoder, save, state_of
 
 IDS = torch.arange(7, 60)[None]
@@ -30,19 +31,6 @@ BIOMEDLM = {
     "n_inner": None,
     "gradient_checkpointing": False,
 }
-
-
-def their_model(folder: Path, **changes: Any) -> GPT2LMHeadModel:
-    """A model of BioMedLM's settings, its attention sharp enough for scaling to show."""
-    torch.manual_seed(4)
-    sizes = {"vocab_size": 211, "n_embd": 24, "n_layer": 3, "n_head": 2, "n_positions": 96}
-    config = GPT2Config(**sizes, activation_function="gelu", **changes)
-    model = GPT2LMHeadModel._from_config(config, attn_implementation="eager").eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.2 * torch.randn(parameter.shape))
-    model.save_pretrained(folder)
-    return model
 
 
 def our_logits(path: Path) -> Tensor:
@@ -65,7 +53,9 @@ def our_logits(path: Path) -> Tensor:
     ],
 )
 def test_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]) -> None:
-    expected = their_model(tmp_path / "theirs", **changes)(IDS).logits
+    theirs = small_gpt2(noise=0.2, n_positions=96, **changes)
+    theirs.save_pretrained(tmp_path / "theirs")
+    expected = theirs(IDS).logits
     result = convert(tmp_path / "theirs", tmp_path / "a.mdl", replace(UNVERIFIED, verify=True))
     assert result.is_verified
     assert float((our_logits(tmp_path / "a.mdl") - expected).abs().max()) < 1e-4

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import GPT2Config, GPT2LMHeadModel
+from transformers import GPT2LMHeadModel
 
+from ..small_gpt2 import small_gpt2
 from .refusals import refused, taken
 
 INDEX = "model.safetensors.index.json"
@@ -22,11 +23,7 @@ Change = Callable[[Path], object]
 @pytest.fixture
 def theirs(tmp_path: Path) -> Path:
     """A small model of transformers, in one file."""
-    torch.manual_seed(2)
-    config = GPT2Config(
-        vocab_size=211, n_embd=24, n_layer=3, n_head=2, n_positions=40, activation_function="gelu"
-    )
-    GPT2LMHeadModel(config).save_pretrained(tmp_path / "theirs")
+    small_gpt2().save_pretrained(tmp_path / "theirs")
     return tmp_path / "theirs"
 
 
@@ -69,6 +66,14 @@ def config_text(old: str, new: str) -> Change:
 
 def note(**own: Any) -> Change:
     return setting("mediswift_cs", own)
+
+
+def check_refused(
+    capsys: pytest.CaptureFixture[str], folder: Path, change: Change, message: str
+) -> None:
+    change(folder)
+    line = refused(capsys, folder, folder.parent / "a.mdl")
+    assert re.search(message, line), line
 
 
 @pytest.mark.parametrize(
@@ -129,9 +134,7 @@ def note(**own: Any) -> Change:
 def test_config(
     theirs: Path, capsys: pytest.CaptureFixture[str], change: Change, message: str
 ) -> None:
-    change(theirs)
-    line = refused(capsys, theirs, theirs.parent / "a.mdl")
-    assert re.search(message, line), line
+    check_refused(capsys, theirs, change, message)
 
 
 def test_config_of_other_makers_is_taken(theirs: Path) -> None:
@@ -201,9 +204,7 @@ def link_to_itself(folder: Path) -> None:
 def test_weights(
     theirs: Path, capsys: pytest.CaptureFixture[str], change: Change, message: str
 ) -> None:
-    change(theirs)
-    line = refused(capsys, theirs, theirs.parent / "a.mdl")
-    assert re.search(message, line), line
+    check_refused(capsys, theirs, change, message)
 
 
 def test_a_tensor_twice_in_one_header(theirs: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -214,9 +215,7 @@ def test_a_tensor_twice_in_one_header(theirs: Path, capsys: pytest.CaptureFixtur
         entry = json.dumps({WORDS: content[WORDS]})[1:-1]
         return text.rstrip()[:-1] + b"," + entry.encode() + b"}"
 
-    header(twice)(theirs)
-    line = refused(capsys, theirs, theirs.parent / "a.mdl")
-    assert "transformer.wte.weight" in line
+    check_refused(capsys, theirs, header(twice), r"transformer\.wte\.weight")
 
 
 def test_an_index_beside_a_whole_file_is_not_read(theirs: Path) -> None:
@@ -264,9 +263,7 @@ def duplicate(folder: Path) -> None:
 def test_shards(
     sharded: Path, capsys: pytest.CaptureFixture[str], change: Change, message: str
 ) -> None:
-    change(sharded)
-    line = refused(capsys, sharded, sharded.parent / "a.mdl")
-    assert re.search(message, line), line
+    check_refused(capsys, sharded, change, message)
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json"])

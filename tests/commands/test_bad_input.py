@@ -69,7 +69,11 @@ def test_one_sentence_and_exit_code_2(
 @pytest.mark.parametrize(
     "arguments",
     [
+        "convert a.mdl out --tokenizer",
+        "convert a.mdl out --verify-text",
         "evaluate --task pubmedqa --data d --checkpoint c --output",
+        "evaluate --data d --checkpoint",
+        "evaluate --method tfidf --data",
         "flops --json",
         "prepare --config file --output",
         "run CPU --params mediswift_tiny_75.yaml --validate_only --model_dir",

@@ -3,7 +3,7 @@
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,21 @@ def ctrl_c() -> Iterator[None]:
     previous = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, previous)
+
+
+@pytest.fixture
+def take_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], int]:
+    """The demo in an empty folder, every step of it a shell command; gives its exit code."""
+    monkeypatch.chdir(tmp_path)
+
+    def take(command: str) -> int:
+        python = tmp_path / "python"
+        python.write_text(f"#!/bin/sh\n{command}\n")
+        python.chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(python))
+        return main(["demo", "--output", "demo"])
+
+    return take
 
 
 @pytest.mark.usefixtures("ctrl_c")
@@ -40,16 +55,10 @@ def test_exit_code_is_that_of_the_step(
     step: str,
     code: int,
     message: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    take_steps: Callable[[str], int],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    python = tmp_path / "python"
-    python.write_text(f"#!/bin/sh\n{step}\n")
-    python.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(python))
-    assert main(["demo", "--output", "demo"]) == code
+    assert take_steps(step) == code
     assert capsys.readouterr().err == f"error: {message}\n"
     assert Path("saved").exists() == ("saved" in step)
 
@@ -64,15 +73,12 @@ class InterruptedStart(subprocess.Popen[bytes]):
 
 @pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_during_the_start_of_a_step_waits_for_the_step(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    take_steps: Callable[[str], int],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    python = tmp_path / "python"
-    python.write_text("#!/bin/sh\nsleep 0.6; touch saved\n")
-    python.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(python))
     monkeypatch.setattr(subprocess, "Popen", InterruptedStart)
-    assert main(["demo", "--output", "demo"]) == 130
+    assert take_steps("sleep 0.6; touch saved") == 130
     message = "error: stopped during documents; run the demo again to go on\n"
     assert capsys.readouterr().err == message
     assert Path("saved").exists()

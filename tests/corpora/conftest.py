@@ -1,7 +1,10 @@
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from .server import Server
 
 RECORD = """<PubmedArticle><MedlineCitation><PMID Version="{version}">{pmid}</PMID><Article>
 <ArticleTitle>{title}</ArticleTitle>{abstract}<Language>{language}</Language>
@@ -45,3 +48,13 @@ def pubmed_file(tmp_path: Path) -> Any:
         return path
 
     return write
+
+
+@pytest.fixture
+def server() -> Any:
+    with Server() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()

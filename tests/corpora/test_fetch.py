@@ -1,111 +1,23 @@
-"""Fetching from a server of the test's own, with faults."""
+"""Fetching from a server with faults."""
 
 import errno
 import hashlib
 import http.client
 import ssl
-import sys
-import threading
 from collections import Counter
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mediswift_cs.cli import main
 from mediswift_cs.corpora.download import Downloader, Remote
-from mediswift_cs.corpora.fetch import KEY_EXAMPLE, fetch_pmc, fetch_pubmed
+from mediswift_cs.corpora.fetch import fetch_pubmed
 from mediswift_cs.errors import ConfigError, DataError
+
+from .server import QUICK
 
 NAMES = [f"pubmed26n{n:04}.xml.gz" for n in range(1, 6)]
 CONTENT = {name: hashlib.sha512(name.encode()).digest() * 5000 for name in NAMES}
-
-
-class Server(ThreadingHTTPServer):
-    """Serves ``files``; ``faults`` holds, for a path, what goes wrong with the next requests.
-
-    ``versions`` are headers of a path that name its version; ``knows_if_range``: they are compared.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.files, self.faults, self.requests = {}, {}, []
-        self.versions, self.knows_if_range = {}, True
-        self.num_active = self.most_active = 0
-        self.lock = threading.Lock()
-        self.address = f"http://127.0.0.1:{self.server_port}/"
-
-    def handle_error(self, request: pytest.FixtureRequest, client_address: Any) -> None:
-        # A client that hangs up is what some tests are about.
-        if not isinstance(sys.exc_info()[1], ConnectionError):
-            super().handle_error(request, client_address)
-
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-    def do_GET(self) -> None:
-        with self.server.lock:
-            self.server.num_active += 1
-            self.server.most_active = max(self.server.most_active, self.server.num_active)
-        try:
-            self.answer()
-        finally:
-            with self.server.lock:
-                self.server.num_active -= 1
-
-    def answer(self) -> None:
-        server = self.server
-        start = int((self.headers["Range"] or "bytes=0-").removeprefix("bytes=").rstrip("-"))
-        server.requests.append((self.path, start))
-        queue = server.faults.get(self.path)
-        fault = queue.pop(0) if queue else None
-        data = server.files.get(self.path)
-        if data is None or isinstance(fault, int):
-            self.reply(fault or 404, b"", {"Retry-After": "0"})
-            return
-        if start and start >= len(data):
-            self.reply(416, b"")
-            return
-        if fault == "other bytes":
-            data = bytes(len(data))
-        headers = dict(server.versions.get(self.path, {}))
-        if self.path.endswith(".xml"):
-            headers["ETag"] = f'"{hashlib.md5(server.files[self.path]).hexdigest()}"'
-        asked = self.headers["If-Range"]
-        if asked and server.knows_if_range and asked not in headers.values():
-            start = 0
-        part = data[start:] if fault != "no ranges" else data
-        status = 206 if start and fault != "no ranges" else 200
-        cut = {"cut": len(part) // 2, "wrong length": len(part)}.get(fault)
-        if fault == "wrong length":
-            headers["Content-Length"] = str(len(part) + 1000)
-        self.reply(status, part, headers, cut)
-
-    def reply(self, status: Any, data: Any, headers: Any = None, cut: Any = None) -> None:
-        self.send_response(status)
-        headers = {"Content-Length": str(len(data)), **(headers or {})}
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(data[:cut])
-        if cut is not None:
-            self.wfile.flush()
-            self.close_connection = True
-
-
-@pytest.fixture
-def server() -> Any:
-    with Server() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture
@@ -119,9 +31,6 @@ def pubmed(server: Any) -> Any:
             server.files[f"/{folder}/{name}"] = CONTENT[name]
             server.files[f"/{folder}/{name}.md5"] = f"MD5({name})= {md5}\n".encode()
     return server
-
-
-QUICK = {"pause": 0.01, "num_attempts": 4, "timeout": 5.0}
 
 
 def fetched(output: Path) -> Any:
@@ -311,57 +220,6 @@ def test_errors_of_the_local_files_do_not_pass(server: Any, tmp_path: Path) -> N
     with pytest.raises(DataError, match=r"cannot write .*/a: "):
         Downloader(**QUICK).fetch([remote])
     assert len(server.requests) == 1
-
-
-def test_pmc_by_a_list(server: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for n in range(1, 4):
-        server.files[f"/PMC{n}.1/PMC{n}.1.xml"] = f"<article>{n}</article>".encode()
-    server.faults["/PMC2.1/PMC2.1.xml"] = ["other bytes"]
-    listing = tmp_path / "list.csv"
-    listing.write_text(
-        "Bucket,Key\n"
-        + "".join(f"b,PMC{n}.1/PMC{n}.1.{k}\n" for n in range(1, 4) for k in ("xml", "pdf"))
-    )
-    arguments = ["fetch", "pmc", "--list", str(listing), "--address", server.address]
-    assert main([*arguments, "--output", str(tmp_path / "out")]) == 0
-    assert "3 fetched, 0 already there" in capsys.readouterr().out
-    assert (tmp_path / "out/PMC2.1/PMC2.1.xml").read_text() == "<article>2</article>"
-    server.files["/list.txt"] = b"PMC1.1/PMC1.1.xml\n"
-    counts = fetch_pmc(tmp_path / "out", server.address + "list.txt", address=server.address)
-    assert counts == Counter(fetched=0, already_there=1)
-
-
-@pytest.mark.parametrize("key", ["../x.xml", "/etc/x.xml", "a/../../x.xml", "a//b.xml", "a\\b.xml"])
-def test_no_key_leaves_the_folder(server: Any, tmp_path: Path, key: Any) -> None:
-    listing = tmp_path / "list.txt"
-    listing.write_text(f"PMC1.xml\n{key}\n")
-    with pytest.raises(DataError, match=r"line 2 of .*list\.txt has .* no key of a bucket"):
-        fetch_pmc(tmp_path / "out", str(listing), address=server.address)
-    assert not (tmp_path / "out").exists()
-
-
-def test_what_a_key_looks_like_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    listing = tmp_path / "list.txt"
-    listing.write_text("PMC1\nPMC2\n")
-    assert main(["fetch", "pmc", "--list", str(listing), "--output", str(tmp_path / "out")]) == 2
-    with pytest.raises(SystemExit):
-        main(["fetch", "--help"])
-    shown = capsys.readouterr()
-    assert KEY_EXAMPLE in shown.err
-    assert KEY_EXAMPLE in shown.out
-
-
-def test_no_more_connections_than_allowed(server: Any, tmp_path: Path) -> None:
-    keys = [f"PMC{n}.xml" for n in range(40)]
-    server.files.update({f"/{key}": b"<article/>" * 20_000 for key in keys})
-    listing = tmp_path / "list.txt"
-    listing.write_text("\n".join(keys))
-    downloader = Downloader(num_connections=2, **QUICK)
-    fetch_pmc(tmp_path / "out", str(listing), address=server.address, downloader=downloader)
-    # The server may still be at the end of an answer when the next request is there.
-    assert 1 <= server.most_active <= 4
-    with pytest.raises(ConfigError, match="connections must be from 1 to 32, got 100"):
-        Downloader(num_connections=100)
 
 
 def test_only_http(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ def toy_params(toy_raw: dict[str, Any], tmp_path: Path) -> Path:
     return path
 
 
+Run = Callable[..., tuple[int, str]]
 StartRun = Callable[..., "subprocess.Popen[str]"]
 
 
@@ -43,7 +44,7 @@ def start_run(toy_params: Path, tmp_path: Path) -> StartRun:
 
 
 @pytest.fixture
-def run(start_run: StartRun) -> Callable[..., tuple[int, str]]:
+def run(start_run: StartRun) -> Run:
     """Run to the end; returns exit code and output."""
 
     def finish(*arguments: str) -> tuple[int, str]:

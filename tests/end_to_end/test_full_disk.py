@@ -17,7 +17,7 @@ from mediswift_cs.errors import DataError
 from mediswift_cs.storage.write import append
 from mediswift_cs.training.events import EventFile
 
-Run = Callable[..., tuple[int, str]]
+from .conftest import Run
 
 STEPS = ("--set", "trainer.init.logging.log_steps=1")
 

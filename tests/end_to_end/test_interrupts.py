@@ -14,7 +14,8 @@ import pytest
 
 from mediswift_cs.training.stopping import AFTER_BATCH, AFTER_STEP
 
-StartRun = Callable[..., "subprocess.Popen[str]"]
+from .conftest import StartRun
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 LONG = (
     *("--set", "trainer.init.loop.max_steps=100000", "--set", "trainer.init.checkpoint.steps=5"),

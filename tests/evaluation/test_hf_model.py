@@ -6,30 +6,17 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import GPT2Config, GPT2LMHeadModel
+from transformers import GPT2LMHeadModel
 
 from mediswift_cs.checkpoints.hf_folder import read_huggingface
 from mediswift_cs.errors import CheckpointError
 from mediswift_cs.evaluation.hf_model import load_hf_model
 
+from ..small_gpt2 import small_gpt2
+
 
 def their_model(folder: Path, **changes: Any) -> GPT2LMHeadModel:
-    torch.manual_seed(2)
-    config = GPT2Config(
-        **{
-            "vocab_size": 211,
-            "n_embd": 24,
-            "n_layer": 3,
-            "n_head": 2,
-            "n_positions": 40,
-            "activation_function": "gelu",
-            **changes,
-        }
-    )
-    model = GPT2LMHeadModel._from_config(config, attn_implementation="eager").eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.2 * torch.randn(parameter.shape))
+    model = small_gpt2(noise=0.2, **changes)
     model.save_pretrained(folder)
     return model
 

@@ -7,7 +7,6 @@ import pytest
 import torch
 from peft import PromptTuningConfig, TaskType, get_peft_model
 from torch import Tensor
-from transformers import GPT2Config, GPT2LMHeadModel
 
 from mediswift_cs.errors import ConfigError
 from mediswift_cs.model.decoder import DecoderLanguageModel
@@ -15,6 +14,8 @@ from mediswift_cs.model.finetuning import MediSwiftFineTuningModel, build_model
 from mediswift_cs.model.pretraining import MediSwiftModel
 from mediswift_cs.model.soft_prompt import initial_rows, text_ids
 from mediswift_cs.params.decoder import ModelParams, SoftPromptParams
+
+from .twin import huggingface_twin
 
 VOCAB_SIZE, NUM_VIRTUAL = 97, 5
 
@@ -48,42 +49,7 @@ def make(**changes: Any) -> MediSwiftFineTuningModel:
 
 def peft_twin(decoder: DecoderLanguageModel) -> Any:
     """transformers' GPT-2 with PEFT's prompt tuning, with the weights of ``decoder``."""
-    c = decoder.config
-    twin = GPT2LMHeadModel(
-        GPT2Config(
-            vocab_size=c.vocab_size,
-            n_positions=c.max_position_embeddings,
-            n_embd=c.hidden_size,
-            n_layer=c.num_hidden_layers,
-            n_head=c.num_heads,
-            n_inner=c.filter_size,
-            activation_function="gelu",
-        )
-    ).eval()
-    ours = decoder.state_dict()
-    state = {
-        "transformer.wte.weight": ours["embedding_layer.word_embeddings.weight"],
-        "transformer.wpe.weight": ours["embedding_layer.position_embeddings.embed.weight"],
-        "transformer.ln_f.weight": ours["ln_f.weight"],
-        "transformer.ln_f.bias": ours["ln_f.bias"],
-        "lm_head.weight": ours["lm_head.weight"],
-    }
-    for i in range(c.num_hidden_layers):
-        old, new = f"transformer_decoder.layers.{i}", f"transformer.h.{i}"
-        qkv = [f"{old}.self_attn.proj_{x}_dense_layer" for x in "qkv"]
-        state[f"{new}.attn.c_attn.weight"] = torch.cat([ours[f"{k}.weight"] for k in qkv]).T
-        state[f"{new}.attn.c_attn.bias"] = torch.cat([ours[f"{k}.bias"] for k in qkv])
-        for theirs, name in (
-            ("attn.c_proj", "self_attn.proj_output_dense_layer"),
-            ("mlp.c_fc", "ffn.ffn.0.linear_layer"),
-            ("mlp.c_proj", "ffn.ffn.1.linear_layer"),
-        ):
-            state[f"{new}.{theirs}.weight"] = ours[f"{old}.{name}.weight"].T
-            state[f"{new}.{theirs}.bias"] = ours[f"{old}.{name}.bias"]
-        for theirs, name in (("ln_1", "norm1"), ("ln_2", "norm3")):
-            for kind in ("weight", "bias"):
-                state[f"{new}.{theirs}.{kind}"] = ours[f"{old}.{name}.{kind}"]
-    twin.load_state_dict(state)
+    twin = huggingface_twin(decoder)
     assert decoder.soft_prompt is not None
     rows = decoder.soft_prompt.weight
     peft = get_peft_model(

@@ -13,10 +13,18 @@ import yaml
 
 from mediswift_cs.errors import ConfigError
 from mediswift_cs.modelzoo.registration import require_modelzoo
+from mediswift_cs.params.run_options import RunOptions
 from mediswift_cs.tokens.hdf5 import ShardWriter
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DRIVER = Path(__file__).parent / "drive_modelzoo.py"
+OPTIONS = RunOptions(
+    device="CPU",
+    engine="modelzoo",
+    mode="train_and_eval",
+    model_dir=Path("out"),
+    checkpoint_path=None,
+)
 
 
 @pytest.fixture(scope="session")

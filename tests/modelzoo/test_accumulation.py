@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 
 from mediswift_cs.modelzoo.engine import count_batches, resolve
-from mediswift_cs.params.run_options import RunOptions
 from mediswift_cs.tokens.hdf5 import ShardWriter
 from mediswift_cs.training import mdl_state
 
-from .conftest import drive, finetuning_params, largest_difference, run_own
+from .conftest import OPTIONS, drive, finetuning_params, largest_difference, run_own
 
 pytestmark = [pytest.mark.modelzoo, pytest.mark.timeout(1800)]
 
@@ -66,13 +65,7 @@ def long(raw: Raw, name: str, root: Path) -> Raw:
 
 def handed_over(raw: Raw, model_dir: Path, checkpoint: Path | None = None, done: int = 0) -> Raw:
     """What ModelZoo gets of the params, where ``checkpoint`` has ``done`` updates."""
-    options = RunOptions(
-        device="CPU",
-        engine="modelzoo",
-        mode="train_and_eval",
-        model_dir=model_dir,
-        checkpoint_path=checkpoint,
-    )
+    options = replace(OPTIONS, model_dir=model_dir, checkpoint_path=checkpoint)
     params = resolve(raw, options)
     count_batches(params["trainer"]["init"], options.device, done)
     return params

@@ -2,7 +2,8 @@
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,8 +22,56 @@ SPARSITIES = ("dense", "sparse")
 class Losses:
     """The losses of each run, by its name."""
 
-    own: dict[str, list[float]] = field(default_factory=dict)
-    modelzoo: dict[str, list[float]] = field(default_factory=dict)
+    own: dict[str, list[float]]
+    modelzoo: dict[str, list[float]]
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Runs below one folder; they evaluate at the end, but for those named ``between``."""
+
+    root: Path
+    make_raw: Callable[[], dict[str, Any]]
+
+    def params(self, sparsity: str, name: str) -> dict[str, Any]:
+        """Of the run that has a name."""
+        raw = self.make_raw()
+        init = raw["trainer"]["init"]
+        if sparsity == "dense":
+            del init["sparsity"]
+        init["loop"]["eval_frequency"] = FIRST if name.startswith("between") else 12
+        init["logging"]["log_steps"] = 1
+        init["model_dir"] = str(self.root / f"modelzoo_{name}")
+        return raw
+
+    def own(self, sparsity: str, name: str, *arguments: str, engine: str = "torch") -> list[float]:
+        """The losses of this package."""
+        folder = self.root / f"own_{name}"
+        return run_own(self.params(sparsity, name), folder, *arguments, engine=engine)
+
+    def finetuning(self) -> tuple[dict[str, Any], str]:
+        """Params, and the checkpoint of ours that it starts from."""
+        raw = finetuning_params(self.params("dense", "finetuning"), self.root)
+        return raw, str(self.root / "own_sparse/checkpoint_12.mdl")
+
+    def modelzoo(self, finetuning: dict[str, Any], start: str) -> dict[str, list[float]]:
+        """The losses of all of ModelZoo's runs; ours have written what they continue."""
+        jobs = {sparsity: self.params(sparsity, sparsity) for sparsity in SPARSITIES}
+        for sparsity in SPARSITIES:
+            job = jobs[f"continued_{sparsity}"] = self.params(sparsity, f"continued_{sparsity}")
+            checkpoint = self.root / f"own_{sparsity}/checkpoint_{FIRST}.mdl"
+            job["trainer"]["fit"]["ckpt_path"] = str(checkpoint)
+        for name in ("other_seed", "between", "between_stock_data"):
+            jobs[name] = self.params("sparse", name)
+        jobs["other_seed"]["trainer"]["init"]["seed"] = 2
+        trainer = jobs["between_stock_data"]["trainer"]
+        del trainer["validate"], trainer["validate_all"]
+        for loader in ("train_dataloader", "val_dataloader"):
+            trainer["fit"][loader]["data_processor"] = "GptHDF5MapDataProcessor"
+        jobs["finetuning"] = copy.deepcopy(finetuning)
+        jobs["finetuning"]["trainer"]["fit"]["ckpt_path"] = start
+        values = drive([{"fit": raw} for raw in jobs.values()], self.root)
+        return dict(zip(jobs, values, strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -31,60 +80,21 @@ def losses(
     make_toy_raw: Callable[[], dict[str, Any]],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Losses:
-    """All runs of this file: first ours, then ModelZoo's in one process, then the continued ones.
-
-    They evaluate at the end, but for those named ``between``.
-    """
-    root = tmp_path_factory.mktemp("hosts")
-    result = Losses()
-
-    def params(sparsity: str, name: str, eval_frequency: int = 12) -> dict[str, Any]:
-        raw = make_toy_raw()
-        init = raw["trainer"]["init"]
-        if sparsity == "dense":
-            del init["sparsity"]
-        init["loop"]["eval_frequency"] = eval_frequency
-        init["logging"]["log_steps"] = 1
-        init["model_dir"] = str(root / f"modelzoo_{name}")
-        return raw
-
-    def own(sparsity: str, name: str, *arguments: str, **settings: Any) -> None:
-        raw = params(sparsity, name, settings.pop("eval_frequency", 12))
-        folder = root / f"own_{name}"
-        result.own[name] = run_own(raw, folder, *arguments, **settings)
-
-    jobs: dict[str, dict[str, Any]] = {}
+    """First our runs, then ModelZoo's in one process, then what goes on from its checkpoints."""
+    runs = Runs(tmp_path_factory.mktemp("hosts"), make_toy_raw)
+    own = {sparsity: runs.own(sparsity, sparsity) for sparsity in SPARSITIES}
+    finetuning, start = runs.finetuning()
+    theirs = runs.modelzoo(finetuning, start)
     for sparsity in SPARSITIES:
-        own(sparsity, sparsity)
-        jobs[sparsity] = params(sparsity, sparsity)
-        jobs[f"continued_{sparsity}"] = params(sparsity, f"continued_{sparsity}")
-        jobs[f"continued_{sparsity}"]["trainer"]["fit"]["ckpt_path"] = str(
-            root / f"own_{sparsity}/checkpoint_{FIRST}.mdl"
-        )
-    jobs["other_seed"] = params("sparse", "other_seed")
-    jobs["other_seed"]["trainer"]["init"]["seed"] = 2
-    jobs["between"] = params("sparse", "between", eval_frequency=FIRST)
-    jobs["between_stock_data"] = params("sparse", "between_stock_data", eval_frequency=FIRST)
-    trainer = jobs["between_stock_data"]["trainer"]
-    del trainer["validate"], trainer["validate_all"]
-    for loader in ("train_dataloader", "val_dataloader"):
-        trainer["fit"][loader]["data_processor"] = "GptHDF5MapDataProcessor"
-    finetuning = finetuning_params(params("dense", "finetuning"), root)
-    jobs["finetuning"] = copy.deepcopy(finetuning)
-    sparse_end = root / "own_sparse/checkpoint_12.mdl"
-    jobs["finetuning"]["trainer"]["fit"]["ckpt_path"] = str(sparse_end)
-    values = drive([{"fit": raw} for raw in jobs.values()], root)
-    result.modelzoo = dict(zip(jobs, values, strict=True))
-
-    for sparsity in SPARSITIES:
-        checkpoint = root / f"modelzoo_{sparsity}/checkpoint_{FIRST}.mdl"
-        own(sparsity, f"continued_{sparsity}", "--checkpoint_path", str(checkpoint))
-    own("sparse", "between", eval_frequency=FIRST)
-    own("sparse", "cerebras", engine="cerebras")
-    result.own["finetuning"] = run_own(
-        finetuning, root / "own_finetuning", "--checkpoint_path", str(sparse_end)
+        checkpoint = str(runs.root / f"modelzoo_{sparsity}/checkpoint_{FIRST}.mdl")
+        name = f"continued_{sparsity}"
+        own[name] = runs.own(sparsity, name, "--checkpoint_path", checkpoint)
+    own["between"] = runs.own("sparse", "between")
+    own["cerebras"] = runs.own("sparse", "cerebras", engine="cerebras")
+    own["finetuning"] = run_own(
+        finetuning, runs.root / "own_finetuning", "--checkpoint_path", start
     )
-    return result
+    return Losses(own, theirs)
 
 
 @pytest.mark.parametrize("sparsity", SPARSITIES)

@@ -1,6 +1,7 @@
 """A small corpus with everything in it that a stage has to notice."""
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,12 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("corpus")
     write_inputs(folder)
     return folder
+
+
+@pytest.fixture
+def copied(inputs: Path, tmp_path: Path) -> Path:
+    """The inputs, for a test to change."""
+    return Path(shutil.copytree(inputs, tmp_path / "inputs"))
 
 
 def corpus_settings(inputs: Path, output: Path) -> Any:

@@ -3,12 +3,9 @@
 import io
 import json
 import os
-import random
-import signal
 import subprocess
 import sys
 import tarfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +18,7 @@ from mediswift_cs.prepare import documents
 from mediswift_cs.prepare.pipeline import NoDocumentError
 from mediswift_cs.storage.lock import only_process
 
+from ..processes import kill_anywhere
 from .conftest import (
     BENCHMARK_PMID,
     article,
@@ -156,20 +154,7 @@ def test_killed_anywhere_and_started_again(inputs: Path, tmp_path: Path, seed: i
     arguments = ["documents", inputs / "pubmed", "--pmc", inputs / "pmc", "--output"]
     command = [sys.executable, "-m", "mediswift_cs.cli", *map(str, arguments)]
     subprocess.run([*command, expected], check=True, capture_output=True)
-    random_, num_killed = random.Random(seed), 0
-    for _ in range(3):
-        process = subprocess.Popen(
-            [*command, output], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
-        )
-        # Killed when so many files have been written, wherever that is.
-        wanted = len(list(tmp_path.rglob("*"))) + random_.randint(1, 12)
-        while process.poll() is None and len(list(tmp_path.rglob("*"))) < wanted:
-            time.sleep(0.002)
-        if process.poll() is None:
-            os.kill(process.pid, signal.SIGKILL)
-            num_killed += 1
-        process.wait()
-    assert num_killed
+    kill_anywhere([*command, output], tmp_path, seed, most_files=12, kill=os.kill)
     subprocess.run([*command, output], check=True, capture_output=True)
     assert output.read_bytes() == expected.read_bytes()
     left = {path.name for path in tmp_path.iterdir()}

@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -109,13 +108,8 @@ def test_datasets_reads_the_documents(expected: Path, tmp_path: Path) -> None:
 
 
 def test_poisoned_files_are_quarantined_and_the_rest_goes_on(
-    settings_file: Callable[..., Path],
-    inputs: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    settings_file: Callable[..., Path], copied: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    copied = tmp_path / "inputs"
-    shutil.copytree(inputs, copied)
     good = (copied / "pubmed" / "pubmed20n0003.xml").read_bytes()
     (copied / "pubmed" / "pubmed20n0004.xml.gz").write_bytes(gzip.compress(good)[:-100])
     (copied / "pubmed" / "pubmed20n0005.xml").write_bytes(good)

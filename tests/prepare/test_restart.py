@@ -1,9 +1,7 @@
 """Runs that go on, at once, with other workers, or beside what is not theirs."""
 
 import os
-import random
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -23,6 +21,7 @@ from mediswift_cs.prepare.runner import TaskRunner
 from mediswift_cs.prepare.tasks import Result, Task, do
 from mediswift_cs.prepare.tokens import ShardsResult
 
+from ..processes import all_end, kill_anywhere
 from .conftest import (
     contents,
     manifest_of,
@@ -48,13 +47,8 @@ def test_a_second_run_does_nothing(
 
 
 def test_a_new_file_adds_its_part_only(
-    settings_file: Callable[..., Path],
-    inputs: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    settings_file: Callable[..., Path], copied: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    copied = tmp_path / "inputs"
-    shutil.copytree(inputs, copied, copy_function=shutil.copy2)
     path = settings_file(pubmed={"inputs": [str(copied / "pubmed")]})
     assert prepare(path) == 0
     shutil.copy(copied / "pubmed" / "pubmed20n0003.xml", copied / "pubmed" / "pubmed20n0004.xml")
@@ -117,22 +111,8 @@ def test_killed_anywhere_and_started_again(
 ) -> None:
     path = settings_file()
     command = [sys.executable, "-m", "mediswift_cs.cli", "prepare", "--config", str(path)]
-    output, random_ = load_settings(path).output, random.Random(seed)
-    num_killed = 0
-    for _ in range(3):
-        process = subprocess.Popen(
-            command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
-        )
-        # Killed when so many files have been written, wherever that is.
-        wanted = len(list(output.rglob("*"))) + random_.randint(1, 25)
-        while process.poll() is None and len(list(output.rglob("*"))) < wanted:
-            time.sleep(0.002)
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            num_killed += 1
-        process.wait()
-        process.stderr.close()
-    assert num_killed
+    output = load_settings(path).output
+    kill_anywhere(command, output, seed, most_files=25)
     assert prepare(path) == 0
     assert contents(output) == contents(expected)
     assert not list(output.rglob("*.partial-*"))
@@ -144,13 +124,6 @@ def children_of(process: int) -> set[int]:
         for thread in Path(f"/proc/{process}/task").iterdir()
         for child in (thread / "children").read_text().split()
     }
-
-
-def is_running(process: int) -> bool:
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 @pytest.mark.parametrize("engine", ["process", "dask"])
@@ -173,10 +146,7 @@ def test_the_workers_of_a_killed_run_end(
     # It alone, as the system's killer of processes that take too much memory does.
     process.kill()
     process.wait()
-    deadline = time.monotonic() + 20
-    while any(map(is_running, workers)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not any(map(is_running, workers))
+    assert all_end(workers)
 
 
 @pytest.mark.parametrize("engine", ["process", "dask"])
@@ -251,10 +221,8 @@ def test_what_a_killed_run_was_writing_is_removed(
 
 
 def test_a_mended_md5_or_disk_brings_the_file_back(
-    settings_file: Callable[..., Path], inputs: Path, tmp_path: Path
+    settings_file: Callable[..., Path], copied: Path
 ) -> None:
-    copied = tmp_path / "inputs"
-    shutil.copytree(inputs, copied)
     md5 = copied / "pubmed" / "pubmed20n0003.xml.md5"
     md5.write_text("0" * 32)
     path = settings_file(

@@ -20,6 +20,8 @@ from mediswift_cs.storage.lock import only_process
 from mediswift_cs.storage.made import check_same, is_empty
 from mediswift_cs.storage.processes import process_pool
 
+from ..processes import all_end
+
 POOL = """
 import sys, time
 from mediswift_cs.storage.processes import process_pool
@@ -78,19 +80,7 @@ def test_workers_have_one_thread_and_end_when_their_parent_is_killed(tmp_path: P
         assert len(workers) == 2
         assert all(Path(f"/proc/{worker}").exists() for worker in workers)
         pool_.send_signal(signal.SIGKILL)
-    deadline = time.monotonic() + 20
-    while any(_lives(worker) for worker in workers) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not any(_lives(worker) for worker in workers)
-
-
-def _lives(process: int) -> bool:
-    try:
-        status = Path(f"/proc/{process}/stat").read_text()
-    except OSError:
-        return False
-    # A zombie has ended; whoever adopted it has not looked yet.
-    return status.rsplit(")", 1)[1].split()[0] != "Z"
+    assert all_end(workers)
 
 
 def test_the_refusal_names_the_holder(tmp_path: Path) -> None:

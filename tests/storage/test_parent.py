@@ -3,9 +3,10 @@
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
+
+from ..processes import all_end, is_running
 
 # Starts a process, says which, and is killed.
 PARENT = """
@@ -24,14 +25,6 @@ GRANDCHILD = (
 )
 
 
-def lives(process: int) -> bool:
-    try:
-        status = Path(f"/proc/{process}/stat").read_text()
-    except OSError:
-        return False
-    return status.rsplit(")", 1)[1].split()[0] != "Z"
-
-
 def start(child: str) -> tuple["subprocess.Popen[str]", int]:
     process = subprocess.Popen(
         [sys.executable, "-c", PARENT, child], stdout=subprocess.PIPE, text=True
@@ -45,13 +38,10 @@ def test_a_child_ends_with_its_killed_parent(watches: bool) -> None:
     sleep = "time.sleep(30)"
     process, child = start(CHILD.format(sleep) if watches else f"import time; {sleep}")
     time.sleep(1)
-    assert lives(child)
+    assert is_running(child)
     process.kill()
     process.wait()
-    end = time.monotonic() + (20 if watches else 3)
-    while lives(child) and time.monotonic() < end:
-        time.sleep(0.1)
-    assert lives(child) is not watches
+    assert all_end([child], seconds=20 if watches else 3) is watches
     if not watches:
         subprocess.run(["kill", "-9", str(child)], check=True)
 

@@ -4,7 +4,6 @@ import argparse
 import re
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from mediswift_cs import arguments
 from mediswift_cs.endings import exit_code_of
@@ -30,14 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "source", type=arguments.path, help=".mdl file, or Hugging Face GPT-2 folder"
     )
     parser.add_argument("target", type=arguments.path, help="folder, or .mdl file, to be made")
-    parser.add_argument(
-        "--params",
-        help="params file, or the bare name of a shipped one, where the checkpoint does not keep "
-        "its own",
-    )
-    parser.add_argument(
-        "--tokenizer", type=Path, help="tokenizer.json or its folder; found beside the data if left"
-    )
+    arguments.add_params_of_checkpoint(parser)
+    arguments.add_tokenizer(parser, default="that of the training data, or of the folder")
     parser.add_argument("--no-tokenizer", action="store_true", help="write no tokenizer files")
     parser.add_argument(
         "--dtype",
@@ -68,7 +61,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action=argparse.BooleanOptionalAction,
         help="compare logits of both sides (default: below 1e9 parameters)",
     )
-    parser.add_argument("--verify-text", type=Path, help="text to compare on (default: our own)")
+    parser.add_argument(
+        "--verify-text", type=arguments.path, help="text to compare on (default: our own)"
+    )
     parser.add_argument("--license", help="licence of the weights, for the model card")
     parser.add_argument(
         "--dry-run", action="store_true", help="print files, tensors and bytes, write nothing"

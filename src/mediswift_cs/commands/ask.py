@@ -38,11 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=arguments.path,
         help="prepared examples of the task (default: those that the model was trained on)",
     )
-    parser.add_argument(
-        "--tokenizer",
-        type=arguments.path,
-        help="tokenizer.json or its folder (default: that of the data, or of the folder)",
-    )
+    arguments.add_tokenizer(parser, default="that of the data, or of the folder")
     parser.add_argument(
         "--max-new-tokens",
         type=int,

@@ -35,10 +35,9 @@ _SCORING = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     parser.add_argument("--task", help="to be checked against the data, which say it themselves")
-    parser.add_argument("--checkpoint", help="a .mdl file; {fold} stands for the fold's number")
-    parser.add_argument(
-        "--data", required=True, help="prepared examples; {fold} stands for the fold's number"
-    )
+    fold, of_fold = "{fold} stands for the fold's number", arguments.path_of_fold
+    parser.add_argument("--checkpoint", type=of_fold, help=f"a .mdl file; {fold}")
+    parser.add_argument("--data", type=of_fold, required=True, help=f"prepared examples; {fold}")
     parser.add_argument("--split", help="train, val or test (default: test where there is one)")
     parser.add_argument(
         "--method",
@@ -52,9 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "labelled; see docs",
     )
     parser.add_argument("--folds", type=int, help="evaluate folds 0 to FOLDS-1: mean and spread")
-    parser.add_argument(
-        "--params", help="the model's params file, where the checkpoint does not hold it"
-    )
+    arguments.add_params_of_checkpoint(parser)
     parser.add_argument(
         "--output",
         type=arguments.path,

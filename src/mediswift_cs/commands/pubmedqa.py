@@ -83,17 +83,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_documents(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "documents",
-        nargs="+",
-        type=arguments.path,
-        metavar="DOCS",
-        help="a .jsonl.zst file, or a folder",
-    )
-    parser.add_argument(
-        "--val-fraction", type=float, default=0.05, help="share of val (default: %(default)s)"
-    )
-    parser.add_argument("--limit", type=int, help="questions at most")
+    arguments.add_documents(parser, required=True)
+    arguments.add_val_fraction(parser)
+    arguments.add_limit(parser, "questions at most")
     add_prompt_arguments(parser)
 
 

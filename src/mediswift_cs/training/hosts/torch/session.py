@@ -260,11 +260,7 @@ class TorchSession:
         return state
 
     def load_state_dict(self, state: Mapping[str, Any], source: Path) -> None:
-        """Take over what :meth:`state_dict` gave, where the params ask for it.
-
-        Raises:
-            CheckpointError: weights or optimizer state do not fit; the message names ``source``.
-        """
+        """Take over what :meth:`state_dict` gave; CheckpointError where it does not fit."""
         checkpoint.load_model_state(self.model, state["model"], source)
         with checkpoint.optimizer_fits(source):
             if self.optimizer is not None and "optimizer" in state:
