@@ -156,3 +156,40 @@ def test_every_odd_value_of_a_list_is_reported(tiny: Raw) -> None:
     assert [problem.path for problem in problems] == [
         f"{path}.job_labels.{index}" for index in (0, 2)
     ]
+
+
+DYNAMIC = {"loss_scaling_factor": "dynamic", "fp16_type": "float16"}
+LOW = "at least min_loss_scale 6.10352e-05"
+
+
+@pytest.mark.parametrize(
+    ("scales", "allowed"),
+    [
+        ({"max_loss_scale": 0.5}, None),
+        ({"max_loss_scale": 2.0**-14}, None),
+        ({"max_loss_scale": 1e-5}, LOW),
+        ({"min_loss_scale": 2.0, "max_loss_scale": 2.0}, None),
+        ({"min_loss_scale": 2.0, "max_loss_scale": 1.0}, "at least min_loss_scale 2"),
+    ],
+)
+def test_the_largest_loss_scale_is_not_below_the_smallest(
+    tiny: Raw, scales: dict[str, float], allowed: str | None
+) -> None:
+    problems = check(put(tiny, f"{INIT}.precision", {**DYNAMIC, **scales}))
+    assert [problem.allowed for problem in problems] == ([allowed] if allowed else [])
+
+
+def test_limits_of_a_truncated_normal_may_meet_and_not_cross(tiny: Raw) -> None:
+    limits = {"name": "truncated_normal", "std": 0.02, "a": 0.01}
+    assert check(put(tiny, f"{MODEL}.initializer", {**limits, "b": 0.01})) == []
+    problem = the_problem(put(tiny, f"{MODEL}.initializer", {**limits, "b": 0.0}))
+    assert (problem.path, problem.allowed) == (f"{MODEL}.initializer.a", "at most b, 0")
+
+
+def test_dataloaders_of_a_list_are_named_by_their_place(tiny: Raw) -> None:
+    loader = tiny["trainer"]["fit"]["val_dataloader"]
+    other = {**loader, "max_sequence_length": 10**6}
+    for entries, place in (([loader, other], ".1"), ([other, loader], ".0"), (other, "")):
+        path = "trainer.validate_all.val_dataloaders"
+        problem = the_problem(put(tiny, "trainer.validate_all", {"val_dataloaders": entries}))
+        assert problem.path == f"{path}{place}.max_sequence_length"
