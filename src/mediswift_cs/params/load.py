@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import eq
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -14,14 +15,17 @@ from mediswift_cs.params.data_rules import check_data_rules
 from mediswift_cs.params.document import read_yaml
 from mediswift_cs.params.overrides import apply_override, parse_overrides
 from mediswift_cs.params.problem import Problem, dotted, nearest
-from mediswift_cs.params.rescale import rescale_schedules
+from mediswift_cs.params.rescale import rescale_schedules, rescale_sparsity
 from mediswift_cs.params.rules import check_rules
 from mediswift_cs.params.run_options import CheckData
 from mediswift_cs.params.schema import Params
 from mediswift_cs.params.shape import Shape, check_shape
 
 MAX_STEPS = ("trainer", "init", "loop", "max_steps")
-SCHEDULERS = ("trainer", "init", "schedulers")
+RESCALED = {
+    ("trainer", "init", "schedulers"): rescale_schedules,
+    ("trainer", "init", "sparsity"): rescale_sparsity,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,9 +62,9 @@ def load_params(
 ) -> LoadedParams:
     """Read a params file, apply ``KEY=VALUE`` overrides and check the result.
 
-    Where ``trainer.init.loop.max_steps`` is overridden and the schedules are not, the schedules
-    are stretched or shortened with it, and a note says so. A mapping that the file uses twice
-    through a YAML anchor is one mapping: an override changes it in both places.
+    Where ``trainer.init.loop.max_steps`` is overridden and the schedules or the updates of masks
+    are not, these are stretched or shortened with it, and a note says so. A mapping that the file
+    uses twice through a YAML anchor is one mapping: an override changes it in both places.
 
     Args:
         name_or_path: a path, or the bare name of a shipped file such as mediswift_xl_75.yaml.
@@ -80,13 +84,13 @@ def load_params(
         apply_override(document, path, value)
     notes: list[str] = []
     paths = [path for path, _ in parsed]
-    touches_schedulers = any(
-        all(a == b for a, b in zip(path, SCHEDULERS, strict=False)) for path in paths
-    )
-    if MAX_STEPS in paths and not touches_schedulers:
+    if MAX_STEPS in paths:
         shape, new = check_shape(before), check_shape(document).params
-        if shape.params is not None and not shape.problems and new is not None:
-            notes = rescale_schedules(document, shape.params, new.trainer.init.loop.max_steps)
+        for section, rescale in RESCALED.items():
+            touched = any(all(map(eq, path, section)) for path in paths)
+            if shape.params is None or shape.problems or new is None or touched:
+                continue
+            notes += rescale(document, shape.params, new.trainer.init.loop.max_steps)
     params, problems = examine(document, check_data=check_data, put_data_off=put_data_off)
     _refuse(problems, source)
     assert params is not None

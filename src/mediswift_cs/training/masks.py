@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from mediswift_cs.params.schema import SparsityParams
+from mediswift_cs.params.sparsity import SparsityParams
 from mediswift_cs.params.weights import MASK_SUFFIX
 
 
