@@ -77,7 +77,7 @@ def losses(make_toy_raw: Callable[[], Raw], root: Path) -> dict[str, list[float]
     }
     asked = [{"fit": raw} for raw in jobs.values()]
     asked += [{"fit_unmended": raw} for raw in unmended.values()]
-    driven = drive(asked, root, timeout=1200)
+    driven = drive(asked, root, timeout=1500)
     found |= dict(zip([*jobs, *unmended], driven, strict=True))
     for method in METHODS:
         (begin,) = (root / f"modelzoo_{method}").rglob(f"checkpoint_{FIRST}.mdl")

@@ -1,12 +1,13 @@
 """``trainer.init.sparsity``: methods with masks that change, their rules, levels and lengths."""
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mediswift_cs.errors import ConfigError
-from mediswift_cs.params.load import load_params
+from mediswift_cs.params.load import find_params_file, load_params
 from mediswift_cs.params.sparsity import SparsityParams
 
 from .conftest import check
@@ -181,6 +182,15 @@ def test_a_shorter_or_longer_run_takes_its_updates_along(
     if name.endswith("gmp.yaml"):
         with pytest.raises(ConfigError, match=r"sparsity\.values: got 31 values"):
             load_params(name, own, check_data="none")
+
+
+def test_numbers_written_as_text_are_stretched_too(tmp_path: Path) -> None:
+    text = find_params_file("mediswift_tiny_75_rigl.yaml").read_text()
+    file = tmp_path / "my.yaml"
+    # YAML 1.1 reads this as text.
+    file.write_text(text.replace("half_period: 450", "half_period: 45e1"))
+    loaded = load_params(file, ["trainer.init.loop.max_steps=60"], check_data="none")
+    assert loaded.raw["trainer"]["init"]["sparsity"]["drop_fraction"]["half_period"] == 45
 
 
 def test_a_run_too_short_for_the_ramp_is_refused() -> None:

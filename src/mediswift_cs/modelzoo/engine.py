@@ -38,20 +38,6 @@ SECTIONS: dict[Mode, tuple[str, str]] = {
 }
 
 
-def check_method(init: InitParams, engine: Engine) -> None:
-    """See that the engine can train with the masks that the params ask for.
-
-    Raises:
-        ConfigError: they change while the model trains, which the engine torch does not do.
-    """
-    sparsity = init.sparsity
-    if engine == "torch" and sparsity is not None and sparsity.is_dynamic:
-        raise ConfigError(
-            f"trainer.init.sparsity.algorithm: got {sparsity.algorithm}, allowed: static with "
-            f"--engine torch; --engine cerebras (CPU, CSX) and modelzoo train with it"
-        )
-
-
 def choose_engine(choice: EngineChoice, device: str) -> Engine:
     """Who carries out a run on ``device``; what is not there is told.
 

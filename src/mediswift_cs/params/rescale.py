@@ -44,7 +44,8 @@ def rescale_sparsity(document: Any, before: Params, new: int | None) -> list[str
     (raw,) = raw if isinstance(raw, list) else (raw,)
     sections = {key: raw.get(key) for key in ("update", "sparsity", "schedule", "drop_fraction")}
     numbers = {
-        (key, name): value
+        # YAML reads 1e3 as text, which the schema takes for a number.
+        (key, name): float(value) if isinstance(value, str) else value
         for key, section in sections.items()
         for name, value in (section.items() if isinstance(section, dict) else ())
         if name in _STRETCHED and value is not None

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
+from mediswift_cs.errors import ConfigError
 from mediswift_cs.params.problem import Problem, misfit, spell
+from mediswift_cs.params.run_options import Engine
 from mediswift_cs.params.schedule_rules import INIT, MAX_STEPS
-from mediswift_cs.params.schema import Params
+from mediswift_cs.params.schema import InitParams, Params
 from mediswift_cs.params.sparsity import SCHEDULE_KEYS, SparsityParams, ValueScheduleParams
 from mediswift_cs.params.weights import matching, weights
 
@@ -42,6 +44,20 @@ def check_sparsity(params: Params) -> Iterator[Problem]:
         num_steps = None if loop.num_steps else loop.max_steps
         yield from _first_mask(sparsity)
         yield from _over_the_run(sparsity, num_steps)
+
+
+def check_method(init: InitParams, engine: Engine) -> None:
+    """See that the engine can train with the masks that the params ask for.
+
+    Raises:
+        ConfigError: they change while the model trains, which the engine torch does not do.
+    """
+    sparsity = init.sparsity
+    if engine == "torch" and sparsity is not None and sparsity.is_dynamic:
+        raise ConfigError(
+            f"{PATH}.algorithm: got {sparsity.algorithm}, allowed: static with --engine torch; "
+            f"--engine cerebras (CPU, CSX) and --engine modelzoo train with it"
+        )
 
 
 def _param_filter(params: Params, sparsity: SparsityParams) -> Iterator[Problem]:
