@@ -5,12 +5,7 @@ from dataclasses import replace
 from math import prod
 from typing import NamedTuple
 
-from mediswift_cs.flops import (
-    DecoderShape,
-    Flops,
-    num_kept,
-    whole_sequences,
-)
+from mediswift_cs.flops import DecoderShape, Flops, num_kept, whole_sequences
 from mediswift_cs.params.schema import Params
 from mediswift_cs.params.weights import matching, weights
 
@@ -118,15 +113,14 @@ def weights_train(params: Params) -> bool:
 def decoder_shape(params: Params, *, as_dense: bool = False) -> DecoderShape:
     """What the operations of the model depend on; ``as_dense`` leaves the masks out."""
     model = params.trainer.init.model
-    kept = kept_weights(params, as_dense=as_dense)
+    level = 0.0 if as_dense else final_level(params)
     return DecoderShape(
         num_hidden_layers=model.num_hidden_layers,
         hidden_size=model.hidden_size,
         num_heads=model.num_heads,
         vocab_size=model.vocab_size,
         sequence_length=sequence_length(params),
-        num_projection_weights=sum(n for name, n in kept.items() if ".self_attn." in name),
-        num_feed_forward_weights=sum(n for name, n in kept.items() if ".ffn." in name),
+        **_kept_of(_matrix_sizes(params), level),
     )
 
 
