@@ -1,5 +1,6 @@
 """Masks that change while the model trains: ModelZoo's Trainer beside this package's loop."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,11 +8,14 @@ from typing import Any
 import pytest
 import torch
 
+from mediswift_cs.params.schema import Params
 from mediswift_cs.training import mdl_state
+from mediswift_cs.training.hosts.cerebras.session import Session
+from mediswift_cs.training.loop import Trainer
 
-from .conftest import drive, largest_difference, run_own
+from .conftest import drive, largest_difference
 
-pytestmark = [pytest.mark.modelzoo, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.modelzoo, pytest.mark.timeout(3600)]
 
 Raw = dict[str, Any]
 FIRST, LAST = 15, 30
@@ -56,13 +60,25 @@ def root(modelzoo: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("dynamic")
 
 
+def run_own(raw: Raw, model_dir: Path, begin: Path | None = None) -> list[float]:
+    """The losses of the host cerebras, one a step, in this process."""
+    model_dir.mkdir()
+    checked = Params(**raw)
+    trainer = Trainer(checked, model_dir, raw, Session(checked, for_training=True))
+    if begin is not None:
+        trainer.load(begin)
+    trainer.fit([])
+    lines = (model_dir / "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line)["loss"] for line in lines]
+
+
 @pytest.fixture(scope="module")
-def losses(make_toy_raw: Callable[[], Raw], root: Path) -> dict[str, list[float]]:
+def losses(cpu_backend: Any, make_toy_raw: Callable[[], Raw], root: Path) -> dict[str, list[float]]:
     """By ``host method``; the runs ``on`` go on from the other's checkpoint."""
     found = {}
     for method in CASES:
         raw = params(make_toy_raw(), root, method)
-        found[f"own {method}"] = run_own(raw, root / f"own_{method}", engine="cerebras")
+        found[f"own {method}"] = run_own(raw, root / f"own_{method}")
     jobs = {}
     for method in METHODS:
         for name in (method, f"{method} on"):
@@ -82,8 +98,7 @@ def losses(make_toy_raw: Callable[[], Raw], root: Path) -> dict[str, list[float]
     for method in METHODS:
         (begin,) = (root / f"modelzoo_{method}").rglob(f"checkpoint_{FIRST}.mdl")
         raw, folder = params(make_toy_raw(), root, method), root / f"own_{method}_on"
-        given = ("--checkpoint_path", str(begin))
-        found[f"own {method} on"] = run_own(raw, folder, *given, engine="cerebras")
+        found[f"own {method} on"] = run_own(raw, folder, begin)
     return found
 
 
