@@ -19,7 +19,6 @@ QUICK = {
     "mediswift_tiny_75.yaml",
     "mediswift_tiny_75_supar.yaml",
     "mediswift_xl_75.yaml",
-    "mediswift_tiny_75_rigl.yaml",
     "finetuning/mediswift_tiny_pubmedqa.yaml",
 }
 
