@@ -14,7 +14,8 @@ from mediswift_cs.flops import DecoderShape, Flops, num_kept, run_flops, shape_o
 from mediswift_cs.model import attention
 from mediswift_cs.model.finetuning import build_model
 from mediswift_cs.model.pretraining import MediSwiftModel
-from mediswift_cs.params.schema import ModelParams, SparsityParams
+from mediswift_cs.params.schema import ModelParams
+from mediswift_cs.params.sparsity import SparsityParams
 from mediswift_cs.sizes import SIZES, SPARSE_WEIGHTS, SPARSITY_LEVELS
 from mediswift_cs.training.masks import masked_weights
 

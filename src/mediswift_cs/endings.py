@@ -20,7 +20,7 @@ from mediswift_cs.errors import (
 _OURS = "mediswift_cs"
 
 
-# How long after it Ctrl-C comes again, where it fell into something that cannot raise it.
+# How long after it a signal comes again, where it fell into something that cannot raise it.
 AGAIN_SECONDS = 0.05
 _IMPORT_SYSTEM = "<frozen importlib._bootstrap>"
 # Signals that are to come again.
@@ -111,6 +111,7 @@ def _unwind_on_interrupt(ends_process: bool) -> Iterator[None]:
     def handle(number: int, frame: FrameType | None) -> None:
         came.append(number)
         if not _is_put_off(number, frame):
+            _come_again(number)
             signal.default_int_handler(number, frame)
 
     def hook(lost: "sys.UnraisableHookArgs") -> None:
@@ -155,11 +156,24 @@ def _is_put_off(number: int, frame: FrameType | None) -> bool:
 
 
 def _come_again(number: int) -> None:
+    def send(_number: int, _frame: FrameType | None) -> None:
+        if _is_interrupted():
+            _put_off.discard(signal.SIGINT)
+        send_what_is_put_off()
+
     # No thread: the signal may have fallen into what would start one, and before another program
     # takes this process a thread would get the signals that are blocked in this one.
     _put_off.add(number)
-    signal.signal(signal.SIGALRM, lambda *_: send_what_is_put_off())
+    signal.signal(signal.SIGALRM, send)
     signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
+
+
+def _is_interrupted() -> bool:
+    """Whether KeyboardInterrupt is on its way: packages have lost it, and went on."""
+    error = sys.exc_info()[1]
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def send_what_is_put_off() -> None:

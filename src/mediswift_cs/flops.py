@@ -48,6 +48,10 @@ class Flops:
     def __mul__(self, times: int) -> "Flops":
         return Flops(**{part: count * times for part, count in self.by_part().items()})
 
+    def __add__(self, other: "Flops") -> "Flops":
+        others = other.by_part()
+        return Flops(**{part: count + others[part] for part, count in self.by_part().items()})
+
 
 @dataclass(frozen=True, kw_only=True)
 class DecoderShape:
@@ -124,10 +128,19 @@ def run_flops(per_sequence: Flops, num_tokens: int, sequence_length: int) -> Flo
     Raises:
         ConfigError: the tokens are no whole number of sequences.
     """
+    return per_sequence * whole_sequences(num_tokens, sequence_length)
+
+
+def whole_sequences(num_tokens: int, sequence_length: int) -> int:
+    """How many sequences these tokens are.
+
+    Raises:
+        ConfigError: they are no whole number of sequences.
+    """
     num_sequences, rest = divmod(num_tokens, sequence_length)
     if rest or num_sequences < 1:
         raise ConfigError(
             f"tokens of the run: got {num_tokens:,}, allowed: a positive multiple of the sequence "
             f"length {sequence_length}"
         )
-    return per_sequence * num_sequences
+    return num_sequences

@@ -243,10 +243,14 @@ def run_options(args: argparse.Namespace, loaded: "LoadedParams", model_dir: Pat
         # Before ModelZoo is looked for, which takes its time.
         require_cluster(loaded.params.trainer.init.backend)
     from mediswift_cs.modelzoo.engine import choose_engine
+    from mediswift_cs.params.sparsity_rules import check_method
 
+    engine = choose_engine(args.engine, device)
+    if args.mode in ("train", "train_and_eval"):
+        check_method(loaded.params.trainer.init, engine)
     return RunOptions(
         device=device,
-        engine=choose_engine(args.engine, device),
+        engine=engine,
         mode=args.mode,
         model_dir=model_dir,
         checkpoint_path=args.checkpoint_path,

@@ -79,6 +79,7 @@ class ModelSize(_Table):
     )
     eval_frequency: int = _from("D", "20 evaluations a run", 10_000)
     checkpoint_steps: int = _from("D", "20 checkpoints a run", 10_000)
+    update_freq: int = _from("D", "set, rigl: RigL and the Cerebras GPT-3 files of both", 100)
     log_steps: int = _from("D", "2,000 lines a run", 100)
 
     # Machine
@@ -119,6 +120,11 @@ class ModelSize(_Table):
         return self.max_steps - self.warmup_steps
 
     @property
+    def last_mask_step(self) -> int:
+        """The step from which on masks stay as they are."""
+        return round(RECIPE.dynamic_share * self.max_steps)
+
+    @property
     def end_learning_rate(self) -> float:
         """The learning rate at the last step."""
         # Rounded, because 0.1 * 3e-4 is 3.0000000000000004e-05.
@@ -144,6 +150,11 @@ class Recipe(_Table):
     seed: int = _from("D", "any number; stated so that a run can be repeated", 1)
     shuffle_seed: int = _from("D", "any number; stated so that a run can be repeated", 0)
     prefetch_factor: int = _from("D", "as the Cerebras GPT-3 files", 10)
+    drop_fraction: float = _from("D", "set, rigl: as the Cerebras GPT-3 files; on a cosine", 0.3)
+    dynamic_share: float = _from(
+        "D", "of the run, then masks stay: the Cerebras GPT-3 files of set and rigl", 0.75
+    )
+    num_prunings: int = _from("D", "gmp: steps of the cubic ramp of Zhu and Gupta, 2017", 30)
     num_kept_checkpoints: int = _from("D", "an XL checkpoint with moments has about 16 GB", 3)
 
 
@@ -164,6 +175,7 @@ _TINY_SIZE = ModelSize(
     peak_learning_rate=2e-3,
     eval_frequency=200,
     checkpoint_steps=200,
+    update_freq=10,
     log_steps=10,
     backend_type="CPU",
     num_workers=0,
@@ -190,6 +202,11 @@ SIZES: dict[str, ModelSize] = {"tiny": _TINY_SIZE} | {
 # Fraction of zeros in each projection matrix (Q). The first mask is random, with the same count
 # in each matrix of a shape (I); it never changes (Q, "static").
 SPARSITY_LEVELS: dict[str, float] = {"dense": 0.0, "50": 0.5, "75": 0.75}
+
+# cerebras.pytorch's methods with masks that change, the paper's future work, and the level of the
+# files that have them.
+DYNAMIC_METHODS: dict[str, str] = {"set": "SET", "rigl": "RigL", "gmp": "gradual magnitude pruning"}
+DYNAMIC_LEVEL = "75"
 
 # The weights that are sparse (Q, the sister paper): four projections of attention and two of
 # feed-forward a layer, as glob patterns of ModelZoo's parameter names.

@@ -12,7 +12,7 @@ from mediswift_cs.checkpoints.convert import ConvertOptions, convert
 from mediswift_cs.flops import run_flops
 from mediswift_cs.params.load import load_params
 from mediswift_cs.params.schema import Params
-from mediswift_cs.params.training_cost import decoder_shape, sequence_length
+from mediswift_cs.params.training_cost import decoder_shape, sequence_length, training_flops
 from mediswift_cs.tasks.classification import MultiLabelClassification, SingleLabelClassification
 from mediswift_cs.tasks.example import Example
 from mediswift_cs.tasks.hoc import HallmarksOfCancer
@@ -120,6 +120,22 @@ def test_a_tuned_model_tells_its_task_and_its_pretraining(tuned: Path, tmp_path:
     assert "stored as zeros" not in card
     assert "The model is dense" in section(card, "Sparsity")
     assert str(tmp_path) not in card
+
+
+def test_a_ramp_is_told_and_counted_up_to_the_checkpoint(tmp_path: Path) -> None:
+    raw = params("mediswift_tiny_75_gmp", tmp_path / "gone")
+    state = state_of(build_decoder())
+    add_masks(state, fold=True)
+    source = save(tmp_path / "checkpoint_400.mdl", state, params=raw)
+    run = section(card_of(source, tmp_path / "export"), "Training")
+    assert "- sparsity: 75% of the weights of" in run
+    assert "in the end (gmp: masks changed on the way)" in run
+    ramp, static = (
+        training_flops(Params(**params(name, tmp_path)), 400 * 4 * 64).total
+        for name in ("mediswift_tiny_75_gmp", "mediswift_tiny_75")
+    )
+    assert f"- training FLOPs: {ramp:.3e} (" in run
+    assert f"{ramp:.3e}" != f"{static:.3e}", "control: that of the level of the end"
 
 
 def test_what_is_not_here_is_not_claimed(tuned: Path, tmp_path: Path) -> None:

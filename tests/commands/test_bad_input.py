@@ -42,6 +42,11 @@ from mediswift_cs.params.__main__ import main as write_params
             "run CPU --params mediswift_tiny_75.yaml --set trainer.init.model_dir=''",
             "trainer.init.model_dir: got '', allowed: a folder",
         ),
+        (
+            "run CPU --params mediswift_tiny_75_rigl.yaml",
+            "trainer.init.sparsity.algorithm: got rigl, allowed: static with --engine torch; "
+            "--engine cerebras",
+        ),
         ("run --params nofile", "got 'nofile', which is no file"),
         ("shards nofile --tokenizer t --max-sequence-length 8 --output out", "nofile"),
         ("tokenizer nofile --output out", "nofile"),

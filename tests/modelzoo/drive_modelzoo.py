@@ -2,6 +2,7 @@
 
 A job is one of
     {"fit": PARAMS}: the loss of each step;
+    {"fit_unmended": PARAMS}: the same, with cerebras-pytorch's dynamic sparsity as it comes;
     {"fit_and_answer": [PARAMS, PROMPTS]}: what the trained model says to each prompt, see Answer;
     {"validate_and_answer": [PARAMS, PROMPTS]}: the same of the model that was loaded;
     {"cszoo": ARGUMENTS}: what the command prints.
@@ -21,6 +22,7 @@ import torch
 from mediswift_cs.evaluation.generate import generate
 from mediswift_cs.modelzoo import register
 from mediswift_cs.modelzoo.entry import hand_over
+from mediswift_cs.training.hosts.cerebras import dynamic_sparsity
 
 register()
 
@@ -102,6 +104,20 @@ def fit(params: dict[str, Any]) -> list[float]:
     return list(recorder.losses)
 
 
+def fit_unmended(params: dict[str, Any]) -> list[float]:
+    dynamic_sparsity.mend()
+    algorithm: Any = cstorch.sparse.DynamicSparsityAlgorithm
+    names = ("update", "load_state_dict")
+    mended = {name: getattr(algorithm, name) for name in names}
+    for name, function in mended.items():
+        setattr(algorithm, name, function.__wrapped__)
+    try:
+        return fit(params)
+    finally:
+        for name, function in mended.items():
+            setattr(algorithm, name, function)
+
+
 def cszoo(arguments: list[str]) -> str:
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
@@ -111,6 +127,7 @@ def cszoo(arguments: list[str]) -> str:
 
 JOBS: dict[str, Callable[[Any], Any]] = {
     "fit": fit,
+    "fit_unmended": fit_unmended,
     "fit_and_answer": lambda argument: run_and_answer("train_and_eval", *argument),
     "validate_and_answer": lambda argument: run_and_answer("eval", *argument),
     "cszoo": cszoo,

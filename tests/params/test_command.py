@@ -32,13 +32,13 @@ def test_user_errors_exit_with_2(capsys: pytest.CaptureFixture[str]) -> None:
 def test_check_and_write(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     checkout = Path(__file__).resolve().parents[2]
     assert params_main(["--check", "--root", str(checkout)]) == 0
-    assert "0 of 31 files differ" in capsys.readouterr().out
+    assert "0 of 43 files differ" in capsys.readouterr().out
     assert params_main(["--check", "--root", str(tmp_path)]) == 2
     assert "allowed: a checkout" in capsys.readouterr().err
     write(tmp_path)
     stale = tmp_path / "params" / "mediswift_xl_75.yaml"
     stale.write_text(stale.read_text().replace("0.75", "0.5"))
     assert params_main(["--check", "--root", str(tmp_path)]) == 1
-    assert "1 of 31 files differ" in capsys.readouterr().out
+    assert "1 of 43 files differ" in capsys.readouterr().out
     assert params_main(["--write", "--root", str(tmp_path)]) == 0
     assert params_main(["--check", "--root", str(tmp_path)]) == 0

@@ -7,6 +7,7 @@ import pytest
 from cerebras.appliance.cluster_config import ClusterConfig
 from cerebras.pytorch import optim
 from cerebras.pytorch.backend import get_backend_args
+from cerebras.pytorch.sparse import SET, RigL, utils
 from cerebras.pytorch.sparse.static import Static
 from pydantic import BaseModel
 
@@ -20,10 +21,15 @@ from mediswift_cs.params.schema import (
     InitParams,
     Params,
     PrecisionParams,
-    SparsityParams,
 )
 from mediswift_cs.params.section import Section
 from mediswift_cs.params.shape import STAND_INS
+from mediswift_cs.params.sparsity import (
+    EVERY_STEP,
+    SCHEDULE_KEYS,
+    SparsityParams,
+    UpdateParams,
+)
 
 # Of the constructors, but not of the YAML files.
 NOT_IN_YAML = {"self", "params", "optimizer", "param_group_tags", "kwargs", "schedulers"}
@@ -93,6 +99,25 @@ def test_sparsity_is_required_here() -> None:
     assert ours(SparsityParams)["init_method"] == "random"
 
 
+@pytest.mark.parametrize("name", SCHEDULE_KEYS)
+def test_schedules_of_values_have_cerebras_pytorchs_keys(name: str) -> None:
+    theirs = defaults(getattr(utils, name.capitalize()).__init__)
+    required = [key for key, default in theirs.items() if default is inspect.Parameter.empty]
+    keys = SCHEDULE_KEYS[name]
+    assert list(keys.required) == required
+    assert {key: theirs[key] for key in theirs if key not in required} == keys.optional
+
+
+def test_updates_of_masks() -> None:
+    theirs = defaults(utils.FreqSchedule.__init__)
+    assert {key: ours(UpdateParams)[key] for key in ("start", "stop")} == {
+        key: theirs[key] for key in ("start", "stop")
+    }
+    assert EVERY_STEP.freq == theirs["freq"] == 1
+    for method in (SET, RigL):
+        assert defaults(method.__init__)["drop_fraction"] == 0.3  # what leaving it out means
+
+
 def sections(section: type[Section], found: set[type[Section]]) -> set[type[Section]]:
     if section not in found:
         found.add(section)
@@ -115,7 +140,7 @@ def test_a_missing_key_has_a_stand_in_or_takes_its_section_along() -> None:
     without = {
         "trainer", "init", "model", "train_dataloader", "val_dataloader", "AdamW", "schedulers",
         "k", "n", "keys", "cache_dir", "debug_args_path", "listener_name", "tensor_names",
-        "per_example_grad_norms", "num_virtual_tokens",
+        "per_example_grad_norms", "num_virtual_tokens", "type",
     }  # fmt: skip
     assert required - without == set(STAND_INS)
 

@@ -19,7 +19,7 @@ from mediswift_cs.params.recipes import (
     rendered_files,
     write,
 )
-from mediswift_cs.sizes import RECIPE, SIZES, SPARSITY_LEVELS, Mark
+from mediswift_cs.sizes import DYNAMIC_METHODS, RECIPE, SIZES, SPARSITY_LEVELS, Mark
 
 ROOT = Path(__file__).resolve().parents[2]
 RENDERED = render_all()
@@ -33,10 +33,14 @@ def test_params_file_is_the_rendering(name: str) -> None:
 
 
 def test_there_is_a_file_for_each_size_and_level() -> None:
-    plain = [name for name in RENDERED if not name.endswith("_supar.yaml")]
+    plain = [name for name in RENDERED if name.count("_") == 2]
     assert len(plain) == len(SIZES) * len(SPARSITY_LEVELS) == 12
     # Only what is sparse has something to correct.
-    assert len(RENDERED) == len(plain) + len(SIZES) * 2
+    corrected = [name for name in RENDERED if name.endswith("_supar.yaml")]
+    assert len(corrected) == len(SIZES) * 2
+    dynamic = {f"mediswift_{name}_75_{how}.yaml" for name in SIZES for how in DYNAMIC_METHODS}
+    assert set(RENDERED) == {*plain, *corrected, *dynamic}
+    assert len(dynamic) == 12
     top_level = {path.name for path in (ROOT / "params").glob("*.yaml")}
     assert top_level == set(RENDERED)
 
@@ -84,7 +88,33 @@ def test_shipped_files_have_no_problem(name: str) -> None:
         assert init.sparsity is None
     else:
         assert init.sparsity is not None
-        assert init.sparsity.sparsity == SPARSITY_LEVELS[level]
+        assert init.sparsity.level_after(init.loop.max_steps or 0) == SPARSITY_LEVELS[level]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("method", DYNAMIC_METHODS)
+def test_a_dynamic_file_differs_from_the_static_one_in_the_method_only(
+    size: str, method: str
+) -> None:
+    static, dynamic = (
+        yaml.safe_load(render(SIZES[size], "75", method=how))["trainer"]
+        for how in ("static", method)
+    )
+    before, after = (each["init"].pop("sparsity") for each in (static, dynamic))
+    assert static == dynamic
+    assert after["algorithm"] == method
+    assert after["param_filter"] == before["param_filter"]
+    end = 0.75 * static["init"]["loop"]["max_steps"]
+    if method == "gmp":
+        values, update = after["sparsity"]["values"], after["update"]
+        last = update["freq"] * (len(values) - 1)
+        assert (last, update["stop"]) == (end, end + 1)
+        for index, value in enumerate(values):
+            left = 1 - index * update["freq"] / last
+            assert value == pytest.approx(0.75 * (1 - left**3), abs=1e-6)
+    else:
+        assert after["sparsity"] == before["sparsity"] == 0.75
+        assert after["update"]["stop"] == after["drop_fraction"]["half_period"] == end
 
 
 @pytest.mark.parametrize("size", SIZES)

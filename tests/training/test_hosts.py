@@ -12,7 +12,8 @@ import torch
 from torch._dynamo.exc import TorchDynamoException
 
 from mediswift_cs.errors import CheckpointError, ConfigError
-from mediswift_cs.params.schema import Params, SparsityParams
+from mediswift_cs.params.schema import Params
+from mediswift_cs.params.sparsity import SparsityParams
 from mediswift_cs.tokens.hdf5 import ShardWriter
 from mediswift_cs.training import mdl_state
 from mediswift_cs.training.hosts.cerebras.session import Session

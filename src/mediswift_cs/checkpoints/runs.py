@@ -9,10 +9,10 @@ from typing import Any
 from mediswift_cs.checkpoints.source import Checkpoint, read_checkpoint
 from mediswift_cs.checkpoints.tokenizer_files import training_manifest
 from mediswift_cs.errors import CheckpointError
-from mediswift_cs.flops import run_flops
 from mediswift_cs.params.run_options import ORIGIN_FILE
 from mediswift_cs.params.schema import Params
-from mediswift_cs.params.training_cost import decoder_shape, sequence_length, weights_train
+from mediswift_cs.params.sparsity import SparsityParams
+from mediswift_cs.params.training_cost import training_flops
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +73,7 @@ def _lines(checkpoint: Checkpoint, origin: Checkpoint | None) -> dict[str, str]:
     lines["tokens"] = f"{tokens:,} ({how})" if tokens is not None else how
     lines["sparsity"] = _sparsity(checkpoint)
     if tokens:
-        lines["training FLOPs"] = _flops(checkpoint, tokens)
+        lines["training FLOPs"] = _flops(checkpoint, tokens, before)
     return {**lines, "data": _data(checkpoint)}
 
 
@@ -115,19 +115,24 @@ def _num_accumulated(init: Any) -> int:
 def _sparsity(checkpoint: Checkpoint) -> str:
     if not checkpoint.masks:
         return "none, all weights were trained"
-    section = (_trainer(checkpoint).get("init") or {}).get("sparsity")
-    level = section.get("sparsity") if isinstance(section, dict) else None
-    share = f"{level:.0%}" if isinstance(level, float) else "a part"
-    return f"{share} of the weights of {len(checkpoint.masks)} matrices were held at zero"
+    weights = f"of the weights of {len(checkpoint.masks)} matrices were held at zero"
+    try:
+        section = (_trainer(checkpoint).get("init") or {}).get("sparsity")
+        sparsity = SparsityParams.model_validate(section)
+        level = sparsity.level_after(checkpoint.global_step or 0)
+    except ValueError:
+        return f"a part {weights}"
+    if not sparsity.is_dynamic:
+        return f"{level:.0%} {weights}"
+    return f"{level:.0%} {weights} in the end ({sparsity.algorithm}: masks changed on the way)"
 
 
-def _flops(checkpoint: Checkpoint, tokens: int) -> str:
+def _flops(checkpoint: Checkpoint, tokens: int, first_step: int) -> str:
     try:
         params = Params(**(checkpoint.params or {}))
     except ValueError:
         return "not counted (the params are not of this package's schema)"
-    per_sequence = decoder_shape(params).training_flops(weights_train=weights_train(params))
-    total = run_flops(per_sequence, tokens, sequence_length(params)).total
+    total = training_flops(params, tokens, first_step=first_step).total
     return f"{total:.3e} (matrix products, in closed form; pruned weights cost nothing)"
 
 

@@ -28,7 +28,7 @@ _SAMPLE = 1 << 15
 
 @dataclass(frozen=True, kw_only=True)
 class MaskSummary:
-    """Static sparsity.
+    """The masks as they were when the checkpoint was written.
 
     Attributes:
         sparsity: the fraction of zeros in the masks, of ``num_counted`` elements.

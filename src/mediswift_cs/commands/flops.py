@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the tables; returns 0."""
-    from mediswift_cs.params.training_cost import (
+    from mediswift_cs.params.cost_tables import (
         params_report,
         params_text,
         sizes_report,

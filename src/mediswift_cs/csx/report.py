@@ -8,8 +8,8 @@ from mediswift_cs.params.load import LoadedParams
 from mediswift_cs.params.training_cost import (
     decoder_shape,
     num_training_tokens,
-    sequence_length,
     sparse_groups,
+    training_flops,
     weights_train,
 )
 from mediswift_cs.params.weights import num_parameters
@@ -32,13 +32,14 @@ def report(loaded: LoadedParams, verdict: Verdict) -> dict[str, Any]:
     """Everything that is known, as plain data."""
     params = loaded.params
     tokens = num_training_tokens(params)
-    num_sequences = None if tokens is None else tokens // sequence_length(params)
     flops: dict[str, Any] = {"tokens": tokens}
     for kind, as_dense in (("dense", True), ("sparse", False)):
         shape = decoder_shape(params, as_dense=as_dense)
         total = shape.training_flops(weights_train=weights_train(params)).total
         flops[f"{kind}_per_sequence"] = total
-        flops[f"{kind}_run"] = num_sequences and total * num_sequences
+        flops[f"{kind}_run"] = (
+            None if tokens is None else training_flops(params, tokens, as_dense=as_dense).total
+        )
     return {
         "params": str(loaded.source),
         "params_sha256": verdict.params_sha256,
@@ -54,7 +55,9 @@ def report(loaded: LoadedParams, verdict: Verdict) -> dict[str, Any]:
         "data": verdict.trace.get("data"),
         "batches": verdict.trace.get("batches"),
         "sparsity": [
-            {**group._asdict(), "sparsity": group.sparsity} for group in sparse_groups(params)
+            {**group._asdict(), "sparsity": group.sparsity, "algorithm": sparsity.algorithm}
+            for group in sparse_groups(params)
+            if (sparsity := params.trainer.init.sparsity)
         ],
         "training_flops": flops,
         "graphs": {graph: summary.to_json() for graph, summary in verdict.graphs.items()},
@@ -113,6 +116,9 @@ def failure_rows(failure: dict[str, Any]) -> list[tuple[str, str]]:
     return rows
 
 
+_HOW = {"static": "", "set": ", set", "rigl": ", rigl", "gmp": " at the end of the run, gmp"}
+
+
 def sparsity_rows(groups: list[dict[str, Any]]) -> list[tuple[str, str]]:
     """One row for each pattern of param_filter."""
     if not groups:
@@ -121,7 +127,7 @@ def sparsity_rows(groups: list[dict[str, Any]]) -> list[tuple[str, str]]:
         (
             "sparsity",
             f"{group['sparsity']:.4f} in {group['num_matrices']} matrices of {group['pattern']}: "
-            f"{group['num_zeros']:,} zeros of {group['num_weights']:,}",
+            f"{group['num_zeros']:,} zeros of {group['num_weights']:,}{_HOW[group['algorithm']]}",
         )
         for group in groups
     ]

@@ -16,6 +16,7 @@ from mediswift_cs.data import pretraining as pretraining_data
 from mediswift_cs.data import prompts as prompt_data
 from mediswift_cs.model import finetuning, pretraining
 from mediswift_cs.params.schema import DataLoaderParams, ModelParams
+from mediswift_cs.training.hosts.cerebras import dynamic_sparsity
 from mediswift_cs.training.hosts.cerebras.session import EvaluationMetrics, prepare_for_csx
 from mediswift_cs.training.parameter_groups import ADJUSTED_WEIGHTS
 
@@ -29,6 +30,8 @@ class _InModelZoo(pretraining.MediSwiftModel):
         self.lr_adjustment_groups = {
             name: LRAdjustmentGroup(list(patterns)) for name, patterns in ADJUSTED_WEIGHTS.items()
         }
+        # Before the masks are made, which is after the model.
+        dynamic_sparsity.mend()
         if cstorch.use_cs():
             prepare_for_csx(self)
 

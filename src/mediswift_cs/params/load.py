@@ -54,7 +54,8 @@ def load_params(
 ) -> LoadedParams:
     """Read a params file, apply ``KEY=VALUE`` overrides and check the result.
 
-    Schedules follow overrides of max_steps and of the optimizer's learning_rate, and notes say so
+    Schedules follow overrides of max_steps and of the optimizer's learning_rate, updates of masks
+    those of max_steps, and notes say so
     (:func:`mediswift_cs.params.schedule_overrides.apply_overrides`). A mapping that the file uses
     twice through a YAML anchor is one mapping: an override changes it in both places.
 

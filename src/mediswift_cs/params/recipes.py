@@ -18,6 +18,8 @@ from mediswift_cs.params.dataloader import OUR_PROCESSOR, PROMPT_PROCESSOR
 from mediswift_cs.params.decoder import ModelParams, SoftPromptParams
 from mediswift_cs.params.weights import num_parameters
 from mediswift_cs.sizes import (
+    DYNAMIC_LEVEL,
+    DYNAMIC_METHODS,
     FINETUNING,
     RECIPE,
     SIZES,
@@ -50,7 +52,14 @@ def render_all() -> dict[str, str]:
         for level, sparsity in SPARSITY_LEVELS.items()
         if sparsity
     }
-    return plain | corrected
+    dynamic = {
+        f"mediswift_{name}_{DYNAMIC_LEVEL}_{method}.yaml": render(
+            size, DYNAMIC_LEVEL, method=method
+        )
+        for name, size in SIZES.items()
+        for method in DYNAMIC_METHODS
+    }
+    return plain | corrected | dynamic
 
 
 def render_all_finetuning() -> dict[str, str]:
@@ -116,11 +125,13 @@ def check_or_write(*, write_files: bool, root: Path | None = None) -> int:
     return 1 if diffs else 0
 
 
-def render(size: ModelSize, level: str, *, is_corrected: bool = False) -> str:
+def render(
+    size: ModelSize, level: str, *, is_corrected: bool = False, method: str = "static"
+) -> str:
     """The text of one pre-training file; a sparse one has one block more than its dense sibling.
 
     ``is_corrected``: SuPar's corrections for the density (arXiv 2405.15743, Table 1), so that one
-    peak learning rate serves every sparsity.
+    peak learning rate serves every sparsity. ``method``: of :data:`DYNAMIC_METHODS`.
     """
     is_sparse = level != "dense"
     density = 1.0 - SPARSITY_LEVELS[level] if is_corrected else 1.0
@@ -135,10 +146,34 @@ def render(size: ModelSize, level: str, *, is_corrected: bool = False) -> str:
         sample_length=_marked(size)["max_position_embeddings"],
         num_parameters=f"{num_parameters(model_params(size)):,}",
         num_tokens=f"{size.num_tokens:,}",
-        sparsity_title=f"{level} % static weight sparsity" if is_sparse else "dense",
+        sparsity_title=_sparsity_title(level, method) if is_sparse else "dense",
         sparsity=_scalar(SPARSITY_LEVELS[level]) if is_sparse else None,
         param_filter=SPARSE_WEIGHTS,
+        method=method,
+        last_mask_step=size.last_mask_step,
+        **(_cubic_ramp(size, SPARSITY_LEVELS[level]) if method == "gmp" else {}),
     )
+
+
+def _sparsity_title(level: str, method: str) -> str:
+    how = f", {DYNAMIC_METHODS[method]}" if method in DYNAMIC_METHODS else ""
+    return f"{level} % {'dynamic' if how else 'static'} weight sparsity{how}"
+
+
+def _cubic_ramp(size: ModelSize, final: float) -> dict[str, Any]:
+    """Zhu and Gupta's schedule (arXiv 1710.01878, equation 1) from 0 to `final`.
+
+    cerebras.pytorch has no cubic, so each value of it stands in the file.
+    """
+    number = RECIPE.num_prunings
+    left = [(1 - index / number) ** 3 for index in range(number + 1)]
+    freq = size.last_mask_step // number
+    # An update at `stop` is not made.
+    return {
+        "ramp": [_scalar(round(final * (1 - share), 6)) for share in left],
+        "ramp_freq": freq,
+        "ramp_stop": freq * number + 1,
+    }
 
 
 def render_finetuning(size: ModelSize, task: FineTuning) -> str:

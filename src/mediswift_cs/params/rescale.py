@@ -1,6 +1,7 @@
 """Schedules that are stretched to another number of steps, or scaled to another peak."""
 
 import math
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -50,6 +51,51 @@ def scale_rates(document: Any, before: Params, peak: float) -> None:
             for key in RATES:
                 if (rate := getattr(part.arguments, key, None)) is not None:
                     raw[key] = float(Decimal(repr(rate)) * factor)
+
+
+def rescale_sparsity(document: Any, before: Params, new: int | None) -> list[str]:
+    """Stretch the updates of masks in `document` with the run, as :func:`rescale_schedules` does.
+
+    Their number stays where each has a value of its own; the steps of a list are left alone.
+    """
+    sparsity, old = before.trainer.init.sparsity, before.trainer.init.loop.max_steps
+    if sparsity is None or not sparsity.is_dynamic or old is None or new in (None, old):
+        return []
+    assert new is not None
+    raw = document["trainer"]["init"]["sparsity"]
+    (raw,) = raw if isinstance(raw, list) else (raw,)
+    sections = {key: raw.get(key) for key in ("update", "sparsity", "schedule", "drop_fraction")}
+    numbers = {
+        # YAML reads 1e3 as text, which the schema takes for a number.
+        (key, name): float(value) if isinstance(value, str) else value
+        for key, section in sections.items()
+        for name, value in (section.items() if isinstance(section, dict) else ())
+        if name in _STRETCHED and value is not None
+    }
+    for (key, name), value in numbers.items():
+        raw[key][name] = _STRETCHED[name](value, new / old)
+    if getattr(sparsity.sparsity, "values", None) and ("update", "stop") in numbers:
+        update, number = raw["update"], len(sparsity.update_steps(old))
+        update["stop"] = update.get("start", 0) + update["freq"] * (number - 1) + 1
+    changes = [
+        f"{key}.{name} {was:g} -> {raw[key][name]:g}" for (key, name), was in numbers.items()
+    ]
+    return [
+        f"trainer.init.sparsity was rescaled from {old} to {new} steps, because max_steps was set "
+        f"on the command line ({', '.join(changes)})"
+    ] * bool(changes)
+
+
+# What counts steps in the section, and what counts by the step.
+_STRETCHED: dict[str, Callable[[float, float], float]] = {
+    "freq": lambda value, ratio: max(1, math.floor(value * ratio)),
+    "start": lambda value, ratio: round(value * ratio),
+    "stop": lambda value, ratio: max(1, round(value * ratio)),
+    "half_period": lambda value, ratio: value * ratio,
+    "slope": lambda value, ratio: value / ratio,
+    "gamma": lambda value, ratio: value / ratio,
+    "beta": lambda value, ratio: value ** (1 / ratio),
+}
 
 
 def _rescale(scheduler: SchedulerParams, entry: dict[str, Any], old: int, new: int) -> list[str]:

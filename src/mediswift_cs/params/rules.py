@@ -7,7 +7,7 @@ from mediswift_cs.params.dataloader import OUR_PROCESSOR, PROMPT_PROCESSOR
 from mediswift_cs.params.problem import Problem, misfit, spell
 from mediswift_cs.params.schedule_rules import INIT, MAX_STEPS, check_schedules
 from mediswift_cs.params.schema import DataLoaderParams, Params
-from mediswift_cs.params.weights import matching, weights
+from mediswift_cs.params.sparsity_rules import check_sparsity
 
 MODEL = f"{INIT}.model"
 PROMPT = f"{MODEL}.soft_prompt"
@@ -16,7 +16,7 @@ PROMPT = f"{MODEL}.soft_prompt"
 def check_rules(params: Params) -> Iterator[Problem]:
     """Every rule that reads the params file alone."""
     yield from _model(params)
-    yield from _param_filter(params)
+    yield from check_sparsity(params)
     yield from _run_length(params)
     yield from check_schedules(params)
     yield from _adjusted_rates(params)
@@ -59,32 +59,6 @@ def _model(params: Params) -> Iterator[Problem]:
         if initializer.name == "truncated_normal" and initializer.std == 0:
             allowed = "more than 0 for truncated_normal"
             yield misfit(f"{path}.std", initializer, allowed, f"{MODEL}.initializer_range")
-
-
-def _param_filter(params: Params) -> Iterator[Problem]:
-    """Each pattern must match weights, and only weights that may be sparse."""
-    sparsity = params.trainer.init.sparsity
-    if sparsity is None or sparsity.param_filter is None:
-        return
-    known = list(weights(params.trainer.init.model))
-    path = f"{INIT}.sparsity.param_filter"
-    if not sparsity.param_filter:
-        yield Problem(path=path, got="[]", allowed=_ALLOWED_PATTERN)
-    for index, pattern in enumerate(sparsity.param_filter):
-        matched = matching(pattern, known)
-        dense = [weight for weight in matched if weight.kind != "projection"]
-        hint = "it matches no parameter of the model, so nothing would be sparse"
-        if dense:
-            hint = f"it also matches the {dense[0].kind} {dense[0].name}"
-        if dense or not matched:
-            got = spell(pattern)
-            yield Problem(path=f"{path}.{index}", got=got, allowed=_ALLOWED_PATTERN, hint=hint)
-
-
-_ALLOWED_PATTERN = (
-    "a glob that matches projection weights only, such as *proj_[qkv]_dense_layer.weight, "
-    "*proj_output_dense_layer.weight or *linear_layer.weight"
-)
 
 
 def _adjusted_rates(params: Params) -> Iterator[Problem]:

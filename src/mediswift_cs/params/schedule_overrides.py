@@ -1,4 +1,4 @@
-"""Overrides of a rate or of the run's length take the schedules along, or are refused."""
+"""Overrides of a rate or of the run's length take schedules and masks along, or are refused."""
 
 import copy
 import math
@@ -9,7 +9,7 @@ from typing import Any
 from mediswift_cs.params.optimizer import SchedulerParams
 from mediswift_cs.params.overrides import apply_override
 from mediswift_cs.params.problem import Path, Problem, dotted
-from mediswift_cs.params.rescale import RATES, rescale_schedules, scale_rates
+from mediswift_cs.params.rescale import RATES, rescale_schedules, rescale_sparsity, scale_rates
 from mediswift_cs.params.schema import Params
 from mediswift_cs.params.shape import check_shape
 
@@ -18,6 +18,7 @@ Overrides = Sequence[tuple[Path, Any]]
 MAX_STEPS = ("trainer", "init", "loop", "max_steps")
 NUM_EPOCHS = ("trainer", "init", "loop", "num_epochs")
 SCHEDULERS = ("trainer", "init", "schedulers")
+SPARSITY = ("trainer", "init", "sparsity")
 LEARNING_RATE = ("trainer", "init", "optimizer", "AdamW", "learning_rate")
 
 
@@ -26,7 +27,8 @@ def apply_overrides(document: Any, overrides: Overrides) -> tuple[Any, list[str]
 
     The optimizer's learning_rate becomes the peak of the schedules, and every rate keeps its ratio
     to the peak; another max_steps stretches them. Within the schedules, a rate that is overridden
-    itself is as given; where a length or a whole mapping or list is, lengths are as given.
+    itself is as given; where a length or a whole mapping or list is, lengths are as given. Updates
+    of masks are stretched with max_steps too, unless their section is overridden.
 
     Returns:
         The document with the overrides in it, one sentence for each schedule that was changed, and
@@ -47,10 +49,12 @@ def apply_overrides(document: Any, overrides: Overrides) -> tuple[Any, list[str]
         for name in ("learning_rate", "lr"):
             optimizer.pop(name, None)  # the schedules have it
     within = [(path, value) for path, value in overrides if _touches(path, SCHEDULERS)]
-    if all(path[-1] in RATES and _is_plain(value) for path, value in within):
-        length = after.trainer.init.loop.max_steps
-        if length != before.trainer.init.loop.max_steps:
+    length = after.trainer.init.loop.max_steps
+    if length != before.trainer.init.loop.max_steps:
+        if all(path[-1] in RATES and _is_plain(value) for path, value in within):
             notes += rescale_schedules(changed, before, length)
+        if not any(_touches(path, SPARSITY) for path, _ in overrides):
+            notes += rescale_sparsity(changed, before, length)
     final = check_shape(changed)
     if final.params is None or final.problems:
         return changed, notes, []

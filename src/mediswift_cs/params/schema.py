@@ -5,8 +5,7 @@ Attribute names are the YAML keys, so ``params.trainer.init.loop.max_steps`` is 
 ModelZoo's own default. What holds between keys is in :mod:`mediswift_cs.params.rules`.
 """
 
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
 from pydantic import BeforeValidator, ConfigDict, Field
@@ -22,12 +21,11 @@ from mediswift_cs.params.section import (
     PositiveCount,
     PositiveReal,
     Rate,
-    RateBelowOne,
     Real,
     Section,
-    StringList,
     as_list,
 )
+from mediswift_cs.params.sparsity import SparsityParams
 
 __all__ = ["DataLoaderParams", "InitializerParams", "ModelParams", "OptimizerParams"]
 
@@ -40,47 +38,6 @@ def _upper(value: object) -> object:
 
 DataLoaderList = Annotated[list[DataLoaderParams], BeforeValidator(as_list)]
 Device = Annotated[BackendType, BeforeValidator(_upper)]
-
-
-class SparsityParams(Section):
-    """``trainer.init.sparsity``: the level, the first mask and the weights that have one.
-
-    sparsity is the fraction of zeros: 0.75 keeps a quarter of each matrix. The mask never
-    changes; cerebras.pytorch's dynamic algorithms (rigl, set, gmp) are not covered.
-    """
-
-    # Of the dynamic algorithms.
-    not_covered: ClassVar[Mapping[str, tuple[Any, ...]]] = dict.fromkeys(
-        ("balance_in_groups", "balance_out_groups", "drop_fraction", "update"), (None,)
-    )
-
-    described: ClassVar[str] = (
-        "a mapping or a list of one (MediSwift covers one group of sparse weights)"
-    )
-
-    algorithm: Literal["static"] = "static"
-    sparsity: RateBelowOne
-    init_method: Literal["random", "topk", "from_zeros", "checkerboard"] = "random"
-    param_filter: StringList | None = None
-    """Glob patterns of parameter names; None is cerebras.pytorch's default filter."""
-
-    @classmethod
-    def _longhand(cls, data: Any) -> Any:
-        """ModelZoo also writes a number, or a list of one mapping."""
-        if isinstance(data, list) and len(data) == 1:
-            (data,) = data
-        is_number = isinstance(data, int | float) and not isinstance(data, bool)
-        return {"sparsity": data} if is_number else data
-
-    @classmethod
-    def _completed(cls, data: dict[str, Any]) -> dict[str, Any]:
-        """ModelZoo also writes `schedule` for `sparsity`, and names in any case."""
-        data = dict(data)
-        if "schedule" in data and "sparsity" not in data:
-            data["sparsity"] = data.pop("schedule")
-        if isinstance(data.get("algorithm"), str):
-            data["algorithm"] = data["algorithm"].lower()
-        return data
 
 
 class ClusterConfigParams(Section):

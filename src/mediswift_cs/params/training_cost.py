@@ -1,21 +1,13 @@
-"""What a params file asks for, as counts: sparse weights, tokens of the run, FLOPs; as tables."""
+"""What a params file asks for, as counts: sparse weights, tokens of the run, FLOPs."""
 
+from collections import Counter
+from dataclasses import replace
 from math import prod
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from mediswift_cs.flops import DecoderShape, Flops, num_kept, run_flops, shape_of_size
-from mediswift_cs.params.load import load_params
+from mediswift_cs.flops import DecoderShape, Flops, num_kept, whole_sequences
 from mediswift_cs.params.schema import Params
 from mediswift_cs.params.weights import matching, weights
-from mediswift_cs.sizes import SIZES, SPARSITY_LEVELS
-
-PAPER_CLAIM = (
-    'The paper says "2-2.5x" fewer FLOPs (quoted); above, that is the 75 % column from med to xl.'
-)
-FORMULA_NOTE = (
-    "Computed here in closed form; these are not numbers from the paper, and nobody here has run "
-    "the full training."
-)
 
 
 class SparseGroup(NamedTuple):
@@ -32,11 +24,24 @@ class SparseGroup(NamedTuple):
         return self.num_zeros / self.num_weights
 
 
+def final_level(params: Params) -> float:
+    """The fraction of zeros in the sparse weights when the run ends; 0 for a dense one."""
+    init = params.trainer.init
+    if init.sparsity is None:
+        return 0.0
+    update = init.sparsity.update
+    # The rules of params see to it that one of them is there where the level changes.
+    end = init.loop.max_steps or (update.stop if update else None) or 0
+    return init.sparsity.level_after(end)
+
+
 def kept_weights(params: Params, *, as_dense: bool = False) -> dict[str, int]:
-    """Name of each projection matrix -> how many weights the masks keep; all, ``as_dense``."""
-    sparsity = params.trainer.init.sparsity
-    level = 0.0 if sparsity is None else sparsity.sparsity
-    patterns = {} if as_dense else _patterns(params)
+    """Name of each projection matrix -> how many weights the masks keep in the end.
+
+    All are kept ``as_dense``.
+    """
+    level = 0.0 if as_dense else final_level(params)
+    patterns = _patterns(params)
     return {
         weight.name: num_kept(prod(weight.shape), level if weight.name in patterns else 0.0)
         for weight in weights(params.trainer.init.model)
@@ -90,9 +95,14 @@ def num_training_tokens(params: Params) -> int | None:
     num_steps = init.loop.num_steps or init.loop.max_steps
     if num_steps is None or fit is None:
         return None
+    return num_steps * _sequences_a_step(params) * sequence_length(params)
+
+
+def _sequences_a_step(params: Params) -> int:
+    init, fit = params.trainer.init, params.trainer.fit
     # On CSX the batch is split by the compiler, elsewhere it is a part of an accumulated one.
     num_batches = 1 if init.backend_type == "CSX" else init.loop.grad_accum_steps
-    return num_steps * num_batches * fit.train_dataloader.batch_size * sequence_length(params)
+    return num_batches * (fit.train_dataloader.batch_size if fit else 1)
 
 
 def weights_train(params: Params) -> bool:
@@ -103,109 +113,87 @@ def weights_train(params: Params) -> bool:
 def decoder_shape(params: Params, *, as_dense: bool = False) -> DecoderShape:
     """What the operations of the model depend on; ``as_dense`` leaves the masks out."""
     model = params.trainer.init.model
-    kept = kept_weights(params, as_dense=as_dense)
+    level = 0.0 if as_dense else final_level(params)
     return DecoderShape(
         num_hidden_layers=model.num_hidden_layers,
         hidden_size=model.hidden_size,
         num_heads=model.num_heads,
         vocab_size=model.vocab_size,
         sequence_length=sequence_length(params),
-        num_projection_weights=sum(n for name, n in kept.items() if ".self_attn." in name),
-        num_feed_forward_weights=sum(n for name, n in kept.items() if ".ffn." in name),
+        **_kept_of(_matrix_sizes(params), level),
     )
 
 
-def sizes_report(num_tokens: int | None = None) -> list[dict[str, Any]]:
-    """Training FLOPs of each published size at each sparsity, with and without the softmax."""
-    rows = []
-    for size in (size for size in SIZES.values() if size.is_published):
-        tokens = size.num_tokens if num_tokens is None else num_tokens
-        for with_softmax in (True, False):
-            flops = {}
-            for level, sparsity in SPARSITY_LEVELS.items():
-                one = shape_of_size(size, sparsity).training_flops(with_softmax=with_softmax)
-                flops[level] = run_flops(one, tokens, size.max_position_embeddings).total
-            rows.append(
-                {
-                    "size": size.name,
-                    "tokens": tokens,
-                    "with_softmax": with_softmax,
-                    "training_flops": flops,
-                }
-            )
-    return rows
+def training_flops(
+    params: Params,
+    num_tokens: int,
+    *,
+    as_dense: bool = False,
+    with_softmax: bool = False,
+    first_step: int = 0,
+) -> Flops:
+    """The operations of training on ``num_tokens`` from a step on, each step at its own density.
 
-
-def sizes_text(rows: list[dict[str, Any]]) -> str:
-    """The table of :func:`sizes_report`, one block with the softmax term and one without."""
-    lines = [f"Training FLOPs of a run over {rows[0]['tokens']:,} tokens", ""]
-    for with_softmax in (True, False):
-        lines.append("with the softmax term" if with_softmax else "matrix products only")
-        titles = ("dense" if level == "dense" else f"{level} %" for level in SPARSITY_LEVELS)
-        lines.append("      " + "".join(f"{title:>20}" for title in titles))
-        for row in rows:
-            if row["with_softmax"] == with_softmax:
-                counts = row["training_flops"]
-                cells = (f"{n:.3e} ({counts['dense'] / n:.2f}x)" for n in counts.values())
-                lines.append(f"{row['size']:<6}" + "".join(f"{cell:>20}" for cell in cells))
-        lines.append("")
-    return "\n".join([*lines, PAPER_CLAIM, FORMULA_NOTE])
-
-
-def params_report(name: str, num_tokens: int | None, with_softmax: bool) -> dict[str, Any]:
-    """The counts of one params file, dense and as sparse as it asks for.
+    An update of rigl takes the gradient of every weight, the pruned ones included.
 
     Raises:
-        ConfigError: the file is wrong, or num_tokens is no multiple of its sequence length.
+        ConfigError: the tokens are no whole number of sequences.
     """
-    loaded = load_params(name, check_data="none")
-    params = loaded.params
-    sparsity, length = params.trainer.init.sparsity, sequence_length(params)
-    tokens = num_training_tokens(params) if num_tokens is None else num_tokens
-    report: dict[str, Any] = {
-        "params": str(loaded.source),
-        "sparsity": 0.0 if sparsity is None else sparsity.sparsity,
-        "sequence_length": length,
-        "tokens": tokens,
-        "with_softmax": with_softmax,
-    }
-    for kind in ("dense", "sparse"):
-        shape = decoder_shape(params, as_dense=kind == "dense")
-        training = shape.training_flops(
-            with_softmax=with_softmax, weights_train=weights_train(params)
-        )
-        run = None if tokens is None else _counts(run_flops(training, tokens, length))
-        report[kind] = {
-            "forward_per_sequence": _counts(shape.forward_flops(with_softmax=with_softmax)),
-            "training_per_sequence": _counts(training),
-            "training_run": run,
-        }
-    return report
+    length, sparsity = sequence_length(params), params.trainer.init.sparsity
+    num_sequences, a_step = whole_sequences(num_tokens, length), _sequences_a_step(params)
+    shape, dense = (decoder_shape(params, as_dense=flag) for flag in (as_dense, True))
+    trains = weights_train(params)
+    one = shape.training_flops(with_softmax=with_softmax, weights_train=trains)
+    if as_dense or sparsity is None or not sparsity.is_dynamic:
+        return one * num_sequences
+    end = first_step * a_step + num_sequences
+    num_steps = -(-end // a_step)
+
+    def between(first: int, last: int) -> int:
+        """How many of the sequences lie in these steps."""
+        return max(0, min(last * a_step, end) - max(first, first_step) * a_step)
+
+    if sparsity.algorithm == "rigl":
+        updates = [step for step in sparsity.update_steps(num_steps + 1) if step > 0]
+        times = sum(between(step - 1, step) for step in updates)
+        return one * num_sequences + _pruned_gradients(shape, dense) * times
+    sizes = _matrix_sizes(params)
+    total, begin = one * 0, 0
+    for number, level in sparsity.levels(num_steps):
+        now = replace(shape, **_kept_of(sizes, level))
+        flops = now.training_flops(with_softmax=with_softmax, weights_train=trains)
+        total += flops * between(begin, begin + number)
+        begin += number
+    return total
 
 
-def _counts(flops: Flops) -> dict[str, int]:
-    return {**flops.by_part(), "total": flops.total}
+def _pruned_gradients(shape: DecoderShape, dense: DecoderShape) -> Flops:
+    """What the gradients of the pruned weights cost in one sequence: as much as a forward pass."""
+    fewer, all_of = shape.forward_flops(), dense.forward_flops()
+    return Flops(
+        projections=all_of.projections - fewer.projections,
+        attention_scores=0,
+        feed_forward=all_of.feed_forward - fewer.feed_forward,
+        head=0,
+    )
 
 
-def params_text(report: dict[str, Any]) -> str:
-    """The table of :func:`params_report`."""
-    length, tokens = report["sequence_length"], report["tokens"]
-    dense, sparse = report["dense"], report["sparse"]
-    run = "no fixed length" if tokens is None else f"{tokens:,} tokens"
-    columns = ["forward/token", "training/token"] + (["training run"] if tokens else [])
-    lines = [
-        f"{report['params']}: sparsity {report['sparsity']:g}, sequences of {length}, run of {run}",
-        f"{'':24}" + "".join(f"{title:>30}" for title in columns),
-        f"{'':24}" + f"{'dense':>18}{'sparse':>12}" * len(columns),
-    ]
-    for part in dense["forward_per_sequence"]:
-        if part == "softmax" and not report["with_softmax"]:
-            continue
-        cells = ""
-        for key, counts in dense.items():
-            if counts is not None:
-                divisor = 1 if key == "training_run" else length
-                cells += f"{counts[part] / divisor:>18.4e}{sparse[key][part] / divisor:>12.4e}"
-        lines.append(f"{part.replace('_', ' '):<24}" + cells)
-    ratio = dense["training_per_sequence"]["total"] / sparse["training_per_sequence"]["total"]
-    return "\n".join([*lines, f"dense / sparse: {ratio:.2f}x"])
+def _matrix_sizes(params: Params) -> Counter[tuple[str, int, bool]]:
+    """How many projection matrices there are of each part and size, with and without a mask."""
+    patterns = _patterns(params)
+    return Counter(
+        (_part(name), size, name in patterns)
+        for name, size in kept_weights(params, as_dense=True).items()
+    )
+
+
+def _kept_of(sizes: Counter[tuple[str, int, bool]], level: float) -> dict[str, int]:
+    """The fields of a DecoderShape that count weights, at this sparsity."""
+    kept = {"num_projection_weights": 0, "num_feed_forward_weights": 0}
+    for (part, size, has_mask), number in sizes.items():
+        kept[part] += number * num_kept(size, level if has_mask else 0.0)
+    return kept
+
+
+def _part(name: str) -> str:
+    return "num_projection_weights" if ".self_attn." in name else "num_feed_forward_weights"

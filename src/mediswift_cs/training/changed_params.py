@@ -20,7 +20,10 @@ _FREE = tuple(
     )
 )
 # The masks are those of the checkpoint.
-_FIXED = ("init.sparsity.sparsity", "init.sparsity.algorithm", "init.sparsity.param_filter")
+_FIXED = tuple(
+    f"init.sparsity.{name}"
+    for name in ("sparsity", "algorithm", "param_filter", "update", "drop_fraction")
+)
 _APPLIED = ("init.optimizer", "init.schedulers", "init.precision", "init.torch.mean_over")
 
 

@@ -81,9 +81,9 @@ class Trainer:
         check_soft_prompt(self.host.model, state, path)
         changed = changed_params(stored_params(state), self.params, path)
         self.host.load_state_dict(state, path)
-        if self.init.sparsity is not None and not self.host.is_traced:
-            check_sparsity(self.host.model, self.init.sparsity.sparsity, path)
         self.step = int(state.get("global_step", 0))
+        if self.init.sparsity is not None and not self.host.is_traced:
+            check_sparsity(self.host.model, self.init.sparsity.level_after(self.step), path)
         self.continues_own_run = path.resolve().parent == self.model_dir.resolve()
         if saved := state.get("dataloader"):
             self.dataloader.load_state_dict(saved)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from mediswift_cs.params.schema import SparsityParams
+from mediswift_cs.params.sparsity import SparsityParams
 from mediswift_cs.params.weights import MASK_SUFFIX
 
 
@@ -59,10 +59,11 @@ def draw_mask(weight: Tensor, params: SparsityParams) -> Tensor:
     weight = weight.detach().cpu()
     if params.init_method == "from_zeros":
         return weight != 0
+    level = torch.tensor(params.level_after(0))
     if params.init_method == "checkerboard":
-        return _checkerboard(weight.shape, 1 - float(torch.tensor(params.sparsity)))
+        return _checkerboard(weight.shape, 1 - float(level))
     scores = torch.rand_like(weight) if params.init_method == "random" else weight.abs()
-    num_kept = int(((1 - torch.tensor(params.sparsity)) * weight.numel()).int())
+    num_kept = int(((1 - level) * weight.numel()).int())
     kept = torch.topk(scores.flatten(), num_kept).indices
     mask = torch.zeros(weight.numel(), dtype=torch.bool)
     mask[kept] = True

@@ -84,7 +84,7 @@ def load_starting_weights(host: Host, path: Path, tokenizer_sha256: str | None) 
     start = starting_weights(model, state["model"], from_zeros=from_zeros)
     checkpoint.load_model_state(model, start.state, path)
     if sparsity is not None:
-        check_sparsity(model, sparsity.sparsity, path)
+        check_sparsity(model, sparsity.level_after(0), path)
     LOGGER.info("starting at step 0 from the weights of %s", path)
     for line in start.describe():
         LOGGER.info("%s", line)

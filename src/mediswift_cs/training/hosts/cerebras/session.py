@@ -14,7 +14,7 @@ from mediswift_cs.model.finetuning import build_model
 from mediswift_cs.model.loss import mean_loss_per_token
 from mediswift_cs.params.schema import Params, PrecisionParams
 from mediswift_cs.training import checkpoint, mdl_state
-from mediswift_cs.training.hosts.cerebras import backend
+from mediswift_cs.training.hosts.cerebras import backend, dynamic_sparsity
 from mediswift_cs.training.hosts.cerebras.optimizer import configure_optimizer, configure_scheduler
 from mediswift_cs.training.hosts.cerebras.precision import Precision
 from mediswift_cs.training.hosts.host import Batch, Update, batch_weights
@@ -99,6 +99,7 @@ class Session:
         if init.sparsity is not None:
             # Each weight that the filter names has a mask, the buffer ``<weight>_mask``, which
             # hooks apply to weights, gradients and moments; the compiler learns of it by them.
+            dynamic_sparsity.mend()
             self.sparsity = cstorch.sparse.configure(init.sparsity.model_dump(exclude_none=True))
             self.model.apply(self.sparsity)
             if self.optimizer is not None:
@@ -253,10 +254,10 @@ class Session:
             for scheduler, saved in zip(self.schedulers, state.get("schedulers", []), strict=False):
                 scheduler.load_state_dict(checkpoint.materialise(_position_of(saved)))
             self._apply_settings()
+            if self.sparsity is not None and "sparsity" in state:
+                self.sparsity.load_state_dict(checkpoint.materialise(state["sparsity"]))
         if self.precision.scaler is not None and "grad_scaler" in state:
             self.precision.scaler.load_state_dict(state["grad_scaler"])
-        if self.sparsity is not None and "sparsity" in state:
-            self.sparsity.load_state_dict(state["sparsity"])
 
 
 def _position_of(scheduler: Mapping[str, Any]) -> dict[str, Any]:

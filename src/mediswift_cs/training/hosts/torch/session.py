@@ -17,6 +17,7 @@ from mediswift_cs.model.decoder import TransformerDecoder
 from mediswift_cs.model.finetuning import build_model
 from mediswift_cs.model.loss import mean_loss_per_token
 from mediswift_cs.params.schema import DataLoaderParams, Params, PrecisionParams
+from mediswift_cs.params.sparsity_rules import check_method
 from mediswift_cs.params.training_cost import sparse_weights
 from mediswift_cs.training import checkpoint, mdl_state, ranks
 from mediswift_cs.training.gpu_peaks import peak_flops
@@ -59,6 +60,8 @@ class TorchSession:
 
     def __init__(self, params: Params, device: str, *, for_training: bool) -> None:
         init = params.trainer.init
+        if for_training:
+            check_method(init, "torch")
         self.params, self.model_params = params, init.model
         self.device = start_device(device, init.backend.dist_backend, init.backend.init_method)
         self.precision: PrecisionParams = init.precision
