@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from mediswift_cs.checkpoints.model_dir import list_checkpoints
 from mediswift_cs.data.processors import make_processor
 from mediswift_cs.errors import INTERRUPTED_EXIT_CODE, CheckpointError, ConfigError
 from mediswift_cs.params.load import LoadedParams
@@ -154,7 +155,7 @@ def score(params: Params, options: RunOptions) -> int:
         [options.checkpoint_path] if options.checkpoint_path else chosen_in(params, options.mode)
     )
     if not paths:
-        paths = checkpoint.list_checkpoints(options.model_dir)
+        paths = list_checkpoints(options.model_dir)
         if not paths:
             raise CheckpointError(
                 f"nothing to evaluate: give --checkpoint_path, or a --model_dir with "
