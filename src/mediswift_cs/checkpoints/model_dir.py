@@ -9,6 +9,7 @@ from typing import Any
 from mediswift_cs.errors import DataError
 
 METRICS_FILE = "metrics.jsonl"
+LOCK_FILE = "run.lock"
 CHECKPOINT_NAME = re.compile(r"checkpoint_(?P<step>\d+)(?:_\d{8}_\d{6})?\.mdl")
 
 

@@ -88,11 +88,16 @@ def num_training_tokens(params: Params) -> int | None:
     """Tokens of the whole run; None where its length follows from the data (num_epochs)."""
     init, fit = params.trainer.init, params.trainer.fit
     num_steps = init.loop.num_steps or init.loop.max_steps
-    if num_steps is None or fit is None:
-        return None
+    return None if num_steps is None or fit is None else num_steps * tokens_per_step(params)
+
+
+def tokens_per_step(params: Params) -> int:
+    """Tokens of one update, padding included, of params that train."""
+    init, fit = params.trainer.init, params.trainer.fit
+    assert fit is not None
     # On CSX the batch is split by the compiler, elsewhere it is a part of an accumulated one.
     num_batches = 1 if init.backend_type == "CSX" else init.loop.grad_accum_steps
-    return num_steps * num_batches * fit.train_dataloader.batch_size * sequence_length(params)
+    return num_batches * fit.train_dataloader.batch_size * sequence_length(params)
 
 
 def weights_train(params: Params) -> bool:

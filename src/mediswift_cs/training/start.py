@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from mediswift_cs.checkpoints.model_dir import list_checkpoints
+from mediswift_cs.checkpoints.model_dir import LOCK_FILE, list_checkpoints
 from mediswift_cs.data.processors import make_processor
 from mediswift_cs.errors import INTERRUPTED_EXIT_CODE, CheckpointError, ConfigError
 from mediswift_cs.params.load import LoadedParams
@@ -23,8 +23,6 @@ from mediswift_cs.training.plan import ignored_settings
 from mediswift_cs.training.warm_start import asks_for_weights_only, check_tokenizer, is_new_start
 
 LOGGER = logging.getLogger("mediswift_cs")
-
-LOCK_FILE = "run.lock"
 
 
 def start(loaded: LoadedParams, options: RunOptions) -> int:
