@@ -18,6 +18,7 @@ LAYER = {
     "tuning": 1,
     "storage": 1,
     "sizes": 1,
+    "machines": 2,
     "flops": 2,
     "pages": 2,
     "corpora": 2,

@@ -59,7 +59,7 @@ class Line:
     style: str = "-"
 
 
-def curves(lines: Sequence[Line], *, x: str, y: str, logarithmic: bool = False) -> Markup:
+def curves(lines: Sequence[Line], *, x: str, y: str) -> Markup:
     """Lines over one pair of axes as inline SVG; ``x`` and ``y`` are what stands at the axes.
 
     A line of more than MAX_POINTS points is drawn by the means of as many runs of them.
@@ -79,7 +79,7 @@ def curves(lines: Sequence[Line], *, x: str, y: str, logarithmic: bool = False) 
             xs, ys = _thinned(line)
             colour = f"#0000a{line.colour % NUM_COLOURS}"
             axes.plot(xs, ys, line.style, color=colour, lw=1.3, ms=4)
-        axes.set(xlabel=x, ylabel=y, yscale="log" if logarithmic else "linear")
+        axes.set(xlabel=x, ylabel=y)
         content = io.BytesIO()
         figure.savefig(content, format="svg", transparent=True, metadata={"Date": None})
     return Markup(_inline(content.getvalue().decode(), f"{y} over {x}"))
