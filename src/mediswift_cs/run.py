@@ -246,7 +246,7 @@ def run_options(args: argparse.Namespace, loaded: "LoadedParams", model_dir: Pat
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse and run; returns 0, 1 (job failed), 2 (wrong input) or 130 (stopped by a signal)."""
-    parser = argparse.ArgumentParser(
+    parser = arguments.Parser(
         prog="run.py",
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,

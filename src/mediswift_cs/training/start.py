@@ -1,6 +1,7 @@
 """Start a run: train, evaluate, or both, in one model_dir."""
 
 import logging
+import shlex
 import tempfile
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -123,6 +124,11 @@ def train(params: Params, raw: dict[str, Any], options: RunOptions) -> int:
             *(trainer.step, plan.last_step, stopped),
         )
         return INTERRUPTED_EXIT_CODE
+    folder = shlex.quote(str(options.model_dir))
+    LOGGER.info(
+        "to look at it: mediswift report %s --output report.html, or tensorboard --logdir %s",
+        *(folder, folder),
+    )
     return 0
 
 
