@@ -82,6 +82,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_overrides(
         parser, "KEY.PATH=VALUE", "replace a value of the params file; may be given often"
     )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what the run would do, and write nothing"
+    )
     _add_compile_arguments(parser)
     arguments.add_threads(parser)
     parser.add_argument(
@@ -201,6 +204,11 @@ def run(args: argparse.Namespace) -> int:
         return validate(args, loaded, model_dir)
     options = run_options(args, loaded, model_dir)
     loaded.check_data(data)
+    if args.dry_run:
+        from mediswift_cs.training.dry_run import describe
+
+        print(describe(loaded, options))
+        return 0
     tune(args.threads or threads_of_run(model_dir), allocator=options.device == "CPU")
 
     if options.engine == "modelzoo":

@@ -104,9 +104,7 @@ def _row(size: ModelSize, sparsity: float, budget: Budget, cs: Machine, gpu: Mac
     masked = sum(prod(one.shape) for one in weights(model) if one.kind == "projection")
     shape = shape_of_size(size, sparsity)
     num_zeros = masked - shape.num_projection_weights - shape.num_feed_forward_weights
-    number, mask_bytes = num_parameters(model), masked if sparsity else 0
-    # Tied weights stand in a checkpoint under each of their names.
-    stored = sum(prod(one.shape) for one in weights(model)) + MOMENTS * number
+    number, num_masked = num_parameters(model), masked if sparsity else 0
     seconds = flops / cs.peak_flops
     return Row(
         size=size.name,
@@ -120,9 +118,21 @@ def _row(size: ModelSize, sparsity: float, budget: Budget, cs: Machine, gpu: Mac
         cs_days=seconds / cs.utilization / 86400,
         cs_days_at_peak=seconds / 86400,
         gpu_hours=on_gpu / gpu.flops / 3600,
-        state_bytes=STATE_COPIES * FLOAT32 * number + mask_bytes,
-        checkpoint_bytes=FLOAT32 * stored + mask_bytes,
+        state_bytes=state_bytes(model, num_masked),
+        checkpoint_bytes=checkpoint_bytes(model, num_masked),
     )
+
+
+def state_bytes(model: ModelParams, num_masked: int) -> int:
+    """Bytes of weights, gradients, moments and masks in memory, without activations."""
+    return STATE_COPIES * FLOAT32 * num_parameters(model) + num_masked
+
+
+def checkpoint_bytes(model: ModelParams, num_masked: int) -> int:
+    """Bytes of the tensors in a checkpoint of a run that goes on."""
+    # Tied weights stand in it under each of their names.
+    num_stored = sum(prod(one.shape) for one in weights(model))
+    return FLOAT32 * (num_stored + MOMENTS * num_parameters(model)) + num_masked
 
 
 def _num_sequences(

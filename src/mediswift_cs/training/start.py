@@ -79,15 +79,26 @@ def make_host(params: Params, options: RunOptions, *, for_training: bool) -> Hos
     return Session(params, for_training=for_training)
 
 
-def train(params: Params, raw: dict[str, Any], options: RunOptions) -> int:
-    """Train; in train_and_eval mode with an eval_frequency, evaluate on the way and at the end."""
-    given = options.checkpoint_path
-    fit = params.trainer.fit
+def starting_checkpoint(params: Params, options: RunOptions) -> tuple[Path | None, Path | None]:
+    """The checkpoint that options or params name, and the one that training starts from.
+
+    Raises:
+        ConfigError: model_dir holds the run of another start.
+    """
+    given, fit = options.checkpoint_path, params.trainer.fit
     assert fit is not None
     if given is None and fit.ckpt_path is not None:
         given = Path(fit.ckpt_path)
     autoload = params.trainer.init.checkpoint.autoload_last_checkpoint and fit.loads_newest
     path = origin.choose_checkpoint(options.model_dir, given) if autoload or given else None
+    return given, path
+
+
+def train(params: Params, raw: dict[str, Any], options: RunOptions) -> int:
+    """Train; in train_and_eval mode with an eval_frequency, evaluate on the way and at the end."""
+    fit = params.trainer.fit
+    assert fit is not None
+    given, path = starting_checkpoint(params, options)
     host = make_host(params, options, for_training=True)
     trainer = Trainer(params, options.model_dir, raw, host)
     if path is not None:
