@@ -27,6 +27,8 @@ class Seen:
     messages: list[str] = field(default_factory=list)
     scroll_width: int = 0
     pictures: list[int] = field(default_factory=list)
+    bars: list[list[float]] = field(default_factory=list)
+    """The width of each bar, and how far it reaches out of the box that it scrolls in."""
     background: str = ""
     screenshot: bytes = b""
 
@@ -83,6 +85,11 @@ class Browser:
         seen = Seen(
             scroll_width=self._value("document.documentElement.scrollWidth"),
             pictures=self._value("[...document.images].map(i => i.naturalWidth)"),
+            bars=self._value(
+                "[...document.querySelectorAll('.bar')].map(b => [b.getBoundingClientRect().width,"
+                "b.getBoundingClientRect().right"
+                " - b.closest('.scroll').getBoundingClientRect().right])"
+            ),
             background=self._value("getComputedStyle(document.body).backgroundColor"),
         )
         shot = self.call("Page.captureScreenshot", captureBeyondViewport=True)

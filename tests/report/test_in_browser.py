@@ -61,6 +61,29 @@ def test_a_page_asks_for_nothing_and_fits(
     assert seen.background == ("rgb(255, 255, 255)" if scheme == "light" else "rgb(18, 22, 26)")
 
 
+def test_bars_are_as_long_as_their_numbers(browser: Browser, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    names = ("totals", "unlisted", "lengths", "years", "licences")
+    page.write_text(
+        render(
+            "mediswift_cs.prepare",
+            "corpus.html.jinja",
+            **{name: [] for name in names},
+            title="Corpus",
+            quarantined=[],
+            counts={},
+            journals=[("a name of some words", 1000), ("b", 500), ("c", 10)],
+            num_shown_journals=30,
+        )
+    )
+    for width in (400, 1400):
+        bars = browser.look(page, width, "light").bars
+        assert [length / bars[0][0] for length, _ in bars] == pytest.approx(
+            [1, 0.5, 0.01], abs=0.02
+        )
+        assert all(overhang <= 0 for _, overhang in bars)
+
+
 def test_control_what_a_page_must_not_do_is_seen(browser: Browser, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     page.write_text(

@@ -194,6 +194,15 @@ def test_a_damaged_newest_checkpoint_is_said(toy_run: Path, tmp_path: Path) -> N
     assert "75.0000%" not in page
 
 
+def test_params_that_are_no_plain_data_are_said(toy_run: Path, tmp_path: Path) -> None:
+    state = mdl_state.read(list_checkpoints(toy_run)[-1])
+    state["__metadata__"][-1]["params"]["trainer"]["init"]["seed"] = torch.zeros(2)
+    run = tmp_path / "run"
+    run.mkdir()
+    mdl_state.write(state, run / "checkpoint_12.mdl")
+    assert "run: trainer.init.seed in the params of" in page_of(run, folder=tmp_path)
+
+
 def test_folders_of_one_name_are_told_apart(toy_run: Path, tmp_path: Path) -> None:
     folders = [tmp_path / "a" / "model_dir", tmp_path / "b" / "model_dir"]
     for folder in folders:

@@ -24,6 +24,7 @@ from mediswift_cs.checkpoints.sparsity_report import (
     count_zeros,
     kept_weights,
 )
+from mediswift_cs.checkpoints.typed import check_plain
 from mediswift_cs.errors import CheckpointError, ConfigError
 from mediswift_cs.params.run_options import ORIGIN_FILE
 from mediswift_cs.params.schema import Params
@@ -201,6 +202,8 @@ def _read_newest(folder: Path) -> tuple[StoredModel | None, str | None]:
 def _read_checkpoint(path: Path) -> StoredModel:
     with MdlFile(path) as file:
         state, raw = file.state, stored_params(file.state)
+        # They are shown as YAML, and a damaged file may hold anything.
+        check_plain(raw, f"the params of {path}")
         version = Record.read(state).version
         step = state.get("global_step")
         zeros = count_zeros(file)
