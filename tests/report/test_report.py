@@ -210,6 +210,12 @@ def test_folders_of_one_name_are_told_apart(toy_run: Path, tmp_path: Path) -> No
         (folder / "metrics.jsonl").write_text('{"step": 1, "loss": 2.0}\n')
     runs = read_runs([*folders, folders[0]])
     assert [run.label for run in runs] == ["a/model_dir", "b/model_dir"]
+    # Both in one figure, each in its colour.
+    page = page_of(*folders, folder=tmp_path)
+    (figure,) = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
+    assert "var(--s0)" in figure
+    assert "var(--s1)" in figure
+    assert "var(--s2)" not in figure
 
 
 def test_an_existing_file_is_kept(

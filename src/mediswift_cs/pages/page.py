@@ -26,7 +26,6 @@ def render(package: str, template: str, **content: object) -> str:
         lstrip_blocks=True,
     )
     environment.filters["grouped"] = _grouped
-    environment.filters["short"] = short
     page = environment.get_template(template).render(content)
     # JSON can say half a surrogate pair, which no file can hold.
     return page.encode("utf-8", "replace").decode("utf-8")

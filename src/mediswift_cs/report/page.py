@@ -137,12 +137,12 @@ def _scores(one: Evaluation) -> list[Any]:
     base = scores.baseline
     return [
         one.run or ("no model" if scores.option("checkpoint") is None else str(one.folder)),
-        f"{scores.task}, {scores.split}, {scores.method}",
-        scores.metric,
         f"{scores.scores.get(scores.metric, float('nan')):.4f}",
         f"{low:.4f} to {high:.4f}" if scores.interval_95 else "none",
         f"{base.score:.4f} (always {base.answer})" if base else "none",
+        scores.metric,
         scores.num_items,
+        f"{scores.task}, {scores.split}, {scores.method}",
         ", ".join(other) or "none",
     ]
 
