@@ -119,8 +119,6 @@ def summary(results: Results, times: dict[str, float]) -> str:
         total += times[name]
         lines.append(f"{name:20} {times[name]:6.0f} s  {what:42} {path}")
     lines.append(f"{'total':20} {total:6.0f} s")
-    with MdlFile(newest_checkpoint(results.pretraining)) as file:
-        counted = count_zeros(file)
     unigram = val.unigram_loss
     assert unigram is not None
     lines += [
@@ -129,8 +127,7 @@ def summary(results: Results, times: dict[str, float]) -> str:
         f"{scores['val_perplexity']:.1f}, {scores['val_bits_per_byte']:.3f} bits per byte",
         f"unigram model       {unigram:.4f} nats per token, perplexity {math.exp(unigram):.1f} "
         f"(token frequencies alone, on the same tokens)",
-        f"zeros in the file   {counted.num_zeros:,} of {counted.num_weights:,} weights of the "
-        f"decoder's matrices = {counted.sparsity:.4%}",
+        f"zeros in the file   {_zeros(newest_checkpoint(results.pretraining))}",
         f"picture             {results.picture}",
         f"curves              {_tensorboard(results)}",
         "",
@@ -142,6 +139,13 @@ def summary(results: Results, times: dict[str, float]) -> str:
         f"report              {results.report}",
     ]
     return "\n".join(lines)
+
+
+def _zeros(checkpoint: Path) -> str:
+    with MdlFile(checkpoint) as file:
+        counted = count_zeros(file)
+    zeros, number = counted.num_zeros, counted.num_weights
+    return f"{zeros:,} of {number:,} weights of the decoder's matrices = {counted.sparsity:.4%}"
 
 
 def _tensorboard(results: Results) -> str:

@@ -82,10 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_overrides(
         parser, "KEY.PATH=VALUE", "replace a value of the params file; may be given often"
     )
-    parser.add_argument(
-        "--dry-run", action="store_true", help="say what the run would do, and write nothing"
-    )
-    _add_compile_arguments(parser)
+    _add_check_arguments(parser)
     arguments.add_threads(parser)
     parser.add_argument(
         "--engine",
@@ -105,7 +102,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         cluster.add_argument(f"--{name}", action="store_true", default=None)
 
 
-def _add_compile_arguments(parser: argparse.ArgumentParser) -> None:
+def _add_check_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what the run would do, and write nothing"
+    )
     parser.add_argument(
         "--compile_only",
         action="store_true",
