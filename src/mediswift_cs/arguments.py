@@ -1,12 +1,44 @@
 """Options that several commands share, each with one type, one default and one wording."""
 
 import argparse
+import difflib
+import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 # A parser, or a group of options in its help.
 Options = argparse._ActionsContainer
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that names what a mistyped command, choice or option looks most like."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As every parser, but unknown options are refused before their values are looked at.
+
+        Else the value of one would be taken for the positional argument of the command.
+        """
+        given = list(sys.argv[1:] if args is None else args)
+        own = given[: given.index("--")] if "--" in given else given
+        for word in own if self._subparsers is None else ():
+            option = word.partition("=")[0]
+            if option.startswith("--") and not self._begins_one(option):
+                self.error(f"unrecognized arguments: {option}")
+        return super().parse_known_args(given, namespace)
+
+    def _begins_one(self, option: str) -> bool:
+        """Whether it is an option, or the beginning of one, which argparse takes for it."""
+        return any(known.startswith(option) for known in self._option_string_actions)
+
+    def error(self, message: str) -> NoReturn:
+        """Print the usage and the message with a suggestion; exit code 2."""
+        known = [str(choice) for action in self._actions for choice in action.choices or ()]
+        known += self._option_string_actions
+        got = re.search(r"(?:invalid choice: '|unrecognized arguments: )([^'\s]+)", message)
+        if got and (guess := difflib.get_close_matches(got[1], known, n=1)):
+            message += f"; did you mean {guess[0]}?"
+        super().error(message)
 
 
 def path(text: str) -> Path:

@@ -26,27 +26,46 @@ def build_parser() -> "argparse.ArgumentParser":
     import argparse
     import importlib
 
-    from mediswift_cs.arguments import VersionAction
+    from mediswift_cs.arguments import Parser, VersionAction
 
-    parser = argparse.ArgumentParser(
+    modules = {
+        name: importlib.import_module(f"mediswift_cs.commands.{name}") for name in command_names()
+    }
+    helps = {name: module.HELP.splitlines()[0] for name, module in modules.items()}
+    parser = Parser(
         prog="mediswift",
+        usage="mediswift [-h] [--version] COMMAND ...",
         description="Sparse biomedical language models: data, training, checkpoints.",
+        epilog=_by_purpose(helps),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "--version", action=VersionAction, help="this package's, Python's, torch's and Cerebras's"
     )
-    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name in command_names():
-        module = importlib.import_module(f"mediswift_cs.commands.{name}")
+    # Without help of their own, so that the epilog alone lists them.
+    subparsers = parser.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", prog="mediswift", help=argparse.SUPPRESS
+    )
+    for name, module in modules.items():
         subparser = subparsers.add_parser(
-            name,
-            help=module.HELP.splitlines()[0],
-            description=module.HELP,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            name, description=module.HELP, formatter_class=argparse.RawDescriptionHelpFormatter
         )
         module.add_arguments(subparser)
         subparser.set_defaults(run=module.run)
     return parser
+
+
+def _by_purpose(helps: dict[str, str]) -> str:
+    """The commands with the first line of each one's help, in groups."""
+    from mediswift_cs.commands import PURPOSES
+
+    known = {name for names in PURPOSES.values() for name in names}
+    groups = {**PURPOSES, "others": tuple(name for name in helps if name not in known)}
+    lines = []
+    for purpose, names in groups.items():
+        if names:
+            lines += [f"{purpose}:", *(f"  {name:<11} {helps[name]}" for name in names), ""]
+    return "\n".join([*lines, "mediswift COMMAND --help says more about one of them."])
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -78,6 +78,9 @@ class Demo:
         self.times = read_times(self.results.times)
         self.pretrain(loaded.params.trainer.init.model.vocab_size)
         self.finetune(tuned)
+        runs = map(str, (self.results.pretraining, self.results.finetuning, self.results.scratch))
+        output = ("--output", str(self.results.report), "--overwrite")
+        self.step(self.results.report.name, "report", *runs, *output)
         print("\n" + summary(self.results, self.times), flush=True)
         return 0
 

@@ -10,6 +10,7 @@ With the softmax term the numbers are those of the formula with which Cerebras p
 fewer FLOPs for GPT-3 XL at 75 % sparsity (docs/flops.md).
 """
 
+import math
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -120,6 +121,22 @@ def shape_of_size(size: ModelSize, sparsity: float = 0.0) -> DecoderShape:
         num_projection_weights=layers * 4 * num_kept(width * width, sparsity),
         num_feed_forward_weights=layers * 2 * num_kept(width * inner, sparsity),
     )
+
+
+def multiplier_to_beat(dense: Flops, sparse: Flops) -> float:
+    """m*: of a smaller dense model's weights, how many one kept weight has to be worth.
+
+    The dense model that costs what the sparse one costs has the same depth, sequences and
+    vocabulary, and a smaller width: the products with its weights (W) go with the square of the
+    width, scores and head (R) with the width. So its width is the share x of the whole one's with
+    W x**2 + R x = K + R, where K are the products with the kept weights; it has x**2 W / K times
+    as many weights as were kept. Widths are not rounded to whole numbers.
+    """
+    matrices = dense.projections + dense.feed_forward
+    kept = sparse.projections + sparse.feed_forward
+    rest = dense.total - matrices
+    share = (math.sqrt(rest**2 + 4 * matrices * (kept + rest)) - rest) / (2 * matrices)
+    return share**2 * matrices / kept
 
 
 def run_flops(per_sequence: Flops, num_tokens: int, sequence_length: int) -> Flops:

@@ -85,7 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser, "KEY.PATH=VALUE", "replace a value of the params file; may be given often"
     )
     arguments.add_sweep(parser)
-    _add_compile_arguments(parser)
+    _add_check_arguments(parser)
     arguments.add_threads(parser)
     parser.add_argument(
         "--engine",
@@ -105,7 +105,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         cluster.add_argument(f"--{name}", action="store_true", default=None)
 
 
-def _add_compile_arguments(parser: argparse.ArgumentParser) -> None:
+def _add_check_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what the run would do, and write nothing"
+    )
     parser.add_argument(
         "--compile_only",
         action="store_true",
@@ -210,6 +213,11 @@ def run(args: argparse.Namespace) -> int:
         return validate(args, loaded, model_dir)
     options = run_options(args, loaded, model_dir)
     loaded.check_data(data)
+    if args.dry_run:
+        from mediswift_cs.training.dry_run import describe
+
+        print(describe(loaded, options))
+        return 0
     tune(args.threads or threads_of_run(model_dir), allocator=options.device == "CPU")
 
     if options.engine == "modelzoo":
@@ -259,7 +267,7 @@ def run_options(args: argparse.Namespace, loaded: "LoadedParams", model_dir: Pat
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse and run; returns 0, 1 (job failed), 2 (wrong input) or 130 (stopped by a signal)."""
-    parser = argparse.ArgumentParser(
+    parser = arguments.Parser(
         prog="run.py",
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -31,9 +31,12 @@ from mediswift_cs.params.__main__ import main as write_params
         ("params list extra", "mediswift params list: got 'extra', allowed: no file"),
         ("params show latin", "cannot read latin: not UTF-8 text"),
         ("params validate mediswift_xl_7.yaml", "did you mean mediswift_xl_75.yaml?"),
+        ("plan huge", "SIZE: got 'huge', allowed: tiny, med, large, xl"),
         ("prepare --config nofile", "cannot read nofile"),
         ("prepare --config file", "got 'text', allowed: a YAML mapping of settings"),
         ("pubmedqa labelled --input nofile --tokenizer t --output out", "nofile"),
+        ("report nofile --output out.html", "MODEL_DIR: got nofile, allowed: the folder of a run"),
+        ("report . --output file/x.html", "cannot write file/x.html: Not a directory"),
         (
             "run --params mediswift_tiny_75.yaml --validate_only --json file/x.json",
             "cannot write file/x.json: Not a directory",

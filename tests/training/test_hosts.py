@@ -296,3 +296,18 @@ def test_masks_have_the_bits_of_cerebras_pytorch(init_method: str, sparsity: flo
         # Control: torch's global generator itself draws others.
         torch.manual_seed(3)
         assert not torch.equal(draw_mask(module.weight, params), expected)
+
+
+def test_both_give_the_norm_of_the_gradients_before_clipping(toy_raw: Raw) -> None:
+    toy_raw["trainer"]["init"]["precision"] = {"enabled": False, "max_gradient_norm": 1e-3}
+    cerebras, plain = hosts(toy_raw)
+    assert cerebras.gradient_norm is plain.gradient_norm is None
+    for host in (cerebras, plain):
+        losses(host, toy_raw, 1)
+    # Far above what it was clipped to, and not the same with other weights.
+    assert plain.gradient_norm is not None
+    assert plain.gradient_norm > 0.1
+    assert cerebras.gradient_norm == pytest.approx(plain.gradient_norm, rel=1e-5)
+    toy_raw["trainer"]["init"]["seed"] = 2
+    losses(other := hosts(toy_raw)[1], toy_raw, 1)
+    assert other.gradient_norm != pytest.approx(plain.gradient_norm, rel=1e-5)

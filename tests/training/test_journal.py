@@ -91,3 +91,27 @@ def test_a_run_whose_scale_cannot_fall_further_stops(
     message = "smallest loss scale, 2, at step 1 with the learning rate 0: a run goes"
     with pytest.raises(TrainingError, match=message):
         trainer.fit([])
+
+
+def test_the_norm_of_the_gradients_and_how_often_it_was_clipped(
+    toy_raw: dict[str, Any], tmp_path: Path, make_trainer: MakeTrainer
+) -> None:
+    init = toy_raw["trainer"]["init"]
+    found = {}
+    for limit in (1e-6, 1e6, None):
+        init["precision"]["max_gradient_norm"] = limit
+        make_trainer(toy_raw, tmp_path / str(limit)).fit([])
+        found[limit] = lines_of(tmp_path / str(limit))
+    assert {line["clipped_fraction"] for line in found[1e-6]} == {1.0}
+    assert {line["clipped_fraction"] for line in found[1e6]} == {0.0}
+    assert all(line["gradient_norm"] > 1e-3 for limit in (1e-6, 1e6) for line in found[limit])
+    assert not any({"gradient_norm", "clipped_fraction"} & line.keys() for line in found[None])
+
+
+def test_the_fraction_is_of_the_updates_since_the_line_before(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"first_step": 0, "last_step": 6, "log_steps": 4}
+    with Journal(tmp_path, **settings, max_gradient_norm=1.0) as journal:
+        for step, norm in enumerate((0.5, 1.5, 0.9, 1.0, 3.0, 0.1), start=1):
+            journal.train_step(step, 2.0, 0.1, 64, gradient_norm=norm)
+    found = [(line["gradient_norm"], line["clipped_fraction"]) for line in lines_of(tmp_path)]
+    assert found == [(1.0, 0.25), (0.1, 0.5)]

@@ -1,12 +1,25 @@
-"""The fraction of zeros of each converted weight, layer by layer."""
+"""The fraction of zeros of each linear weight, layer by layer: converted, or in a checkpoint."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from mediswift_cs.checkpoints.blocks import PartReport
+import numpy as np
+from numpy.typing import NDArray
+
+from mediswift_cs.checkpoints import lz4_chunks, number_formats
+from mediswift_cs.checkpoints.blocks import PartReport, row_slices
+from mediswift_cs.checkpoints.mdl import MdlFile, StoredTensor
 from mediswift_cs.checkpoints.names import LAYERS
 
 COLUMNS = ("q", "k", "v", "output", "ffn.0", "ffn.1")
+# The linear weights of a layer; the group that is there gives the title in COLUMNS.
+_LINEAR_WEIGHT = re.compile(
+    rf"(?:model\.)?{re.escape(LAYERS)}"
+    r"\.(?P<layer>\d{1,6})\."
+    r"(?:self_attn\.proj_(?P<projection>q|k|v|output)_dense_layer"
+    r"|ffn\.(?P<inner>ffn\.[01])\.linear_layer)\.weight"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,12 +46,16 @@ class SparsityReport:
     def _reports(self) -> Iterable[PartReport]:
         return (report for layer in self.layers.values() for report in layer.values())
 
-    def rows(self) -> list[list[str]]:
-        """One row of text cells a layer: its index and the fraction of each weight."""
+    def fractions(self) -> list[tuple[int, list[float]]]:
+        """Each layer's index and the fraction of zeros of its weights; NaN for one it lacks."""
         return [
-            [str(index), *(f"{_fraction(layer[title]):.4f}" for title in COLUMNS)]
+            (index, [_fraction(layer.get(title)) for title in COLUMNS])
             for index, layer in sorted(self.layers.items())
         ]
+
+    def rows(self) -> list[list[str]]:
+        """One row of text cells a layer: its index and the fraction of each weight."""
+        return [[str(index), *(f"{n:.4f}" for n in row)] for index, row in self.fractions()]
 
     def to_text(self) -> str:
         """A table, and the total."""
@@ -56,19 +73,54 @@ def sparsity_report(reports: Iterable[PartReport]) -> SparsityReport:
     """Sort the reports of a conversion's linear weights by layer."""
     layers: dict[int, dict[str, PartReport]] = {}
     for report in reports:
-        if report.num_zeros is None or not report.name.startswith(f"{LAYERS}."):
-            continue
-        index, _, rest = report.name.removeprefix(f"{LAYERS}.").partition(".")
-        layers.setdefault(int(index), {})[_title(rest)] = report
+        place = _place(report.name)
+        if report.num_zeros is not None and place is not None:
+            layers.setdefault(place[0], {})[place[1]] = report
     return SparsityReport(layers=layers)
 
 
-def _fraction(report: PartReport) -> float:
+def count_zeros(file: MdlFile) -> SparsityReport:
+    """Count the zeros of a checkpoint's linear weights, a few megabytes at a time."""
+    return sparsity_report(
+        PartReport(
+            name=name,
+            num_elements=tensor.num_elements,
+            num_zeros=tensor.num_elements
+            - sum(int(np.count_nonzero(rows)) for rows in _nonzero(file, tensor)),
+        )
+        for name, tensor in file.tensors.items()
+        if len(tensor.shape) == 2 and _place(name) is not None
+    )
+
+
+def kept_weights(file: MdlFile, layer: int, title: str, size: int) -> NDArray[np.bool_] | None:
+    """Which weights of one matrix are not zero, of its first ``size`` rows and columns.
+
+    None where the checkpoint has no such matrix.
+    """
+    for name, tensor in file.tensors.items():
+        if len(tensor.shape) == 2 and _place(name) == (layer, title):
+            corner = (slice(0, size), slice(0, size))
+            bits = lz4_chunks.read(file.numbers(tensor), corner)
+            return number_formats.is_nonzero(bits, tensor.dtype)
+    return None
+
+
+def _nonzero(file: MdlFile, tensor: StoredTensor) -> Iterator[NDArray[np.bool_]]:
+    numbers = file.numbers(tensor)
+    for rows in row_slices(tensor.shape):
+        yield number_formats.is_nonzero(lz4_chunks.read(numbers, rows), tensor.dtype)
+
+
+def _fraction(report: PartReport | None) -> float:
+    if report is None or not report.num_elements:
+        return float("nan")
     return (report.num_zeros or 0) / report.num_elements
 
 
-def _title(rest: str) -> str:
-    """``self_attn.proj_q_dense_layer.weight`` -> ``q``; ``ffn.ffn.0...`` -> ``ffn.0``."""
-    if ".proj_" in rest:
-        return rest.partition(".proj_")[2].partition("_dense_layer")[0]
-    return "ffn." + rest.split(".")[2]
+def _place(name: str) -> tuple[int, str] | None:
+    """The layer and the title of a linear weight, or None: ``...ffn.ffn.0...`` is ``ffn.0``."""
+    found = _LINEAR_WEIGHT.fullmatch(name)
+    if found is None:
+        return None
+    return int(found["layer"]), found["projection"] or found["inner"]

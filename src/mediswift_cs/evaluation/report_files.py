@@ -6,13 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mediswift_cs.errors import ConfigError
+from mediswift_cs.evaluation.names import PICTURE_FILE, PREDICTIONS_FILE, SCORES_FILE
 from mediswift_cs.evaluation.predict import Prediction
 from mediswift_cs.evaluation.report import Report
 from mediswift_cs.storage.write import atomic_file, write_json, write_text
-
-PREDICTIONS_FILE = "predictions.jsonl"
-SCORES_FILE = "scores.json"
-PICTURE_FILE = "confusion_matrix.png"
 
 
 def prepare_folder(folder: Path, options: Mapping[str, str | None], *, overwrite: bool) -> None:

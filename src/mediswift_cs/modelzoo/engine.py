@@ -160,7 +160,7 @@ def index_checkpoints(model_dir: Path) -> None:
     ModelZoo 2.10 resumes from, and evaluates, what its own index lists. Where there is none, it
     means to list the files of the folder and finds none (trainer/callbacks/checkpoint.py).
     """
-    from mediswift_cs.training.checkpoint import list_checkpoints
+    from mediswift_cs.checkpoints.model_dir import list_checkpoints
 
     path = model_dir / INDEX_FILE
     try:
@@ -177,7 +177,7 @@ def checkpoints_to_load(
     params: dict[str, Any], init: InitParams, mode: Mode, model_dir: Path
 ) -> list[Path]:
     """The local files that ModelZoo will load for resolved params: the given, or the newest."""
-    from mediswift_cs.training.checkpoint import list_checkpoints
+    from mediswift_cs.checkpoints.model_dir import list_checkpoints
 
     name, key = SECTIONS[mode]
     section = params["trainer"].get(name) or {}

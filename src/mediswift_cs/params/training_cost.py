@@ -93,9 +93,12 @@ def num_training_tokens(params: Params) -> int | None:
     """Tokens of the whole run; None where its length follows from the data (num_epochs)."""
     init, fit = params.trainer.init, params.trainer.fit
     num_steps = init.loop.num_steps or init.loop.max_steps
-    if num_steps is None or fit is None:
-        return None
-    return num_steps * _sequences_a_step(params) * sequence_length(params)
+    return None if num_steps is None or fit is None else num_steps * tokens_per_step(params)
+
+
+def tokens_per_step(params: Params) -> int:
+    """Tokens of one update, padding included, of params that train."""
+    return _sequences_a_step(params) * sequence_length(params)
 
 
 def _sequences_a_step(params: Params) -> int:

@@ -1,15 +1,14 @@
 """What a user reads about a corpus: ``manifest.json``, ``corpus.html``, and the dataset card."""
 
-import html
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from mediswift_cs.corpora.document import Document
+from mediswift_cs.pages.page import render
 from mediswift_cs.prepare.guard import Statistics
 from mediswift_cs.prepare.output import CARD, MANIFEST, REPORT
 from mediswift_cs.prepare.results import most_frequent_first
@@ -49,8 +48,10 @@ def write_report(tasks: StageTasks) -> None:
 def _page(manifest: Mapping[str, Any]) -> str:
     statistics, splits = manifest["statistics"], manifest["splits"]
     lengths = sorted(statistics["lengths"].items(), key=lambda item: int(item[0]))
-    return _render(
+    return render(
+        "mediswift_cs.prepare",
         "corpus.html.jinja",
+        title="Corpus",
         totals=[
             ("documents", statistics["num_documents"]),
             *((f"documents of {name}", n) for name, n in statistics["sources"].items()),
@@ -79,23 +80,11 @@ def write_card(folder: Path) -> None:
     for each in fields(Document):
         name = _CARD_TYPES.get(each.type)  # type: ignore[arg-type]
         columns.append((each.name, f"dtype: {name}" if name else "sequence: string"))
-    write_text(folder / CARD, _render("dataset_card.md.jinja", columns=columns))
-
-
-def _render(template: str, **content: object) -> str:
     environment = Environment(
         loader=PackageLoader("mediswift_cs.prepare"),
-        autoescape=lambda name: name is not None and ".html" in name,
+        autoescape=False,
         undefined=StrictUndefined,
         keep_trailing_newline=True,
-        finalize=_escaped if ".html" in template else None,
     )
-    environment.filters["grouped"] = "{:,}".format
-    return environment.get_template(template).render(content)
-
-
-def _escaped(value: object) -> object:
-    """Text with html.escape's names of quotes: jinja2's own may change with its version."""
-    if isinstance(value, Markup) or not isinstance(value, str):
-        return value
-    return Markup(html.escape(value))
+    card = environment.get_template("dataset_card.md.jinja").render(columns=columns)
+    write_text(folder / CARD, card)

@@ -17,6 +17,7 @@ from mediswift_cs.errors import DataError
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 # Worker processes of a killed holder keep its lock until they notice, which takes them seconds.
 _SECONDS_OF_ORPHANS = 15.0
+_HOLDER = re.compile(r"process (\d+) on (\S+)")
 
 
 @contextmanager
@@ -62,12 +63,27 @@ def _take(lock: TextIO, refusal: str) -> None:
             if error.errno in _NO_LOCKS:
                 return
             lock.seek(0)
-            holder = re.fullmatch(r"process (\d+) on (\S+)", lock.read(300))
+            holder = _HOLDER.fullmatch(lock.read(300))
             is_here = holder is not None and holder[2] == socket.gethostname()
             is_orphaned = holder is not None and is_here and is_gone(int(holder[1]))
             if not is_orphaned or time.monotonic() > end:
                 raise DataError(refusal + (f" ({holder[0]})" if holder else "")) from error
         time.sleep(0.2)
+
+
+def holder_here(path: Path) -> int | None:
+    """The process of this machine that took a lock file last, if it is still there.
+
+    None where nobody knows: the file is absent, or speaks of another machine.
+    """
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            found = _HOLDER.fullmatch(file.read(300))
+    except OSError:
+        return None
+    if found is None or found[2] != socket.gethostname() or is_gone(int(found[1])):
+        return None
+    return int(found[1])
 
 
 def is_gone(process: int) -> bool:

@@ -87,9 +87,9 @@ def _refuse_options(args: argparse.Namespace) -> None:
             f"{OPTION} with --mode {args.mode}, allowed: {MODE}, as it compares held-out losses of "
             "the runs that it trains"
         )
-    for name in ("validate_only", "compile_only", "json"):
-        if getattr(args, name):
-            raise ConfigError(f"got both {OPTION} and --{name}, allowed: one of them")
+    for option in ("--validate_only", "--compile_only", "--dry-run", "--json"):
+        if getattr(args, option.removeprefix("--").replace("-", "_")):
+            raise ConfigError(f"got both {OPTION} and {option}, allowed: one of them")
     if "LOCAL_RANK" in os.environ:
         raise ConfigError(f"{OPTION} under torchrun, allowed: one process, which starts the runs")
     check_threads(args.threads)

@@ -3,7 +3,6 @@
 A file appears under its name only when it is complete. Loading never unpickles anything.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,26 +12,16 @@ import torch
 from torch import nn
 
 from mediswift_cs.checkpoints.mdl import check_file
+from mediswift_cs.checkpoints.model_dir import list_checkpoints
 from mediswift_cs.errors import CheckpointError, DataError
 from mediswift_cs.params.weights import MASK_SUFFIX
 from mediswift_cs.storage.write import atomic_file, remove_partial
 from mediswift_cs.training import mdl_state
 
-CHECKPOINT_NAME = re.compile(r"checkpoint_(?P<step>\d+)(?:_\d{8}_\d{6})?\.mdl")
-
 
 def checkpoint_path(model_dir: Path, step: int) -> Path:
     """Where the checkpoint of ``step`` lies."""
     return model_dir / f"checkpoint_{step}.mdl"
-
-
-def list_checkpoints(model_dir: Path) -> list[Path]:
-    """The finished checkpoints of a run, the oldest step first."""
-    found = []
-    for path in model_dir.glob("checkpoint_*.mdl"):
-        if match := CHECKPOINT_NAME.fullmatch(path.name):
-            found.append((int(match["step"]), path.name, path))
-    return [path for _, _, path in sorted(found)]
 
 
 def save_checkpoint(

@@ -5,7 +5,6 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,6 +13,7 @@ import torch
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from mediswift_cs.checkpoints.model_dir import METRICS_FILE, metric_lines
 from mediswift_cs.errors import DataError, TrainingError
 from mediswift_cs.storage.write import append, write_text
 from mediswift_cs.training import ranks
@@ -21,7 +21,6 @@ from mediswift_cs.training.events import EventFile
 
 LOGGER = logging.getLogger("mediswift_cs")
 
-METRICS_FILE = "metrics.jsonl"
 LOG_FILE = "run.log"
 EVENTS_FOLDER = "events"
 
@@ -59,9 +58,10 @@ class Journal:
     """The records of one run in its model_dir; a context manager.
 
     ``metrics.jsonl`` has one object a line, always with ``step``: training lines hold loss (nats
-    per token), learning_rate and tokens_per_second, with dynamic loss scaling also loss_scale, on a
-    GPU also gpu_memory_gib (the most so far) and, where its peak is known,
-    model_flops_utilization;
+    per token), learning_rate and tokens_per_second; where gradients are clipped by their norm,
+    gradient_norm (before clipping) and clipped_fraction (of the updates since the line before);
+    with dynamic loss scaling loss_scale; on a GPU gpu_memory_gib (the most so far) and, where its
+    peak is known, model_flops_utilization;
     evaluation lines hold val_loss, val_perplexity, val_accuracy and val_tokens, and where they are
     known val_bits_per_byte or val_answer_accuracy.
     """
@@ -75,13 +75,16 @@ class Journal:
         log_steps: int,
         trains: bool = True,
         peak_tokens_per_second: float | None = None,
+        max_gradient_norm: float | None = None,
     ) -> None:
         """``trains``: lines later than ``first_step`` are of steps that will be repeated, and are
         dropped. An evaluation of an old checkpoint adds its line and drops none.
 
-        ``peak_tokens_per_second``: of the model at the peak of the device.
+        ``peak_tokens_per_second``: of the model at the peak of the device. ``max_gradient_norm``:
+        what gradients are clipped to.
         """
         self.peak_tokens_per_second = peak_tokens_per_second
+        self.max_gradient_norm = max_gradient_norm
         self.path = model_dir / METRICS_FILE
         self.first_step = first_step
         self.last_step = last_step
@@ -90,28 +93,18 @@ class Journal:
             self._drop_repeated_steps()
         else:
             self._end_cut_line()
-        known = ((values.pop("step"), values) for _, values in self._whole_lines())
+        known = ((values.pop("step"), values) for _, values in metric_lines(self.path))
         self.tensorboard = EventFile(model_dir / EVENTS_FOLDER, known)
         self.redirection = logging_redirect_tqdm(loggers=[LOGGER])
         self.bar: Any = None
         self._tokens_since_log = 0
+        self._are_clipped: list[bool] = []
         self._time_of_log = time.perf_counter()
-
-    def _whole_lines(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """The lines so far, as they stand and what they say; a kill can cut one short."""
-        text = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
-        for line in text.splitlines():
-            try:
-                values = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(values, dict) and isinstance(values.get("step"), int):
-                yield line, values
 
     def _drop_repeated_steps(self) -> None:
         """Forget lines later than the checkpoint that the run continues from."""
         if self.path.exists():
-            lines = self._whole_lines()
+            lines = metric_lines(self.path)
             kept = [line + "\n" for line, values in lines if values["step"] <= self.first_step]
             write_text(self.path, "".join(kept))
 
@@ -124,7 +117,7 @@ class Journal:
     def lacks_evaluation(self, num_sets: int) -> bool:
         """Whether the scores at ``first_step`` of one of ``num_sets`` sets are not written down."""
         found: set[str] = set()
-        for _, values in self._whole_lines():
+        for _, values in metric_lines(self.path):
             if values["step"] == self.first_step:
                 found.update(values)
         numbers = [None] if num_sets == 1 else range(num_sets)
@@ -172,9 +165,12 @@ class Journal:
         learning_rate: float,
         num_tokens: int,
         loss_scale: float | None = None,
+        gradient_norm: float | None = None,
     ) -> None:
         """Take in a finished step; every ``log_steps`` it is written down."""
         self._tokens_since_log += num_tokens
+        if gradient_norm is not None and self.max_gradient_norm is not None:
+            self._are_clipped.append(gradient_norm > self.max_gradient_norm)
         self.bar.update()
         if step % self.log_steps and step != self.last_step:
             return
@@ -182,6 +178,11 @@ class Journal:
         rate = self._tokens_since_log / (now - self._time_of_log)
         self._tokens_since_log, self._time_of_log = 0, now
         values = {"loss": loss, "learning_rate": learning_rate, "tokens_per_second": rate}
+        if gradient_norm is not None:
+            values["gradient_norm"] = gradient_norm
+        if self._are_clipped:
+            values["clipped_fraction"] = sum(self._are_clipped) / len(self._are_clipped)
+            self._are_clipped = []
         if loss_scale is not None:
             values["loss_scale"] = loss_scale
         if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]

@@ -147,6 +147,7 @@ class Trainer:
             last_step=plan.last_step,
             log_steps=self.init.logging.log_steps,
             peak_tokens_per_second=self._peak_tokens_per_second(),
+            max_gradient_norm=self.init.precision.max_gradient_norm,
         )
         with stop_on_signal() as stop, journal:
             if self.init.checkpoint.save_initial_checkpoint and self.step == 0 and ranks.is_main():
@@ -226,7 +227,9 @@ class Trainer:
             raise not_finite(failure, self.step, learning_rate)
         check_finite("the loss", loss, self.step, learning_rate)
         journal.train_step(
-            self.step, loss, learning_rate, self.tokens_per_step, self.host.loss_scale
+            *(self.step, loss, learning_rate, self.tokens_per_step),
+            loss_scale=self.host.loss_scale,
+            gradient_norm=self.host.gradient_norm,
         )
 
     def _train_segment(self, plan: RunPlan, end: int, journal: Journal, stop: StopRequest) -> None:

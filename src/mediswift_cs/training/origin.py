@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 
+from mediswift_cs.checkpoints.model_dir import list_checkpoints
 from mediswift_cs.errors import ConfigError
 from mediswift_cs.params.run_options import ORIGIN_FILE
 from mediswift_cs.storage.write import write_json
-from mediswift_cs.training import checkpoint
 
 
 def choose_checkpoint(model_dir: Path, given: Path | None) -> Path | None:
@@ -19,7 +19,7 @@ def choose_checkpoint(model_dir: Path, given: Path | None) -> Path | None:
     the checkpoints of another start is refused, and so is one that holds later checkpoints than
     the given one, which would be told apart from the new ones by nothing.
     """
-    own = checkpoint.list_checkpoints(model_dir)
+    own = list_checkpoints(model_dir)
     if not own:
         return given
     newest = own[-1]
@@ -46,7 +46,7 @@ def record_origin(model_dir: Path, given: Path | None, step: int) -> None:
 
     As long as there is no checkpoint of it, a run has not begun, and another may take its place.
     """
-    if not checkpoint.list_checkpoints(model_dir):
+    if not list_checkpoints(model_dir):
         origin = None if given is None else str(given.resolve())
         # Another number of threads adds up in another order: a resumed run takes the same again.
         num_threads = torch.get_num_threads()

@@ -1,12 +1,14 @@
 """Start a run: train, evaluate, or both, in one model_dir."""
 
 import logging
+import shlex
 import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
+from mediswift_cs.checkpoints.model_dir import LOCK_FILE, list_checkpoints
 from mediswift_cs.data.processors import make_processor
 from mediswift_cs.errors import (
     INTERRUPTED_EXIT_CODE,
@@ -30,8 +32,6 @@ from mediswift_cs.training.plan import ignored_settings, schedule_warning
 from mediswift_cs.training.warm_start import asks_for_weights_only, check_tokenizer, is_new_start
 
 LOGGER = logging.getLogger("mediswift_cs")
-
-LOCK_FILE = "run.lock"
 
 
 def start(loaded: LoadedParams, options: RunOptions) -> int:
@@ -104,15 +104,26 @@ def make_host(params: Params, options: RunOptions, *, for_training: bool) -> Hos
     return Session(params, for_training=for_training)
 
 
-def train(params: Params, raw: dict[str, Any], options: RunOptions) -> int:
-    """Train; in train_and_eval mode with an eval_frequency, evaluate on the way and at the end."""
-    given = options.checkpoint_path
-    fit = params.trainer.fit
+def starting_checkpoint(params: Params, options: RunOptions) -> tuple[Path | None, Path | None]:
+    """The checkpoint that options or params name, and the one that training starts from.
+
+    Raises:
+        ConfigError: model_dir holds the run of another start.
+    """
+    given, fit = options.checkpoint_path, params.trainer.fit
     assert fit is not None
     if given is None and fit.ckpt_path is not None:
         given = Path(fit.ckpt_path)
     autoload = params.trainer.init.checkpoint.autoload_last_checkpoint and fit.loads_newest
     path = origin.choose_checkpoint(options.model_dir, given) if autoload or given else None
+    return given, path
+
+
+def train(params: Params, raw: dict[str, Any], options: RunOptions) -> int:
+    """Train; in train_and_eval mode with an eval_frequency, evaluate on the way and at the end."""
+    fit = params.trainer.fit
+    assert fit is not None
+    given, path = starting_checkpoint(params, options)
     host = make_host(params, options, for_training=True)
     trainer = Trainer(params, options.model_dir, raw, host)
     if path is not None:
@@ -151,6 +162,11 @@ def train(params: Params, raw: dict[str, Any], options: RunOptions) -> int:
             *(trainer.step, plan.last_step, stopped),
         )
         return INTERRUPTED_EXIT_CODE
+    folder = shlex.quote(str(options.model_dir))
+    LOGGER.info(
+        "to look at it: mediswift report %s --output report.html, or tensorboard --logdir %s",
+        *(folder, folder),
+    )
     return 0
 
 
@@ -181,7 +197,7 @@ def score(params: Params, options: RunOptions) -> int:
         [options.checkpoint_path] if options.checkpoint_path else chosen_in(params, options.mode)
     )
     if not paths:
-        paths = checkpoint.list_checkpoints(options.model_dir)
+        paths = list_checkpoints(options.model_dir)
         if not paths:
             raise CheckpointError(
                 f"nothing to evaluate: give --checkpoint_path, or a --model_dir with "

@@ -12,6 +12,7 @@ import torch
 
 from mediswift_cs.checkpoints.mdl import MdlFile
 from mediswift_cs.checkpoints.mdl_writer import CEREBRAS_PYTORCH_VERSION
+from mediswift_cs.checkpoints.model_dir import list_checkpoints
 from mediswift_cs.checkpoints.record import Record, SoftPromptRecord
 from mediswift_cs.errors import CheckpointError, ConfigError
 from mediswift_cs.model.pretraining import MediSwiftModel
@@ -53,7 +54,7 @@ def is_new_start(init: InitParams, path: Path, model_dir: Path) -> bool:
     optimizer has never seen the pruned weights, and where masks are made from a dense one. A run's
     own checkpoints are always continued.
     """
-    own = [found.resolve() for found in checkpoint.list_checkpoints(model_dir)]
+    own = [found.resolve() for found in list_checkpoints(model_dir)]
     if path.resolve() in own:
         return False
     if asks_for_weights_only(init):

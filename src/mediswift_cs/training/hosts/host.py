@@ -64,6 +64,13 @@ class Host(Protocol):
         """The dynamic loss scale of that update, where it is to be logged."""
 
     @property
+    def gradient_norm(self) -> float | None:
+        """The norm of that update's gradients before they were clipped by it.
+
+        None where they are not, and where steps run on a CS system, whose graph does not give it.
+        """
+
+    @property
     def peak_flops(self) -> float | None:
         """Operations a second of the run's devices at their peak; None where it is not known."""
 

@@ -24,6 +24,7 @@ class Precision:
         self.scaler: Any = None
         self._loss_scale: float | None = None
         self._is_exhausted = False
+        self.gradient_norm: float | None = None
         if self.backend.is_csx:
             self._configure_csx()
         else:
@@ -106,6 +107,8 @@ class Precision:
         """By the norm of all gradients together, or by value."""
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         if self.params.max_gradient_norm is not None:
-            torch.nn.utils.clip_grad_norm_(parameters, self.params.max_gradient_norm)
+            norm = torch.nn.utils.clip_grad_norm_(parameters, self.params.max_gradient_norm)
+            if not self.backend.is_csx:
+                self.gradient_norm = float(norm)
         elif self.params.max_gradient_value is not None:
             torch.nn.utils.clip_grad_value_(parameters, self.params.max_gradient_value)

@@ -124,6 +124,11 @@ class Session:
         """The dynamic loss scale of that update, where it is to be logged."""
         return self.precision.logged_loss_scale
 
+    @property
+    def gradient_norm(self) -> float | None:
+        """The norm of that update's gradients before clipping; None on CSX, which traces it."""
+        return self.precision.gradient_norm
+
     def any_rank(self, flag: bool) -> bool:
         """The flag: this host has one process."""
         return flag

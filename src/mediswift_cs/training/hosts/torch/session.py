@@ -57,6 +57,7 @@ class TorchSession:
     is_traced = False
     failure: str | None = None
     loss_scale: float | None = None
+    gradient_norm: float | None = None
 
     def __init__(self, params: Params, device: str, *, for_training: bool) -> None:
         init = params.trainer.init
@@ -230,7 +231,7 @@ class TorchSession:
     def _clip_gradients(self) -> None:
         parameters = list(self.model.parameters())
         if (norm := self.precision.max_gradient_norm) is not None:
-            nn.utils.clip_grad_norm_(parameters, norm)
+            self.gradient_norm = float(nn.utils.clip_grad_norm_(parameters, norm))
         elif (value := self.precision.max_gradient_value) is not None:
             nn.utils.clip_grad_value_(parameters, value)
 

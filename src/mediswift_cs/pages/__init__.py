@@ -1,0 +1,1 @@
+"""HTML pages: the one base template, its style and parts, and pictures that stand in a page."""
