@@ -31,6 +31,7 @@ LAYER = {
     "csx": 7,
     "evaluation": 7,
     "modelzoo": 8,
+    "sweep": 8,
     "run": 9,
     "prompt_arguments": 9,
     "demo": 9,
