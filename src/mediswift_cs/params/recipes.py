@@ -34,7 +34,7 @@ from mediswift_cs.tokens.tokenizer import GPT2_TOKENIZER_SHA256
 
 GPT2_VOCAB_SIZE = 50257
 
-TITLES = {"tiny": "Tiny", "med": "Med", "large": "Large", "xl": "XL"}
+TITLES = {"xl": "XL"}
 
 
 def render_all() -> dict[str, str]:
@@ -117,13 +117,17 @@ def check_or_write(*, write_files: bool, root: Path | None = None) -> int:
 
 
 def render(size: ModelSize, level: str, *, is_corrected: bool = False) -> str:
-    """The text of one pre-training file; a sparse one has one block more than its dense sibling.
+    """The text of one pre-training file; a sparse one has one block more than its dense sibling."""
+    return render_pretraining(size, SPARSITY_LEVELS[level], is_corrected=is_corrected)
+
+
+def render_pretraining(size: ModelSize, sparsity: float, *, is_corrected: bool = False) -> str:
+    """The text of a pre-training file at any sparsity; 0 is dense.
 
     ``is_corrected``: SuPar's corrections for the density (arXiv 2405.15743, Table 1), so that one
     peak learning rate serves every sparsity.
     """
-    is_sparse = level != "dense"
-    density = 1.0 - SPARSITY_LEVELS[level] if is_corrected else 1.0
+    density = 1.0 - sparsity if is_corrected else 1.0
     return _render(
         "pretraining.yaml",
         **_values(size, density),
@@ -135,8 +139,8 @@ def render(size: ModelSize, level: str, *, is_corrected: bool = False) -> str:
         sample_length=_marked(size)["max_position_embeddings"],
         num_parameters=f"{num_parameters(model_params(size)):,}",
         num_tokens=f"{size.num_tokens:,}",
-        sparsity_title=f"{level} % static weight sparsity" if is_sparse else "dense",
-        sparsity=_scalar(SPARSITY_LEVELS[level]) if is_sparse else None,
+        sparsity_title=f"{100 * sparsity:g} % static weight sparsity" if sparsity else "dense",
+        sparsity=_scalar(sparsity) if sparsity else None,
         param_filter=SPARSE_WEIGHTS,
     )
 
@@ -195,7 +199,7 @@ def _values(size: ModelSize, density: float = 1.0) -> dict[str, Any]:
         **_marked(size),
         **_marked(RECIPE),
         **{name: f"{_scalar(value)}  # D" for name, value in derived.items()},
-        "title": TITLES[size.name],
+        "title": TITLES.get(size.name, size.name.capitalize()),
         "is_csx": size.backend_type == "CSX",
         "tokenizer_sha256": tokenizer,
     }
