@@ -107,6 +107,11 @@ class Scale:
         others = [corrected(sparsity) for sparsity in self.sparsities]
         return (DENSE, *others, *dict.fromkeys((main, highest)), at_dense_rate, SHORT, SMALL)
 
+    @property
+    def tuned(self) -> tuple[TunedArm, ...]:
+        """Every way of fine-tuning."""
+        return TUNED_ARMS
+
     def size_of(self, arm: Arm, rate: float | None = None) -> ModelSize:
         """The shape and the length of an arm's model, with a peak learning rate."""
         size = self.size if rate is None else replace(self.size, peak_learning_rate=rate)
@@ -185,11 +190,11 @@ _NANO = replace(
     vocab_size=512,
     max_position_embeddings=96,
     batch_size=4,
-    max_steps=40,
-    warmup_steps=4,
-    eval_frequency=40,
-    checkpoint_steps=40,
-    log_steps=10,
+    max_steps=100,
+    warmup_steps=10,
+    eval_frequency=100,
+    checkpoint_steps=100,
+    log_steps=20,
 )
 (_TUNING,) = (task for task in FINETUNING["tiny"] if task.task == "classification")
 _TUNING = replace(_TUNING, eval_frequency=100)
@@ -201,17 +206,17 @@ SCALES = {
             name="smoke",
             size=_NANO,
             sparsities=(0.5, 0.75),
-            rates=(2.0**-10, 2.0**-7, 2.0**-4),
-            num_seeds=2,
+            rates=(2.0**-9, 2.0**-7, 2.0**-5),
+            num_seeds=3,
             tuning=replace(
                 _TUNING,
                 max_sequence_length=96,
                 batch_size=4,
-                max_steps=10,
-                warmup_steps=2,
-                eval_frequency=10,
+                max_steps=30,
+                warmup_steps=3,
+                eval_frequency=30,
             ),
-            tuning_rates=(2.0**-11, 2.0**-9, 2.0**-7),
+            tuning_rates=(2.0**-9, 2.0**-7, 2.0**-5),
             num_records=3000,
         ),
         Scale(
