@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -183,5 +184,7 @@ def _stop(pool: ProcessPoolExecutor) -> None:
     while children := multiprocessing.active_children():
         for child in children:
             assert child.pid is not None
-            os.kill(child.pid, signal.SIGINT)
+            # It may have ended by itself.
+            with suppress(ProcessLookupError):
+                os.kill(child.pid, signal.SIGINT)
         wait([child.sentinel for child in children], SECONDS_BETWEEN_INTERRUPTS)
