@@ -9,13 +9,11 @@ import pytest
 from mediswift_cs.replication import scales
 from mediswift_cs.replication.claims import (
     CLAIMS,
-    HELD,
-    NOT_SHOWN,
-    REFUTED,
-    judge,
     worth_of_a_weight,
 )
 from mediswift_cs.replication.measured import Measured
+from mediswift_cs.replication.verdicts import HELD, NOT_SHOWN, REFUTED, Verdict
+from mediswift_cs.replication.verdicts import judge as judge_claims
 
 from .measurements import (
     DENSE,
@@ -70,6 +68,10 @@ NEEDED = {
     "C9": ("tuning_rates", scales.TUNED_PROMPT.name),
 }
 NAMES = [claim.name for claim in CLAIMS]
+
+
+def judge(measured: Measured) -> list[Verdict]:
+    return judge_claims(CLAIMS, measured)
 
 
 def verdicts(measured: Measured) -> dict[str, str]:

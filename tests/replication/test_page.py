@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from mediswift_cs.cli import main
-from mediswift_cs.replication.claims import CLAIMS, judge
+from mediswift_cs.replication.claims import CLAIMS
 from mediswift_cs.replication.page import DOCS_CLAIMS, DOCS_PAGE, docs_page, write_page
+from mediswift_cs.replication.verdicts import judge
 
 from .measurements import all_held
 
@@ -28,7 +29,7 @@ def content() -> dict[str, Any]:
         "versions": {"python": "3.11", "<b>": "&"},
         "hours": 1.0,
         "jobs": 2,
-        "claims": [verdict.as_dict() for verdict in judge(measured)],
+        "claims": [verdict.as_dict() for verdict in judge(CLAIMS, measured)],
         "arms": {
             name: {**measured.sizes[name], "steps": 512, "bits_per_byte": losses}
             for name, losses in measured.bits.items()

@@ -65,7 +65,8 @@ def run(args: argparse.Namespace) -> int:
 
         print(write_docs_page(args.render))
         return 0
-    from mediswift_cs.replication.replicate import Options, plan, replicate
+    from mediswift_cs.replication.plan import plan
+    from mediswift_cs.replication.replicate import Options, experiment_of, replicate
     from mediswift_cs.tuning import default_threads
 
     options = Options(
@@ -78,6 +79,6 @@ def run(args: argparse.Namespace) -> int:
         planted=args.plant,
     )
     if args.dry_run:
-        print(plan(options))
+        print(plan(experiment_of(options), options.num_jobs))
         return 0
     return replicate(options)

@@ -1,7 +1,7 @@
 """The runs of a replication: the params document of each, its folder, and what came out of it."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -231,31 +231,6 @@ class Experiment:
                 "flops": training_flops(size, arm.sparsity),
             }
         return found
-
-    def planned(self) -> Iterator[tuple[str, list[float]]]:
-        """Name and CPU FLOPs of the jobs of each block, as far as no sweep has to widen."""
-        scale, any_rate = self.scale, dict.fromkeys((arm.name for arm in self.scale.arms), 1.0)
-        swept = [arm for arm in scale.arms if arm.rate_of is None]
-        yield (
-            "pre-training, sweeps",
-            [self.pretraining(arm, r, self.sweep_seed).flops for arm in swept for r in scale.rates],
-        )
-        yield (
-            "pre-training at the best rates",
-            [self.pretraining(a, 1.0, seed).flops for a in scale.arms for seed in self.seeds],
-        )
-        yield (
-            "fine-tuning, sweeps",
-            [
-                self.tuning(tuned, rate, self.sweep_seed, any_rate).flops
-                for tuned in scale.tuned
-                for rate in scale.tuning_rates
-            ],
-        )
-        yield (
-            "fine-tuning at the best rates",
-            [self.tuning(t, 1.0, seed, any_rate).flops for t in scale.tuned for seed in self.seeds],
-        )
 
     def _arm(self, tuned: TunedArm) -> Arm:
         """The arm that a fine-tuned one starts from, or has the shape of."""

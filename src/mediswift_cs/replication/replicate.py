@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 
 from mediswift_cs.errors import ConfigError, DataError
-from mediswift_cs.packages import versions
 from mediswift_cs.params.run_options import Engine
 from mediswift_cs.replication import scales
-from mediswift_cs.replication.claims import judge
 from mediswift_cs.replication.data import make_data
 from mediswift_cs.replication.experiment import CHOSEN, REPORTED, Experiment
 from mediswift_cs.replication.jobs import Job, Runner
 from mediswift_cs.replication.measured import Measured, Sweep
 from mediswift_cs.replication.page import write_page
+from mediswift_cs.replication.plan import plan, planned_jobs
+from mediswift_cs.replication.record import claims_content, told
 from mediswift_cs.replication.scales import SCALES
 from mediswift_cs.storage.checksums import sha256_of
 from mediswift_cs.storage.lock import only_process
@@ -33,10 +33,6 @@ CLAIMS_FILE = "claims.json"
 PAGE_FILE = "claims.html"
 # A sweep whose best rate is at its end goes on, so many times.
 MAX_WIDENINGS = 3
-# Operations a second of one thread that the plan's hours are of. The micro model trains with 58e9
-# in a second of a Xeon's core, and a tenth of the time is evaluation. While it runs, what is left
-# is told as measured.
-ASSUMED_FLOPS_PER_SECOND = 5e10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,41 +63,11 @@ def experiment_of(options: Options) -> Experiment:
     )
 
 
-def plan(options: Options) -> str:
-    """The runs, their FLOPs and the hours that they take, as a table."""
-    experiment = experiment_of(options)
-    rows = [("block", "runs", "FLOPs on this CPU", "hours")]
-    blocks = [*experiment.planned()]
-    blocks.append(("in all", [flops for _, each in blocks for flops in each]))
-    for name, flops in blocks:
-        total = sum(flops)
-        hours = total / ASSUMED_FLOPS_PER_SECOND / options.num_jobs / 3600
-        rows.append((name, f"{len(flops)}", f"{total:.2e}", f"{hours:.2f}"))
-    lines = [f"{a:32}{b:>6}{c:>20}{d:>8}" for a, b, c, d in rows]
-    sizes = experiment.sizes()
-    lines += ["", f"{'arm':36}{'weights':>12}{'steps':>8}{'training FLOPs':>18}"]
-    lines += [
-        f"{name:36}{facts['weights']:>12,}{facts['steps']:>8}{facts['flops']:>18.4e}"
-        for name, facts in sizes.items()
-    ]
-    return "\n".join(
-        [
-            f"scale {options.scale}, seeds {experiment.sweep_seed} (sweeps) and "
-            f"{', '.join(map(str, experiment.seeds))}, {options.num_jobs} runs at a time with one "
-            "thread each",
-            *lines,
-            f"Training FLOPs leave pruned weights out, a CPU computes them as well. Hours: at "
-            f"{ASSUMED_FLOPS_PER_SECOND / 1e9:.0f} GFLOP/s a thread; a sweep that has to widen "
-            "takes more runs.",
-        ]
-    )
-
-
 def replicate(options: Options) -> int:
     """Do what is missing, and write claims and page; returns the exit code."""
     experiment = experiment_of(options)
     _check_source(options.source)
-    print(plan(options), flush=True)
+    print(plan(experiment, options.num_jobs), flush=True)
     _begin_folder(options)
     refusal = f"--output {options.output} is in use by another replication: wait for it"
     with only_process(options.output / "replicate.lock", refusal):
@@ -113,7 +79,7 @@ def replicate(options: Options) -> int:
         content = claims_content(experiment, measured, options.num_jobs, hours)
         write_json(options.output / CLAIMS_FILE, content)
         write_page(options.output / PAGE_FILE, content)
-    print(f"\n{_told(content)}\n\n{options.output / PAGE_FILE}")
+    print(f"\n{told(content)}\n\n{options.output / PAGE_FILE}")
     return 0
 
 
@@ -175,7 +141,7 @@ class Replication:
 
     def __init__(self, experiment: Experiment, num_jobs: int) -> None:
         self.experiment = experiment
-        total = sum(sum(flops) for _, flops in experiment.planned())
+        total = sum(sum(flops) for _, flops in planned_jobs(experiment))
         self.runner = Runner(
             num_jobs=num_jobs, is_fresh=experiment.host == "cerebras", total_flops=total
         )
@@ -262,46 +228,3 @@ class Replication:
             if not any(map(math.isfinite, sweep.losses.values())):
                 raise DataError(f"{what}, {name}: every run diverged, at {sorted(sweep.losses)}")
         return sweeps
-
-
-def claims_content(
-    experiment: Experiment, measured: Measured, num_jobs: int, hours: float
-) -> dict[str, Any]:
-    """What ``claims.json`` says."""
-    right = {name: 100 * values.mean(axis=1) for name, values in measured.right.items()}
-    return {
-        "scale": experiment.scale.name,
-        "seed": experiment.seed,
-        "seeds": experiment.seeds,
-        "sweep_seed": experiment.sweep_seed,
-        "host": experiment.host,
-        "planted": experiment.planted,
-        "versions": dict(versions()),
-        "hours": round(hours, 2),
-        "jobs": num_jobs,
-        "claims": [verdict.as_dict() for verdict in judge(measured)],
-        "arms": {
-            name: {**facts, "bits_per_byte": list(measured.bits[name])}
-            for name, facts in measured.sizes.items()
-        },
-        "baseline": 100 * measured.baseline,
-        "fine_tuning": {
-            name: {"accuracy": list(values), "num_documents": measured.right[name].shape[1]}
-            for name, values in right.items()
-        },
-        "sweeps": {name: sweep.as_dict() for name, sweep in measured.rates.items()},
-        "tuning_sweeps": {name: sweep.as_dict() for name, sweep in measured.tuning_rates.items()},
-        "activations": {name: list(values) for name, values in measured.outputs.items()},
-    }
-
-
-def _told(content: Mapping[str, Any]) -> str:
-    """The verdicts as lines."""
-    from mediswift_cs.replication.page import number_line
-
-    lines = []
-    for claim in content["claims"]:
-        lines.append(f"{claim['claim']}  {claim['verdict']:9}  {claim['text']}")
-        lines += [f"      {number_line(part)}" for part in (*claim["parts"], *claim["beside"])]
-        lines += [f"      {text}" for text in (claim["missing"], *claim["notes"]) if text]
-    return "\n".join(lines)
