@@ -1,7 +1,11 @@
 """Jobs in processes, and the sweep that decides which of them there are."""
 
 import json
+import multiprocessing
 import os
+import signal
+import threading
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -96,6 +100,26 @@ def test_a_damaged_outcome_is_named(tmp_path: Path) -> None:
         outcome(tmp_path)
     (tmp_path / OUTCOME_FILE).write_text(json.dumps({"exit_code": 0, "seconds": 1}))
     assert outcome(tmp_path)["seconds"] == 1
+
+
+def test_ctrl_c_begins_no_other_job_and_leaves_no_process(tmp_path: Path) -> None:
+    """A pool hands out more jobs than it has processes; sleeping jobs come to their end."""
+    jobs = [job(tmp_path / str(n), partial(time.sleep, 3), partial(int, 0)) for n in range(8)]
+
+    def interrupt() -> None:
+        while len([*tmp_path.iterdir()]) < 2:
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(StepError, match="give the same command again to go on") as found:
+        runner().run(jobs)
+    assert found.value.exit_code == 130
+    assert len([*tmp_path.iterdir()]) == 2
+    assert not any(each.is_done for each in jobs)
+    assert not multiprocessing.active_children()
+    runner().run(jobs[:3])
+    assert [each.is_done for each in jobs] == [True] * 3 + [False] * 5
 
 
 class Pretended:

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -26,6 +27,8 @@ OUTCOME_FILE = "outcome.json"
 LOG_FILE = "output.log"
 # A process that begins to train does not hear the first interrupt.
 SECONDS_BETWEEN_INTERRUPTS = 5.0
+# In a worker: begin no other job. A pool hands some out before they are asked for.
+_STOPPED = threading.Event()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +71,8 @@ def outcome(folder: Path) -> dict[str, Any]:
 
 def carry_out(job: Job) -> int:
     """Run a job in this process, a worker, and note its outcome; returns the exit code."""
+    if _STOPPED.is_set():
+        return INTERRUPTED_EXIT_CODE
     job.folder.mkdir(parents=True, exist_ok=True)
     log = os.open(job.folder / LOG_FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for number in (1, 2):
@@ -75,9 +80,11 @@ def carry_out(job: Job) -> int:
     os.close(log)
     begun, code = time.monotonic(), 0
     for call in job.calls:
-        if code := call():
+        if code := INTERRUPTED_EXIT_CODE if _STOPPED.is_set() else call():
             break
     sys.stdout.flush()
+    if code == INTERRUPTED_EXIT_CODE:
+        _STOPPED.set()
     if code == 0 or (code == JOB_FAILED_EXIT_CODE and job.may_diverge):
         seconds = round(time.monotonic() - begun, 1)
         write_json(job.folder / OUTCOME_FILE, {"exit_code": code, "seconds": seconds})
@@ -95,7 +102,7 @@ def _clear(job: Job) -> None:
 def _begin_worker() -> None:
     """Leave Ctrl-C to the process that gave the job, and to the loop of a training run."""
     os.setpgrp()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, lambda *_: _STOPPED.set())
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 

@@ -190,11 +190,11 @@ _NANO = replace(
     vocab_size=512,
     max_position_embeddings=96,
     batch_size=4,
-    max_steps=64,
-    warmup_steps=6,
-    eval_frequency=64,
-    checkpoint_steps=64,
-    log_steps=16,
+    max_steps=100,
+    warmup_steps=10,
+    eval_frequency=100,
+    checkpoint_steps=100,
+    log_steps=20,
 )
 (_TUNING,) = (task for task in FINETUNING["tiny"] if task.task == "classification")
 _TUNING = replace(_TUNING, eval_frequency=100)
@@ -205,9 +205,9 @@ SCALES = {
         Scale(
             name="smoke",
             size=_NANO,
-            sparsities=(0.5, 0.75),
+            sparsities=(0.75,),
             rates=(2.0**-8, 2.0**-6, 2.0**-4),
-            num_seeds=3,
+            num_seeds=4,
             tuning=replace(
                 _TUNING,
                 max_sequence_length=96,
