@@ -65,6 +65,9 @@ def experiment_of(options: Options) -> Experiment:
 
 def replicate(options: Options) -> int:
     """Do what is missing, and write claims and page; returns the exit code."""
+    # Before the first run, and not after the last one.
+    import matplotlib  # noqa: F401
+
     experiment = experiment_of(options)
     _check_source(options.source)
     print(plan(experiment, options.num_jobs), flush=True)
