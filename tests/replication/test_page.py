@@ -27,8 +27,7 @@ def content() -> dict[str, Any]:
         "host": "torch",
         "planted": 1.0,
         "versions": {"python": "3.11", "<b>": "&"},
-        "hours": 1.0,
-        "jobs": 2,
+        "thread_hours": 2.0,
         "claims": [verdict.as_dict() for verdict in judge(CLAIMS, measured)],
         "arms": {
             name: {**measured.sizes[name], "steps": 512, "bits_per_byte": losses}

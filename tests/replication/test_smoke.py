@@ -104,11 +104,11 @@ def test_every_claim_has_a_verdict_and_its_numbers(stopped: Path) -> None:
 
 
 def test_given_again_it_computes_nothing_and_says_the_same(stopped: Path) -> None:
-    before = json.loads((stopped / "claims.json").read_text())
+    before = (stopped / "claims.json").read_bytes()
     done = {path: path.stat().st_mtime_ns for path in stopped.rglob(OUTCOME_FILE)}
-    _, after = finish(stopped)
+    finish(stopped)
     assert {path: path.stat().st_mtime_ns for path in stopped.rglob(OUTCOME_FILE)} == done
-    assert {**after, "hours": 0} == {**before, "hours": 0}
+    assert (stopped / "claims.json").read_bytes() == before
 
 
 def test_runs_of_a_seed_share_their_weights_and_their_data(stopped: Path) -> None:

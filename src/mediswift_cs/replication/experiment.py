@@ -16,7 +16,7 @@ from mediswift_cs.errors import JOB_FAILED_EXIT_CODE
 from mediswift_cs.params.recipes import render_finetuning, render_pretraining
 from mediswift_cs.params.run_options import Engine
 from mediswift_cs.replication.data import Data
-from mediswift_cs.replication.jobs import Job, outcome
+from mediswift_cs.replication.jobs import OUTCOME_FILE, Job, outcome
 from mediswift_cs.replication.scales import (
     DENSE,
     SPARSE,
@@ -217,6 +217,10 @@ class Experiment:
         return found
 
     # Facts
+
+    def outcomes(self) -> list[Path]:
+        """The files that tell how long each job took."""
+        return sorted(self.folder.rglob(OUTCOME_FILE))
 
     def sizes(self) -> dict[str, dict[str, float]]:
         """Of each arm: weights that are not pruned, steps, and training FLOPs."""

@@ -6,15 +6,15 @@ from typing import Any
 from mediswift_cs.packages import versions
 from mediswift_cs.replication.claims import CLAIMS
 from mediswift_cs.replication.experiment import Experiment
+from mediswift_cs.replication.jobs import outcome
 from mediswift_cs.replication.measured import Measured
 from mediswift_cs.replication.page import number_line
 from mediswift_cs.replication.verdicts import judge
 
 
-def claims_content(
-    experiment: Experiment, measured: Measured, num_jobs: int, hours: float
-) -> dict[str, Any]:
+def claims_content(experiment: Experiment, measured: Measured) -> dict[str, Any]:
     """What ``claims.json`` says."""
+    seconds = sum(outcome(path.parent)["seconds"] for path in experiment.outcomes())
     right = {name: 100 * values.mean(axis=1) for name, values in measured.right.items()}
     return {
         "scale": experiment.scale.name,
@@ -24,8 +24,7 @@ def claims_content(
         "host": experiment.host,
         "planted": experiment.planted,
         "versions": dict(versions()),
-        "hours": round(hours, 2),
-        "jobs": num_jobs,
+        "thread_hours": round(seconds / 3600, 2),
         "claims": [verdict.as_dict() for verdict in judge(CLAIMS, measured)],
         "arms": {
             name: {**facts, "bits_per_byte": list(measured.bits[name])}

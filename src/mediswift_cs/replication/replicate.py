@@ -2,7 +2,6 @@
 
 import json
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from mediswift_cs import __version__
 from mediswift_cs.errors import ConfigError, DataError
 from mediswift_cs.params.run_options import Engine
 from mediswift_cs.replication import scales
@@ -28,7 +28,6 @@ from mediswift_cs.storage.write import write_json
 from mediswift_cs.sweep.vertex import NotBracketed
 
 SETTINGS_FILE = "settings.json"
-TIMES_FILE = "times.json"
 CLAIMS_FILE = "claims.json"
 PAGE_FILE = "claims.html"
 # A sweep whose best rate is at its end goes on, so many times.
@@ -74,12 +73,10 @@ def replicate(options: Options) -> int:
     _begin_folder(options)
     refusal = f"--output {options.output} is in use by another replication: wait for it"
     with only_process(options.output / "replicate.lock", refusal):
-        begun = time.time()
         prompts = {tuned.num_virtual_tokens for tuned in experiment.scale.tuned}
         make_data(experiment.data, experiment.scale, options.source, prompts)
         measured = Replication(experiment, options.num_jobs).measure()
-        hours = _add_time(options.output, time.time() - begun)
-        content = claims_content(experiment, measured, options.num_jobs, hours)
+        content = claims_content(experiment, measured)
         write_json(options.output / CLAIMS_FILE, content)
         write_page(options.output / PAGE_FILE, content)
     print(f"\n{told(content)}\n\n{options.output / PAGE_FILE}")
@@ -97,6 +94,7 @@ def _settings(options: Options) -> dict[str, Any]:
     if source is not None:
         source_name = source.name if source.is_dir() else sha256_of(source)
     return {
+        "version": __version__,
         "scale": options.scale,
         "seed": options.seed,
         "host": options.host,
@@ -128,15 +126,6 @@ def _begin_folder(options: Options) -> None:
             f"--output: {options.output} holds a replication with {', '.join(different)}; "
             "allowed: another folder, or the same options"
         )
-
-
-def _add_time(output: Path, seconds: float) -> float:
-    """The hours of all calls so far; those that were stopped are not known and not counted."""
-    path = output / TIMES_FILE
-    if path.exists():
-        seconds += float(json.loads(path.read_text(encoding="utf-8"))["seconds"])
-    write_json(path, {"seconds": seconds})
-    return seconds / 3600
 
 
 class Replication:
