@@ -28,18 +28,13 @@ class Part(NamedTuple):
 
     def p_inside(self) -> float:
         """Evidence for the claim: both one-sided tests have to reject."""
-        return max(
-            0.0 if math.isinf(self.low) else self.estimate.p_above(self.low),
-            0.0 if math.isinf(self.high) else self.estimate.p_below(self.high),
-        )
+        return max(self.estimate.p_above(self.low), self.estimate.p_below(self.high))
 
     def p_outside(self) -> float:
         """Evidence against it: one of the one-sided tests rejects."""
-        sides = [
-            *([] if math.isinf(self.low) else [self.estimate.p_below(self.low)]),
-            *([] if math.isinf(self.high) else [self.estimate.p_above(self.high)]),
-        ]
-        return min(1.0, len(sides) * min(sides))
+        num_bounds = math.isfinite(self.low) + math.isfinite(self.high)
+        smaller = min(self.estimate.p_below(self.low), self.estimate.p_above(self.high))
+        return min(1.0, num_bounds * smaller)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, ratios as such; null for a side on which anything is claimed."""
