@@ -16,7 +16,7 @@ STANDARD = scales.standard(0.75).name
 SMALL, SHORT = scales.SMALL.name, scales.SHORT.name
 
 
-def sweep(best: float, *, curvature: float = 0.5) -> Sweep:
+def sweep(best: float, *, curvature: float = 0.1) -> Sweep:
     """A sweep whose vertex is at 2 ** best."""
     rates = [2.0**exponent for exponent in range(-10, -4)]
     return Sweep(losses={r: 2.0 + curvature * (math.log2(r) - best) ** 2 for r in rates})

@@ -161,6 +161,19 @@ def test_worth_of_a_weight_is_read_off_the_line() -> None:
     assert "not estimated" in note
 
 
+def test_a_planted_error_flips_verdicts() -> None:
+    """The sparse arm at eight times its best rate: its losses are those of its own parabola."""
+    measured = all_held()
+    best = measured.vertex_of(SPARSE)
+    added = best.loss_at(8 * best.rate) - best.loss
+    assert added > 0
+    wrong = [loss + added for loss in measured.bits[SPARSE]]
+    found = verdicts(replace(measured, bits={**measured.bits, SPARSE: wrong}))
+    assert found.pop("C5") == REFUTED
+    # Control: what does not read these losses is as it was.
+    assert set(found.values()) == {HELD}
+
+
 def test_verdicts_are_json() -> None:
     content = json.loads(json.dumps([v.as_dict() for v in judge(all_held())], allow_nan=False))
     (c3,) = [claim for claim in content if claim["claim"] == "C3"]

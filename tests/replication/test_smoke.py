@@ -93,7 +93,7 @@ def test_every_claim_has_a_verdict_and_its_numbers(stopped: Path) -> None:
     for claim in content["claims"]:
         assert claim["verdict"] in ("held", "refuted", "not shown")
         assert claim["parts"] or claim["missing"]
-    assert content["seeds"] == [101, 102, 103, 104]
+    assert content["seeds"] == [101, 102, 103]
     flops = {name: arm["flops"] for name, arm in content["arms"].items()}
     sparse = flops["75% sparse, corrected"]
     # Of few steps: one more or less is a few percent.
@@ -141,8 +141,11 @@ def test_runs_of_a_seed_share_their_weights_and_their_data(stopped: Path) -> Non
     assert num_zeros / num_weights == pytest.approx(0.75, abs=0.001)
 
 
-def test_a_planted_error_flips_a_verdict(stopped: Path, tmp_path: Path) -> None:
-    """The sparse arm at eight times its best rate: equal FLOPs are no advantage any more."""
+def test_a_planted_error_is_measured(stopped: Path, tmp_path: Path) -> None:
+    """The sparse arm at eight times its best rate loses with every seed, and nothing else moves.
+
+    That such a loss flips a verdict is tested in test_claims.py.
+    """
     before = json.loads((stopped / "claims.json").read_text())
     output = tmp_path / "out"
     shutil.copytree(stopped, output)
@@ -152,20 +155,27 @@ def test_a_planted_error_flips_a_verdict(stopped: Path, tmp_path: Path) -> None:
     # What was fine-tuned started from the runs without the error.
     for folder in (output / "finetuning").glob("sparse_*"):
         shutil.rmtree(folder)
-    told, after = finish(output, "--plant", f"{PLANTED:g}")
+    _, after = finish(output, "--plant", f"{PLANTED:g}")
     assert after["planted"] == PLANTED
-    right, wrong = (
-        {claim["claim"]: claim["verdict"] for claim in content["claims"]}
+    assert "on purpose" in (output / "claims.html").read_text()
+    losses = [
+        {name: arm["bits_per_byte"] for name, arm in content["arms"].items()}
+        for content in (before, after)
+    ]
+    right, wrong = (each.pop("75% sparse, corrected") for each in losses)
+    assert all(one < other for one, other in zip(right, wrong, strict=True))
+    assert losses[0] == losses[1], "control: the other arms stay"
+    c5_before, c5_after = (
+        [
+            part["value"]
+            for claim in content["claims"]
+            if claim["claim"] == "C5"
+            for part in claim["parts"]
+        ]
         for content in (before, after)
     )
-    assert right["C5"] == "held", told
-    assert wrong["C5"] != "held", told
-    assert "on purpose" in (output / "claims.html").read_text()
-    # Control: the numbers that do not read the sparse arm's runs stay.
-    for first, second in zip(before["claims"], after["claims"], strict=True):
-        if first["claim"] in ("C1", "C2", "C3", "C8"):
-            values = [[part["value"] for part in claim["parts"]] for claim in (first, second)]
-            assert values[0] == values[1]
+    # Where a sweep is not bracketed the claim has no numbers.
+    assert all(one > other for one, other in zip(c5_before, c5_after, strict=True))
 
 
 def test_another_seed_is_refused(stopped: Path) -> None:

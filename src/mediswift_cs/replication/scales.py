@@ -205,9 +205,9 @@ SCALES = {
         Scale(
             name="smoke",
             size=_NANO,
-            sparsities=(0.75,),
+            sparsities=(0.5, 0.75),
             rates=(2.0**-8, 2.0**-6, 2.0**-4),
-            num_seeds=4,
+            num_seeds=3,
             tuning=replace(
                 _TUNING,
                 max_sequence_length=96,
