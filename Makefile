@@ -9,6 +9,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Options of the demo, such as: make demo DEMO="--level dense --num-records 5000"
 DEMO ?=
+# Options of the replication, such as: make replicate REPLICATE="--scale night --seed 2"
+REPLICATE ?= --scale hour
 # An environment without torch and cerebras-pytorch, for the lower layers.
 LIGHT_VENV ?= .venv-light
 # Options of pytest, such as: make test PYTEST="-k resume -x"
@@ -20,13 +22,16 @@ LIGHT_TESTS := $(addprefix tests/,storage params corpora tokens tasks prepare wi
   test_sizes.py test_layers.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test light test-light test-package torture check format install clean
+.PHONY: help demo replicate test light test-light test-package torture check format install clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
 
 demo: $(STAMP) ## pre-train a small sparse model on real PubMed abstracts, fine-tune, score and export it
 	@$(BIN)/mediswift demo $(DEMO)
+
+replicate: $(STAMP) ## try the paper's claims at a small scale, with controls of equal training FLOPs (an hour)
+	@$(BIN)/mediswift replicate $(REPLICATE)
 
 test: $(STAMP) ## install what is missing and run the whole test suite
 	@$(BIN)/python -m pytest $(PYTEST)
@@ -60,7 +65,7 @@ format: $(STAMP) ## format the code and sort its imports
 
 install: $(STAMP) ## make the virtual environment only
 
-clean: ## remove the virtual environment (results in demo/ stay)
+clean: ## remove the virtual environment (results in demo/ and replication/ stay)
 	rm -rf $(VENV)
 
 $(STAMP): setup.cfg requirements/light.txt requirements/torch.txt requirements/cerebras.txt constraints.txt Makefile

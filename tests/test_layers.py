@@ -17,6 +17,7 @@ LAYER = {
     "endings": 1,
     "tuning": 2,
     "storage": 1,
+    "steps": 3,
     "sizes": 1,
     "child": 2,
     "machines": 2,
@@ -41,8 +42,9 @@ LAYER = {
     "demo": 9,
     "doctor": 9,
     "demo_summary": 8,
-    "commands": 10,
-    "cli": 11,
+    "replication": 10,
+    "commands": 11,
+    "cli": 12,
 }
 
 # The lowest layer that may import each heavy package.

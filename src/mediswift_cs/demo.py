@@ -1,20 +1,13 @@
 """The demo: each step is a command that a user could type, run in turn, then a summary."""
 
-import shlex
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mediswift_cs.child import exit_code_of_command
 from mediswift_cs.demo_summary import Results, newest_checkpoint, read_times, summary
-from mediswift_cs.errors import (
-    INTERRUPTED_EXIT_CODE,
-    JOB_FAILED_EXIT_CODE,
-    ConfigError,
-    MediSwiftError,
-)
+from mediswift_cs.errors import ConfigError
 from mediswift_cs.params.load import LoadedParams, load_params
+from mediswift_cs.steps import run_step
 from mediswift_cs.storage.write import write_json
 from mediswift_cs.tokens.manifest import read_manifest
 from mediswift_cs.tuning import check_threads
@@ -31,15 +24,6 @@ QUESTION = "Is this about people or animals?"
 MAX_TRAIN, MAX_VAL = 1000, 300
 # Also the share of the documents that the labels are tested on: none of them is pre-trained on.
 HELD_OUT_FRACTION = 0.1
-
-
-class DemoStepError(MediSwiftError):
-    """A step of the demo failed; its own message stands above, its exit code is the demo's."""
-
-    def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message)
-        # A step that a signal has killed has a negative one.
-        self.exit_code = exit_code if exit_code > 0 else JOB_FAILED_EXIT_CODE
 
 
 @dataclass(kw_only=True)
@@ -174,16 +158,8 @@ class Demo:
         """Run ``mediswift ARGUMENTS`` in a process of its own and keep its time."""
         if self.num_threads is not None and arguments[0] in COMPUTE_COMMANDS:
             arguments += ("--threads", str(self.num_threads))
-        # As it can be typed: the command of this environment, which need not be on the PATH.
-        program = Path(sys.executable).with_name("mediswift")
-        shown = program if program.exists() else "mediswift"
-        print(f"\n--- {name}: {_relative(Path(shown))} {shlex.join(arguments)}", flush=True)
         start = time.monotonic()
-        code = exit_code_of_command(*arguments)
-        if code == INTERRUPTED_EXIT_CODE:
-            raise DemoStepError(f"stopped during {name}; run the demo again to go on", code)
-        if code != 0:
-            raise DemoStepError(f"the step {name} ended with exit code {code}", code)
+        run_step("the demo", name, *arguments)
         self.keep_time(name, time.monotonic() - start)
 
     def keep_time(self, name: str, seconds: float) -> None:
@@ -196,11 +172,3 @@ class Demo:
 def _set_options(overrides: list[str]) -> list[str]:
     """Overrides as options of a run."""
     return [part for override in overrides for part in ("--set", override)]
-
-
-def _relative(program: Path) -> Path:
-    """The path from the current folder, where it is below it."""
-    try:
-        return program.relative_to(Path.cwd())
-    except ValueError:
-        return program

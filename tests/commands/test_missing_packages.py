@@ -152,6 +152,7 @@ COMMANDS = (
     "prepare --config {root}/prepare.yaml --output {out}/prepared",
     "pubmedqa labelled --input {out}/nofile --tokenizer {root}/t.json --output {out}/pubmedqa",
     "report {root}/model --output {out}/report.html",
+    "replicate --scale hour --output {out}/replication --dry-run",
     "run CPU --params {root}/params.yaml --model_dir {out}/model",
     "shards {root}/a.jsonl.zst --tokenizer {root}/t.json --max-sequence-length 32 --output {out}/s",
     "tokenizer {root}/a.jsonl.zst --vocab-size 300 --output {out}/t.json",

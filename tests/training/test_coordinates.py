@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from torch import Tensor, nn
 
 from mediswift_cs.params.recipes import render
 from mediswift_cs.params.schema import Params
 from mediswift_cs.sizes import SIZES
-from mediswift_cs.training.hosts.torch.session import TorchSession
+from mediswift_cs.training.coordinates import block_outputs
 
 NUM_STEPS = 5
 # The constant rate that a warm-up of the shipped files would reach; tokens follow Zipf's law.
@@ -19,58 +18,43 @@ RATE = 2e-3
 BATCH, LENGTH = 8, 64
 
 
-def block_outputs(level: str, *, is_corrected: bool) -> dict[str, float]:
+def outputs_of(level: str, *, is_corrected: bool) -> dict[str, float]:
     """Mean size of what attention and feed-forward add to the stream, after some steps of AdamW."""
     raw: dict[str, Any] = yaml.safe_load(render(SIZES["tiny"], level, is_corrected=is_corrected))
     raw["trainer"]["init"]["schedulers"] = [{"ConstantLR": {"learning_rate": RATE}}]
-    torch.manual_seed(0)
-    session = TorchSession(Params.model_validate(raw), "CPU", for_training=True)
-    session.draw_masks()
-    vocab_size = session.model_params.vocab_size
+    params = Params.model_validate(raw)
+    vocab_size = params.trainer.init.model.vocab_size
     numbers = np.random.default_rng(0)
     weights = 1.0 / np.arange(1, vocab_size + 1)
+    batches = []
     for _ in range(NUM_STEPS):
         tokens = numbers.choice(vocab_size, (BATCH, LENGTH + 1), p=weights / weights.sum())
         ids = torch.from_numpy(tokens.astype(np.int32))
-        batch = {
-            "input_ids": ids[:, :-1],
-            "labels": ids[:, 1:],
-            "attention_mask": torch.ones(BATCH, LENGTH, dtype=torch.int32),
-        }
-        session.update([batch])
-    sizes: dict[str, list[float]] = {"attention": [], "feed-forward": []}
-
-    def note(name: str) -> Any:
-        def hook(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
-            sizes[name].append(output.abs().mean().item())
-
-        return hook
-
-    for name, module in session.model.named_modules():
-        if name.endswith("proj_output_dense_layer"):
-            module.register_forward_hook(note("attention"))
-        elif name.endswith("ffn.ffn.1.linear_layer"):
-            module.register_forward_hook(note("feed-forward"))
-    with torch.no_grad():
-        session.model(batch)
-    return {name: float(np.mean(values)) for name, values in sizes.items()}
+        batches.append(
+            {
+                "input_ids": ids[:, :-1],
+                "labels": ids[:, 1:],
+                "attention_mask": torch.ones(BATCH, LENGTH, dtype=torch.int32),
+            }
+        )
+    return block_outputs(params, batches)
 
 
 @pytest.fixture(scope="module")
 def dense() -> dict[str, float]:
-    return block_outputs("dense", is_corrected=False)
+    return outputs_of("dense", is_corrected=False)
 
 
 @pytest.mark.parametrize("level", ["50", "75"])
 def test_corrected_activations_keep_the_size_of_the_dense_model(
     dense: dict[str, float], level: str
 ) -> None:
-    for name, size in block_outputs(level, is_corrected=True).items():
+    for name, size in outputs_of(level, is_corrected=True).items():
         assert 0.7 < size / dense[name] < 1.4, name
 
 
 def test_control_uncorrected_activations_vanish_with_the_density(dense: dict[str, float]) -> None:
-    for name, size in block_outputs("75", is_corrected=False).items():
+    for name, size in outputs_of("75", is_corrected=False).items():
         assert size / dense[name] < 0.5, name
-    for name, size in block_outputs("50", is_corrected=False).items():
+    for name, size in outputs_of("50", is_corrected=False).items():
         assert size / dense[name] < 0.7, name

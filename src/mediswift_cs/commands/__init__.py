@@ -10,5 +10,5 @@ PURPOSES = {
     "data": ("fetch", "prepare", "documents", "tokenizer", "shards"),
     "tasks to fine-tune on": ("classify", "pubmedqa", "hoc"),
     "training": ("run",),
-    "models and results": ("report", "evaluate", "ask", "inspect", "convert"),
+    "models and results": ("report", "evaluate", "ask", "inspect", "convert", "replicate"),
 }

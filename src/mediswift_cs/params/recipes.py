@@ -36,7 +36,7 @@ from mediswift_cs.tokens.tokenizer import GPT2_TOKENIZER_SHA256
 
 GPT2_VOCAB_SIZE = 50257
 
-TITLES = {"tiny": "Tiny", "med": "Med", "large": "Large", "xl": "XL"}
+TITLES = {"xl": "XL"}
 
 
 def render_all() -> dict[str, str]:
@@ -128,13 +128,20 @@ def check_or_write(*, write_files: bool, root: Path | None = None) -> int:
 def render(
     size: ModelSize, level: str, *, is_corrected: bool = False, method: str = "static"
 ) -> str:
-    """The text of one pre-training file; a sparse one has one block more than its dense sibling.
+    """The text of one pre-training file; a sparse one has one block more than its dense sibling."""
+    sparsity = SPARSITY_LEVELS[level]
+    return render_pretraining(size, sparsity, is_corrected=is_corrected, method=method)
+
+
+def render_pretraining(
+    size: ModelSize, sparsity: float, *, is_corrected: bool = False, method: str = "static"
+) -> str:
+    """The text of a pre-training file at any sparsity; 0 is dense.
 
     ``is_corrected``: SuPar's corrections for the density (arXiv 2405.15743, Table 1), so that one
     peak learning rate serves every sparsity. ``method``: of :data:`DYNAMIC_METHODS`.
     """
-    is_sparse = level != "dense"
-    density = 1.0 - SPARSITY_LEVELS[level] if is_corrected else 1.0
+    density = 1.0 - sparsity if is_corrected else 1.0
     return _render(
         "pretraining.yaml",
         **_values(size, density),
@@ -146,18 +153,18 @@ def render(
         sample_length=_marked(size)["max_position_embeddings"],
         num_parameters=f"{num_parameters(model_params(size)):,}",
         num_tokens=f"{size.num_tokens:,}",
-        sparsity_title=_sparsity_title(level, method) if is_sparse else "dense",
-        sparsity=_scalar(SPARSITY_LEVELS[level]) if is_sparse else None,
+        sparsity_title=_sparsity_title(sparsity, method) if sparsity else "dense",
+        sparsity=_scalar(sparsity) if sparsity else None,
         param_filter=SPARSE_WEIGHTS,
         method=method,
         last_mask_step=size.last_mask_step,
-        **(_cubic_ramp(size, SPARSITY_LEVELS[level]) if method == "gmp" else {}),
+        **(_cubic_ramp(size, sparsity) if method == "gmp" else {}),
     )
 
 
-def _sparsity_title(level: str, method: str) -> str:
+def _sparsity_title(sparsity: float, method: str) -> str:
     how = f", {DYNAMIC_METHODS[method]}" if method in DYNAMIC_METHODS else ""
-    return f"{level} % {'dynamic' if how else 'static'} weight sparsity{how}"
+    return f"{100 * sparsity:g} % {'dynamic' if how else 'static'} weight sparsity{how}"
 
 
 def _cubic_ramp(size: ModelSize, final: float) -> dict[str, Any]:
@@ -230,7 +237,7 @@ def _values(size: ModelSize, density: float = 1.0) -> dict[str, Any]:
         **_marked(size),
         **_marked(RECIPE),
         **{name: f"{_scalar(value)}  # D" for name, value in derived.items()},
-        "title": TITLES[size.name],
+        "title": TITLES.get(size.name, size.name.capitalize()),
         "is_csx": size.backend_type == "CSX",
         "tokenizer_sha256": tokenizer,
     }

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import threading
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing.connection import wait
 
@@ -12,12 +13,28 @@ def num_usable_cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def process_pool(num_workers: int) -> ProcessPoolExecutor:
-    """A pool whose processes use one thread each, and end when this process is killed."""
+def process_pool(
+    num_workers: int,
+    *,
+    begin: Callable[[], None] | None = None,
+    tasks_per_process: int | None = None,
+) -> ProcessPoolExecutor:
+    """A pool whose processes use one thread each, and end when this process is killed.
+
+    Args:
+        begin: what each process does first.
+        tasks_per_process: after so many a new process takes its place; None: never.
+    """
     # Not forked: this process has threads (progress bar, numpy) and perhaps HDF5 at work, whose
     # locks a fork copies as they are.
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(num_workers, context, initializer=_begin_worker)
+    return ProcessPoolExecutor(
+        num_workers,
+        context,
+        initializer=_begin_worker,
+        initargs=(begin,),
+        max_tasks_per_child=tasks_per_process,
+    )
 
 
 def use_one_thread() -> None:
@@ -28,7 +45,9 @@ def use_one_thread() -> None:
         os.environ[name] = "1"
 
 
-def _begin_worker() -> None:
+def _begin_worker(begin: Callable[[], None] | None) -> None:
+    if begin is not None:
+        begin()
     use_one_thread()
     parent = multiprocessing.parent_process()
     assert parent is not None

@@ -96,15 +96,26 @@ def bootstrap_interval(
             are not independent).
         statistic: called with the numbers of the drawn items, with repetition.
     """
-    assert num_items > 0
-    generator = np.random.default_rng(seed)
-    values = [
-        statistic(generator.integers(0, num_items, num_items).tolist())
-        for _ in range(num_resamples)
-    ]
+    values = bootstrap_values(num_items, statistic, num_resamples=num_resamples, seed=seed)
     outside = (1.0 - confidence) / 2
     low, high = np.quantile(values, [outside, 1.0 - outside])
     return Interval(float(low), float(high))
+
+
+def bootstrap_values(
+    num_items: int,
+    statistic: Callable[[Sequence[int]], float],
+    *,
+    num_resamples: int = 1000,
+    seed: int = 0,
+) -> list[float]:
+    """The statistic of each resample; the arguments are those of :func:`bootstrap_interval`."""
+    assert num_items > 0
+    generator = np.random.default_rng(seed)
+    return [
+        statistic(generator.integers(0, num_items, num_items).tolist())
+        for _ in range(num_resamples)
+    ]
 
 
 def _check_lengths(gold: Sequence[object], predicted: Sequence[object]) -> None:
