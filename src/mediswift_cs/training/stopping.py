@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 
+from mediswift_cs.endings import send_what_is_put_off
 from mediswift_cs.training import ranks
 
 FORWARDED_SIGNAL_SECONDS = 2.0
@@ -38,6 +39,8 @@ class StopRequest:
 @contextmanager
 def stop_on_signal() -> Iterator[StopRequest]:
     """Turn the first SIGINT or SIGTERM into a request; a second one ends the process at once."""
+    # One that came before: there is no step to wait for.
+    send_what_is_put_off()
     request = StopRequest()
     # A terminal's Ctrl-C reaches each rank twice: torchrun hands its own on at once.
     ignored_seconds = FORWARDED_SIGNAL_SECONDS if ranks.num_ranks() > 1 else 0.0
