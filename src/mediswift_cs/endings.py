@@ -137,7 +137,7 @@ def _unwind_on_interrupt(ends_process: bool) -> Iterator[None]:
         raise
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN if ends_process else previous)
-        _put_off.discard(signal.SIGINT)
+        _forget_what_is_put_off()
         sys.unraisablehook = previous_hook
 
 
@@ -181,13 +181,17 @@ def send_what_is_put_off() -> None:
 
     One that is blocked reaches that program.
     """
-    if not _put_off:
-        return
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    numbers = sorted(_put_off)
-    _put_off.clear()
-    for number in numbers:
+    for number in _forget_what_is_put_off():
         signal.raise_signal(number)
+
+
+def _forget_what_is_put_off() -> list[int]:
+    """Returns it; without a handler, as when Python ends, the alarm would end the process."""
+    numbers = sorted(_put_off)
+    if numbers:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        _put_off.clear()
+    return numbers
 
 
 @contextmanager
@@ -212,6 +216,7 @@ def _unwind_on_termination() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        _forget_what_is_put_off()
 
 
 @contextmanager

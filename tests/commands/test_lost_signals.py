@@ -4,9 +4,12 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import pytest
+
+from mediswift_cs.endings import AGAIN_SECONDS, exit_code_of
 
 
 def test_ctrl_c_that_python_or_a_package_loses(tmp_path: Path) -> None:
@@ -128,3 +131,28 @@ def test_an_interrupt_in_the_start_of_an_extension_is_130(
     )
     assert result.returncode == code, result.stderr
     assert result.stderr == "interrupted\n"
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_no_alarm_is_left_that_would_end_the_process(is_lost: bool) -> None:
+    armed = []
+
+    def interrupt() -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            armed.append(signal.getitimer(signal.ITIMER_REAL)[0])
+
+    def job() -> int:
+        # As a package that loses it, and ends before it comes again.
+        with suppress(KeyboardInterrupt) if is_lost else nullcontext():
+            interrupt()
+        return 0
+
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert exit_code_of(job) == 130
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    assert 0 < armed[0] <= AGAIN_SECONDS, "control: one was there"
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)

@@ -82,12 +82,16 @@ def test_a_finished_run_has_nothing_left_to_train(
             hand_over(*overrides, mode=mode)
 
 
+# A schedule is as long as the run, which with epochs is as long as the data.
+CONSTANT_RATE = (f"{INIT}.schedulers=[]", f"{INIT}.optimizer.AdamW.learning_rate=1e-3")
+
+
 @pytest.mark.parametrize(
     ("overrides", "mode", "max_steps"),
     [
         ([], "train", 5 + 3 * 7),
         ([ONLY_MODEL], "train", 3 * 12),
-        ([f"{INIT}.loop.num_epochs=2", f"{INIT}.loop.max_steps=null"], "eval", None),
+        ([f"{INIT}.loop={{num_epochs: 2}}", *CONSTANT_RATE], "eval", None),
     ],
 )
 def test_what_is_left_of_an_accumulated_run_is_handed_over(
@@ -179,8 +183,7 @@ def test_an_evaluation_counts_no_updates(
 ) -> None:
     path = tmp_path / "checkpoint_6.mdl"
     save_checkpoint({"model": {"weight": torch.zeros(2)}, "global_step": 6}, path)
-    keys = [f"{INIT}.loop={{num_epochs: 1, grad_accum_steps: 2}}", f"{INIT}.schedulers=[]"]
-    keys += [f"{INIT}.optimizer.AdamW.learning_rate=1e-3"]
+    keys = [f"{INIT}.loop={{num_epochs: 1, grad_accum_steps: 2}}", *CONSTANT_RATE]
     with pytest.raises(StartedError):
         hand_over(*keys, mode=mode, given=path)
     init = yaml.safe_load((tmp_path / "out" / engine.RESOLVED_FILE).read_text())["trainer"]["init"]
