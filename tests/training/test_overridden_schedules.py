@@ -40,7 +40,8 @@ def test_all_are_here() -> None:
 @pytest.mark.parametrize("name", FILES)
 @settings(max_examples=6, deadline=None)
 @given(
-    peak=st.floats(-6, 0).map(lambda exponent: float(f"{10**exponent:.3g}")),
+    # Whole numbers: hypothesis refuses floats once a library has switched subnormal ones off.
+    peak=st.integers(-600, 0).map(lambda number: float(f"{10 ** (number / 100):.3g}")),
     length=st.one_of(st.none(), st.integers(2, 3000)),
     peak_first=st.booleans(),
 )
