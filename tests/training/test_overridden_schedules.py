@@ -1,7 +1,7 @@
 """Every shipped file: with another peak and length each step's rate is the file's, scaled."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from mediswift_cs.params.load import load_params, shipped_files
@@ -46,6 +46,8 @@ def test_all_are_here() -> None:
     peak_first=st.booleans(),
 )
 def test_scaled_and_stretched(name: str, peak: float, length: int | None, peak_first: bool) -> None:
+    # Thirty prunings and the dense beginning need a step each.
+    assume("_gmp" not in name or length is None or length >= 31)
     stretch = [] if length is None else [f"{MAX_STEPS}={length}"]
     overrides = [f"{RATE}={peak}", *stretch] if peak_first else [*stretch, f"{RATE}={peak}"]
     plain, init = load(name, *stretch), load(name, *overrides)
