@@ -4,7 +4,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mediswift_cs.demo_summary import Results, newest_checkpoint, read_times, summary
+from mediswift_cs.checkpoints.model_dir import newest_checkpoint
+from mediswift_cs.demo_summary import Results, read_times, summary
 from mediswift_cs.errors import ConfigError
 from mediswift_cs.params.load import LoadedParams, load_params
 from mediswift_cs.steps import run_step

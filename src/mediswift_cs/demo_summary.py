@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from mediswift_cs.checkpoints.mdl import MdlFile
+from mediswift_cs.checkpoints.model_dir import METRICS_FILE, metric_lines, newest_checkpoint
 from mediswift_cs.checkpoints.sparsity_report import count_zeros
 from mediswift_cs.errors import DataError
+from mediswift_cs.evaluation.names import PREDICTIONS_FILE, SCORES_FILE
 from mediswift_cs.storage.write import atomic_file
 from mediswift_cs.tasks.json_input import read_json_lines, read_json_object
 from mediswift_cs.tasks.metrics import Interval, bootstrap_interval
@@ -48,11 +50,6 @@ class Results:
         return f"{name} pre-training"
 
 
-def newest_checkpoint(model_dir: Path) -> Path:
-    """The checkpoint of the latest step."""
-    return max(model_dir.glob("checkpoint_*.mdl"), key=lambda path: int(path.stem.split("_")[1]))
-
-
 def read_times(path: Path) -> dict[str, float]:
     """How long each step has taken in the calls before this one.
 
@@ -70,8 +67,13 @@ def read_times(path: Path) -> dict[str, float]:
 
 def lines_with(model_dir: Path, key: str) -> list[dict[str, float]]:
     """The lines of a run's metrics that have ``key``, in the order of the steps."""
-    lines = [content for _, content in read_json_lines(model_dir / "metrics.jsonl")]
-    return [line for line in lines if key in line]
+    return [line for _, line in metric_lines(model_dir / METRICS_FILE) if key in line]
+
+
+def right_answers(folder: Path) -> dict[str, bool]:
+    """Id of each document of an evaluation -> whether its answer was right."""
+    answers = (content for _, content in read_json_lines(folder / PREDICTIONS_FILE))
+    return {answer["id"]: answer["predicted"] == answer["gold"] for answer in answers}
 
 
 def advantage(first: Path, second: Path) -> tuple[float, Interval]:
@@ -79,10 +81,7 @@ def advantage(first: Path, second: Path) -> tuple[float, Interval]:
 
     Returns the difference of the accuracies, and its bootstrap 95 % interval over the documents.
     """
-    right = []
-    for folder in (first, second):
-        answers = (content for _, content in read_json_lines(folder / "predictions.jsonl"))
-        right.append({a["id"]: a["predicted"] == a["gold"] for a in answers})
+    right = [right_answers(folder) for folder in (first, second)]
     assert right[0].keys() == right[1].keys()
     gained = np.array([int(right[0][key]) - int(right[1][key]) for key in right[0]])
     interval = bootstrap_interval(len(gained), lambda drawn: float(gained[list(drawn)].mean()))
@@ -157,7 +156,7 @@ def _tensorboard(results: Results) -> str:
 
 def read_scores(folder: Path) -> dict[str, Any]:
     """The report of an evaluation."""
-    return read_json_object(folder / "scores.json")
+    return read_json_object(folder / SCORES_FILE)
 
 
 def answer_lines(results: Results) -> list[str]:

@@ -1,11 +1,13 @@
 """Every shipped params file compiles, to the graph that is recorded."""
 
 import json
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from mediswift_cs.csx.check import validate
+from mediswift_cs.csx.check import Verdict, validate
 from mediswift_cs.csx.cirh import differences, summary_from_json
 from mediswift_cs.params.load import load_params, shipped_files
 from mediswift_cs.params.weights import num_parameters
@@ -47,11 +49,38 @@ def marked(names: list[str]) -> list[object]:
     return [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in names]
 
 
+@pytest.fixture(scope="module")
+def compiled(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, "Future[Verdict]"]]:
+    """The verdict on each file that the chosen tests ask for; two are compiled at a time."""
+    of_tests = (item for item in request.session.items if item.path == request.path)
+    calls = (
+        item.callspec.params
+        for item in of_tests
+        if isinstance(item, pytest.Function) and hasattr(item, "callspec")
+    )
+    names = dict.fromkeys(call["name"] for call in calls if "name" in call)
+    with ThreadPoolExecutor(2) as pool:
+        yield {
+            name: pool.submit(
+                validate,
+                load_params(name, check_data="none"),
+                mode="train_and_eval",
+                model_dir=tmp_path_factory.mktemp("compiled"),
+            )
+            for name in names
+        }
+        pool.shutdown(cancel_futures=True)
+
+
 @pytest.mark.parametrize("name", marked(PRETRAINING))
-def test_pretraining_graphs_are_the_recorded_ones(name: str, tmp_path: Path) -> None:
-    loaded = load_params(name, check_data="none")
-    verdict = validate(loaded, mode="train_and_eval", model_dir=tmp_path)
+def test_pretraining_graphs_are_the_recorded_ones(
+    name: str, compiled: dict[str, "Future[Verdict]"]
+) -> None:
+    verdict = compiled[name].result()
     assert verdict.failure is None, verdict.failure
+    loaded = load_params(name, check_data="none")
     assert verdict.trace["num_parameters"] == num_parameters(loaded.params.trainer.init.model)
     sparsity = loaded.params.trainer.init.sparsity
     added = OPERATIONS_OF[sparsity.algorithm if sparsity else "static"]
@@ -69,9 +98,8 @@ def test_pretraining_graphs_are_the_recorded_ones(name: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("name", marked([name for name in FILES if "/" in name]))
-def test_finetuning_params_compile(name: str, tmp_path: Path) -> None:
-    loaded = load_params(name, check_data="none")
-    verdict = validate(loaded, mode="train_and_eval", model_dir=tmp_path)
+def test_finetuning_params_compile(name: str, compiled: dict[str, "Future[Verdict]"]) -> None:
+    verdict = compiled[name].result()
     assert verdict.failure is None, verdict.failure
     assert verdict.graphs["training"].num_sparsity_hints == 0, "fine-tuning is dense"
     assert verdict.graphs.keys() == {"training", "evaluation"}

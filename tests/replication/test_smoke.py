@@ -13,6 +13,7 @@ import pytest
 
 from mediswift_cs.replication.jobs import OUTCOME_FILE
 
+from ..processes import alive_in_session
 from .records import write_records
 
 COMMAND = (sys.executable, "-m", "mediswift_cs.cli", "replicate", "--scale", "smoke", "--jobs", "2")
@@ -44,23 +45,10 @@ def stop_after(output: Path, number: int, what: signal.Signals) -> tuple[int, st
     process.send_signal(what)
     told, _ = process.communicate(timeout=300)
     end = time.monotonic() + 60
-    while (alive := in_session(process.pid)) and time.monotonic() < end:
+    while (alive := alive_in_session(process.pid)) and time.monotonic() < end:
         time.sleep(0.2)
     assert not alive, alive
     return process.returncode, told
-
-
-def in_session(session: int) -> list[int]:
-    """The processes of a session that are alive."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = entry.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[3]) == session and fields[0] != "Z":
-            found.append(int(entry.parent.name))
-    return found
 
 
 def finish(output: Path, *options: str) -> tuple[str, dict[str, Any]]:

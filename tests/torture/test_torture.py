@@ -22,6 +22,8 @@ import yaml
 
 from mediswift_cs.training.checkpoint import load_checkpoint
 
+from ..processes import alive_in_session
+
 NUM_ROUNDS = int(os.environ.get("MEDISWIFT_TORTURE", "1"))
 PROGRAM = (sys.executable, "-m", "mediswift_cs.cli")
 INTERRUPTED = 130
@@ -77,18 +79,6 @@ def tensors(state: Any, name: str = "") -> dict[str, bytes]:
             found |= tensors(value, f"{name}.{key}")
         return found
     return {name: state.detach().numpy().tobytes()} if hasattr(state, "detach") else {}
-
-
-def alive_in_session(session: int) -> list[int]:
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = entry.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[3]) == session and fields[0] != "Z":
-            found.append(int(entry.parent.name))
-    return found
 
 
 def leftovers(folder: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""The folder of a run, ``model_dir``: its checkpoints and its metrics, read without torch."""
+"""The folder of a run, ``model_dir``: its files' names, checkpoints and metrics, without torch."""
 
 import json
 import re
@@ -9,6 +9,7 @@ from typing import Any
 from mediswift_cs.errors import DataError
 
 METRICS_FILE = "metrics.jsonl"
+LOG_FILE = "run.log"
 LOCK_FILE = "run.lock"
 CHECKPOINT_NAME = re.compile(r"checkpoint_(?P<step>\d+)(?:_\d{8}_\d{6})?\.mdl")
 
@@ -20,6 +21,11 @@ def list_checkpoints(model_dir: Path) -> list[Path]:
         if match := CHECKPOINT_NAME.fullmatch(path.name):
             found.append((int(match["step"]), path.name, path))
     return [path for _, _, path in sorted(found)]
+
+
+def newest_checkpoint(model_dir: Path) -> Path:
+    """The checkpoint of the latest step of a run that has one."""
+    return list_checkpoints(model_dir)[-1]
 
 
 def metric_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:

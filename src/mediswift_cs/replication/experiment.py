@@ -11,7 +11,8 @@ import numpy as np
 import yaml
 
 from mediswift_cs import run
-from mediswift_cs.demo_summary import lines_with, newest_checkpoint, read_scores
+from mediswift_cs.checkpoints.model_dir import newest_checkpoint
+from mediswift_cs.demo_summary import lines_with, read_scores, right_answers
 from mediswift_cs.errors import JOB_FAILED_EXIT_CODE
 from mediswift_cs.params.recipes import render_finetuning, render_pretraining
 from mediswift_cs.params.run_options import Engine
@@ -28,7 +29,6 @@ from mediswift_cs.replication.scales import (
 )
 from mediswift_cs.replication.statistics import Floats
 from mediswift_cs.storage.write import write_json, write_text
-from mediswift_cs.tasks.json_input import read_json_lines
 
 # Seeds of a replication: so many are kept apart for each --seed.
 SEEDS_EACH = 100
@@ -175,8 +175,7 @@ class Experiment:
     def right_answers(self, tuned: TunedArm, rate: float, seed: int) -> Floats:
         """For each test document, in the order of their ids, 1 for a right answer and else 0."""
         folder = self._folder("finetuning", tuned.name, rate, seed) / SCORES_FOLDER
-        found = (content for _, content in read_json_lines(folder / "predictions.jsonl"))
-        right = {answer["id"]: answer["predicted"] == answer["gold"] for answer in found}
+        right = right_answers(folder)
         return np.array([float(right[name]) for name in sorted(right)])
 
     def baseline(self, tuned: TunedArm, rates: Mapping[str, float], seed: int) -> float:

@@ -16,6 +16,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
+from mediswift_cs.checkpoints.model_dir import list_checkpoints
 from mediswift_cs.endings import interrupts_blocked
 from mediswift_cs.errors import INTERRUPTED_EXIT_CODE, JOB_FAILED_EXIT_CODE, DataError
 from mediswift_cs.steps import StepError
@@ -95,7 +96,7 @@ def carry_out(job: Job) -> int:
 def _clear(job: Job) -> None:
     """Remove the checkpoints that nobody starts from."""
     if not job.keeps_checkpoint:
-        for path in job.folder.glob("checkpoint_*.mdl"):
+        for path in list_checkpoints(job.folder):
             path.unlink()
 
 

@@ -7,36 +7,27 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from mediswift_cs.checkpoints.model_dir import LOG_FILE, METRICS_FILE
 from mediswift_cs.child import exit_code_of_command
 from mediswift_cs.errors import (
     INTERRUPTED_EXIT_CODE,
     JOB_FAILED_EXIT_CODE,
     ConfigError,
     DataError,
-    MediSwiftError,
 )
 from mediswift_cs.params.load import LoadedParams
 from mediswift_cs.params.plain import values_by_key
 from mediswift_cs.params.run_options import FAILURE_FILE
+from mediswift_cs.steps import StepError
 from mediswift_cs.storage.write import write_json
 from mediswift_cs.sweep.values import Swept, SweptValue
 from mediswift_cs.tasks.json_input import read_json_lines, read_json_object
 from mediswift_cs.tokens.manifest import find_manifest
 
 RECORD_FILE = "sweep_run.json"
-METRICS_FILE = "metrics.jsonl"
 # Settings of a run that do not change what comes out.
 _FREE = tuple(f"params.init.{name}" for name in ("model_dir", "checkpoint.", "logging."))
 MAX_TOLD = 3
-
-
-class SweepStoppedError(MediSwiftError):
-    """A run of the sweep did not end by itself; its own message stands above."""
-
-    def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message)
-        # A run that a signal has killed has a negative one.
-        self.exit_code = exit_code if exit_code > 0 else JOB_FAILED_EXIT_CODE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +82,7 @@ class Run:
         """
         record = self.folder / RECORD_FILE
         if not record.exists():
-            if any((self.folder / name).exists() for name in ("run.log", METRICS_FILE)):
+            if any((self.folder / name).exists() for name in (LOG_FILE, METRICS_FILE)):
                 raise ConfigError(
                     f"{self.folder} holds a run that is none of a sweep, allowed: another "
                     "--model_dir"
@@ -112,7 +103,7 @@ class Run:
         """Run it, or let it go on where it stopped.
 
         Raises:
-            SweepStoppedError: it was interrupted, or failed otherwise than by diverging.
+            StepError: it was interrupted, or failed otherwise than by diverging.
         """
         settings = self.settings()
         write_json(self.folder / RECORD_FILE, {"settings": settings, "outcome": None})
@@ -126,7 +117,7 @@ class Run:
             what = (
                 "was stopped" if code == INTERRUPTED_EXIT_CODE else f"ended with exit code {code}"
             )
-            raise SweepStoppedError(what, code)
+            raise StepError(what, code)
         write_json(self.folder / RECORD_FILE, {"settings": settings, "outcome": asdict(outcome)})
         return outcome
 
@@ -135,7 +126,7 @@ def carry_out(swept: Swept, runs: Sequence[Run]) -> list[Outcome]:
     """Carry out the runs that have not ended yet, and say how far the sweep is.
 
     Raises:
-        SweepStoppedError: a run was interrupted or failed.
+        StepError: a run was interrupted or failed.
         ConfigError: a folder holds another run.
     """
     known = [run.outcome() for run in runs]
@@ -154,8 +145,8 @@ def carry_out(swept: Swept, runs: Sequence[Run]) -> list[Outcome]:
         start = time.monotonic()
         try:
             outcomes.append(run.carry_out())
-        except SweepStoppedError as error:
-            raise SweepStoppedError(
+        except StepError as error:
+            raise StepError(
                 f"run {number} of {len(runs)} of the sweep, {swept.key}={run.value.shown}, "
                 f"{error}. Give the same command again to go on.",
                 error.exit_code,

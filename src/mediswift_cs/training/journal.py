@@ -13,7 +13,7 @@ import torch
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from mediswift_cs.checkpoints.model_dir import METRICS_FILE, metric_lines
+from mediswift_cs.checkpoints.model_dir import LOG_FILE, METRICS_FILE, metric_lines
 from mediswift_cs.errors import DataError, TrainingError
 from mediswift_cs.storage.write import append, write_text
 from mediswift_cs.training import ranks
@@ -21,7 +21,6 @@ from mediswift_cs.training.events import EventFile
 
 LOGGER = logging.getLogger("mediswift_cs")
 
-LOG_FILE = "run.log"
 EVENTS_FOLDER = "events"
 
 
