@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from mediswift_cs.replication.measured import Measured
 from mediswift_cs.replication.statistics import (
     Estimate,
     difference,
@@ -15,6 +16,14 @@ from mediswift_cs.replication.statistics import (
     paired,
     paired_over_documents,
     slope,
+)
+from mediswift_cs.replication.verdicts import (
+    NOT_SHOWN,
+    SIGNIFICANCE,
+    Claim,
+    Evidence,
+    Part,
+    judge,
 )
 from mediswift_cs.sweep.vertex import Vertex, vertex
 
@@ -99,3 +108,20 @@ def test_holm() -> None:
     # Holm (1979): 0.01 * 4, max(., 0.02 * 3), max(., 0.03 * 2), max(., 0.9 * 1).
     assert holm([0.02, 0.9, 0.01, 0.03]) == pytest.approx([0.06, 0.9, 0.04, 0.06])
     assert holm([0.5, 0.6]) == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_verdict_is_that_of_the_two_sided_test(sign: int) -> None:
+    """Of one claim with one number: the p-value of scipy's t-test, which has two sides."""
+    values = [sign * value for value in (0.2, 0.6, 0.4, 0.05)]
+    evidence = Evidence(parts=(Part("it", paired(values), "points", low=0.0),))
+    claim = Claim(
+        name="C", text="It is above 0.", refuted_if="it is below", evidence=lambda _: evidence
+    )
+    (verdict,) = judge([claim], Measured(sparsities=(), rates={}, bits={}))
+    expected = float(stats.ttest_1samp(values, 0.0).pvalue)
+    assert verdict.p_value == pytest.approx(expected, rel=1e-9)
+    assert verdict.adjusted == verdict.p_value
+    # One side alone would decide.
+    assert expected / 2 < SIGNIFICANCE < expected
+    assert verdict.verdict == NOT_SHOWN

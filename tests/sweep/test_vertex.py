@@ -32,6 +32,7 @@ def test_of_a_parabola_it_is_exact(
     assert math.log2(found.rate / best) == pytest.approx(0, abs=1e-6)
     assert found.loss == pytest.approx(loss, abs=1e-9)
     assert found.curvature == pytest.approx(curvature, rel=1e-6)
+    assert found.loss_at(4 * best) == pytest.approx(loss + 4 * curvature, rel=1e-5)
     # Control: it moves with the minimum, and is none of the rates that were tried.
     moved = vertex(rates, [parabola(rate, best * 1.05, loss, curvature) for rate in rates])
     assert isinstance(moved, Vertex)
