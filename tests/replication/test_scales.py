@@ -43,6 +43,27 @@ def test_controls_have_the_training_flops_of_the_sparse_arm(scale: str) -> None:
     assert training_flops(found.size_of(DENSE)) > 1.9 * target
 
 
+def test_training_flops_of_each_arm_are_those_of_its_params() -> None:
+    one = experiment("night")
+    facts = one.sizes()
+    for arm in one.scale.arms:
+        if arm.method == "static":
+            flops = training_flops(one.scale.size_of(arm), arm.sparsity)
+            assert facts[arm.name]["flops"] == flops, arm.name
+    found = {arm.method: facts[arm.name]["flops"] for arm in one.scale.dynamic_arms}
+    # RigL takes whole gradients at its updates, and pruning begins dense.
+    static = facts[SPARSE.name]["flops"]
+    assert found["set"] == static < found["rigl"] < found["gmp"] < facts[DENSE.name]["flops"]
+
+
+def test_masks_that_change_are_trained_by_the_host_that_has_them() -> None:
+    one = experiment("night")
+    assert {arm.method for arm in one.scale.dynamic_arms} == {"set", "rigl", "gmp"}
+    for arm in one.scale.arms:
+        assert one.host_of(arm) == ("torch" if arm.method == "static" else "cerebras"), arm.name
+    assert not experiment("hour").scale.dynamic_arms
+
+
 def test_a_token_and_m_star_of_the_design() -> None:
     micro, tiny = SCALES["hour"], SCALES["night"]
     assert training_flops(micro.size) / micro.size.num_tokens == pytest.approx(7.08e6, rel=1e-3)
@@ -60,7 +81,14 @@ def test_params_of_every_arm_are_accepted(scale: str) -> None:
         init = params.trainer.init
         assert init.seed == 101
         sparsity = 0.0 if init.sparsity is None else init.sparsity.sparsity
-        assert sparsity == arm.sparsity
+        method = "static" if init.sparsity is None else init.sparsity.algorithm
+        assert method == arm.method
+        # The level of gradual pruning changes.
+        if method == "gmp":
+            assert init.sparsity is not None
+            assert init.sparsity.level_after(one.scale.size.max_steps) == arm.sparsity
+        else:
+            assert sparsity == arm.sparsity
         factor = init.optimizer.AdamW.adjust_learning_rate.decoder_kernel  # type: ignore[union-attr]
         assert factor == pytest.approx(1 / (1 - sparsity) if arm.is_corrected else 1.0)
     for tuned in TUNED_ARMS:

@@ -19,7 +19,8 @@ from .records import write_records
 COMMAND = (sys.executable, "-m", "mediswift_cs.cli", "replicate", "--scale", "smoke", "--jobs", "2")
 # Of the whole, on two cores that others use as well.
 SECONDS = 1500
-PLANTED = 8.0
+# Eight times the best rate is within the noise of models this small.
+PLANTED = 32.0
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3 * SECONDS)]
 
 
@@ -81,7 +82,7 @@ def test_every_claim_has_a_verdict_and_its_numbers(stopped: Path) -> None:
     for claim in content["claims"]:
         assert claim["verdict"] in ("held", "refuted", "not shown")
         assert claim["parts"] or claim["missing"]
-    assert content["seeds"] == [101, 102, 103]
+    assert content["seeds"] == [101, 102, 103, 104]
     flops = {name: arm["flops"] for name, arm in content["arms"].items()}
     sparse = flops["75% sparse, corrected"]
     # Of few steps: one more or less is a few percent.
@@ -129,11 +130,8 @@ def test_runs_of_a_seed_share_their_weights_and_their_data(stopped: Path) -> Non
     assert num_zeros / num_weights == pytest.approx(0.75, abs=0.001)
 
 
-def test_a_planted_error_is_measured(stopped: Path, tmp_path: Path) -> None:
-    """The sparse arm at eight times its best rate loses with every seed, and nothing else moves.
-
-    That such a loss flips a verdict is tested in test_claims.py.
-    """
+def test_a_planted_error_flips_a_verdict(stopped: Path, tmp_path: Path) -> None:
+    """The sparse arm at 32 times its best rate loses with every seed, and nothing else moves."""
     before = json.loads((stopped / "claims.json").read_text())
     output = tmp_path / "out"
     shutil.copytree(stopped, output)
@@ -153,17 +151,14 @@ def test_a_planted_error_is_measured(stopped: Path, tmp_path: Path) -> None:
     right, wrong = (each.pop("75% sparse, corrected") for each in losses)
     assert all(one < other for one, other in zip(right, wrong, strict=True))
     assert losses[0] == losses[1], "control: the other arms stay"
-    c5_before, c5_after = (
-        [
-            part["value"]
-            for claim in content["claims"]
-            if claim["claim"] == "C5"
-            for part in claim["parts"]
-        ]
+    verdicts = [
+        {claim["claim"]: claim["verdict"] for claim in content["claims"]}
         for content in (before, after)
-    )
-    # Where a sweep is not bracketed the claim has no numbers.
-    assert all(one > other for one, other in zip(c5_before, c5_after, strict=True))
+    ]
+    assert verdicts[0]["C5"] in ("held", "not shown")
+    assert verdicts[1]["C5"] == "refuted"
+    # Control: claims that do not read those runs stay.
+    assert all(verdicts[0][claim] == verdicts[1][claim] for claim in ("C1", "C2", "C3", "C8"))
 
 
 def test_another_seed_is_refused(stopped: Path) -> None:

@@ -14,6 +14,7 @@ from mediswift_cs.replication.statistics import (
     slope,
 )
 from mediswift_cs.replication.verdicts import BITS, OCTAVES, POINTS, RATIO, Claim, Evidence, Part
+from mediswift_cs.sizes import DYNAMIC_METHODS
 
 
 def _shift(measured: Measured, arm: Arm, *, low: float, high: float = math.inf) -> Part:
@@ -98,6 +99,11 @@ def equal_flops(measured: Measured) -> Evidence:
     ]
     worth, note = worth_of_a_weight(measured)
     beside = [_gain(measured, scales.TUNED_SPARSE, control) for control in tuned]
+    beside += [
+        Part(f"loss, {arm.name} - {SPARSE.name}", paired(_differences(measured, arm, SPARSE)), BITS)
+        for arm in map(scales.dynamic, DYNAMIC_METHODS)
+        if arm.name in measured.bits
+    ]
     return Evidence(parts, [*beside, *worth], notes=[note])
 
 

@@ -14,8 +14,10 @@ from mediswift_cs import run
 from mediswift_cs.checkpoints.model_dir import newest_checkpoint
 from mediswift_cs.demo_summary import lines_with, read_scores, right_answers
 from mediswift_cs.errors import JOB_FAILED_EXIT_CODE
+from mediswift_cs.params import training_cost
 from mediswift_cs.params.recipes import render_finetuning, render_pretraining
 from mediswift_cs.params.run_options import Engine
+from mediswift_cs.params.schema import Params
 from mediswift_cs.replication.data import Data
 from mediswift_cs.replication.jobs import OUTCOME_FILE, Job, outcome
 from mediswift_cs.replication.scales import (
@@ -91,12 +93,18 @@ class Experiment:
 
     def _train_pretraining(self, arm: Arm, rate: float, seed: int, folder: Path) -> int:
         raw = self.pretraining_params(arm, rate, seed)
-        return self._train(raw, folder, None)
+        return self._train(raw, folder, None, self.host_of(arm))
+
+    def host_of(self, arm: Arm) -> Engine:
+        """Who trains an arm: the host torch refuses masks that change."""
+        return self.host if arm.method == "static" else "cerebras"
 
     def pretraining_params(self, arm: Arm, rate: float, seed: int) -> dict[str, Any]:
         """The params document of a pre-training run."""
         size = self.scale.size_of(arm, rate)
-        text = render_pretraining(size, arm.sparsity, is_corrected=arm.is_corrected)
+        text = render_pretraining(
+            size, arm.sparsity, is_corrected=arm.is_corrected, method=arm.method
+        )
         raw = self._document(text, seed)
         fit = raw["trainer"]["fit"]
         fit["train_dataloader"]["data_dir"] = str(self.data.train)
@@ -110,6 +118,12 @@ class Experiment:
         """The held-out loss of a run; infinite where it diverged."""
         folder = self._folder("pretraining", arm.name, rate, seed)
         return _last(folder, f"val_bits_per_byte_{half}")
+
+    def clipped_fraction(self, arm: Arm, rate: float, seed: int) -> float:
+        """The fraction of a run's updates whose gradient was clipped."""
+        lines = lines_with(self._folder("pretraining", arm.name, rate, seed), "clipped_fraction")
+        # Each line is of as many updates.
+        return float(np.mean([line["clipped_fraction"] for line in lines]))
 
     # Fine-tuning
 
@@ -145,7 +159,7 @@ class Experiment:
         self, tuned: TunedArm, rate: float, seed: int, folder: Path, start: Path | None
     ) -> int:
         checkpoint = None if start is None else newest_checkpoint(start)
-        return self._train(self.tuning_params(tuned, rate, seed), folder, checkpoint)
+        return self._train(self.tuning_params(tuned, rate, seed), folder, checkpoint, self.host)
 
     def tuning_params(self, tuned: TunedArm, rate: float, seed: int) -> dict[str, Any]:
         """The params document of a fine-tuning run."""
@@ -197,7 +211,6 @@ class Experiment:
 
     def _measure(self, arm: Arm, seed: int, folder: Path) -> int:
         from mediswift_cs.data.processors import make_processor
-        from mediswift_cs.params.schema import Params
         from mediswift_cs.training.coordinates import block_outputs
 
         raw = self.pretraining_params(arm, COORDINATE_RATE, seed)
@@ -226,12 +239,13 @@ class Experiment:
         found = {}
         for arm in self.scale.arms:
             size = self.scale.size_of(arm)
+            params = Params.model_validate(self.pretraining_params(arm, 1.0, self.sweep_seed))
             found[arm.name] = {
                 "sparsity": arm.sparsity,
                 "weights": num_weights(size, arm.sparsity),
                 "width": size.hidden_size,
                 "steps": size.max_steps,
-                "flops": training_flops(size, arm.sparsity),
+                "flops": training_cost.training_flops(params, size.num_tokens).total,
             }
         return found
 
@@ -252,13 +266,15 @@ class Experiment:
         del raw["trainer"]["validate"], raw["trainer"]["validate_all"]
         return raw
 
-    def _train(self, raw: dict[str, Any], folder: Path, checkpoint: Path | None) -> int:
+    def _train(
+        self, raw: dict[str, Any], folder: Path, checkpoint: Path | None, host: Engine
+    ) -> int:
         """``mediswift run`` of a document, which is written into the folder of the run."""
         params = write_text(folder / "params.yaml", yaml.safe_dump(raw, sort_keys=False))
         options = ["CPU", "--params", str(params), "--model_dir", str(folder)]
         if checkpoint is not None:
             options += ["--checkpoint_path", str(checkpoint)]
-        return run.main([*options, "--engine", self.host])
+        return run.main([*options, "--engine", host])
 
 
 def _score(folder: Path, labels: Path) -> int:

@@ -47,6 +47,7 @@ class Measured:
         sparsities: of the corrected arms.
         rates: the sweep of each arm; ``tuning_rates`` of each way of fine-tuning.
         bits: held-out bits per byte of each arm, a seed each, on the half that chose no rate.
+        clipped: the fraction of updates whose gradient was clipped, of the same runs.
         outputs: for each arm and seed the mean size of the blocks' outputs.
         right: for each way of fine-tuning the right answers, [seeds, documents].
         baseline: the share of documents that always the same answer has right.
@@ -57,6 +58,7 @@ class Measured:
     rates: Mapping[str, Sweep]
     tuning_rates: Mapping[str, Sweep] = field(default_factory=dict)
     bits: Mapping[str, Sequence[float]]
+    clipped: Mapping[str, Sequence[float]] = field(default_factory=dict)
     outputs: Mapping[str, Sequence[Mapping[str, float]]] = field(default_factory=dict)
     right: Mapping[str, Floats] = field(default_factory=dict)
     baseline: float = 0.0

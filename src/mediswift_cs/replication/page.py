@@ -15,8 +15,8 @@ from mediswift_cs.replication.scales import SCALES
 from mediswift_cs.storage.write import write_text
 
 DOCS_PAGE = "reproduce.md"
-# Beside it, of the run that the page tells of.
-DOCS_CLAIMS = "reproduce.claims.json"
+# Beside it, of the runs that the page tells of, in the order of their names.
+DOCS_CLAIMS = "reproduce.claims*.json"
 _DIGITS = {"octaves": 2, "points": 2, "bits per byte": 4, "ratio": 3}
 
 
@@ -47,18 +47,25 @@ def write_page(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def docs_page(folder: Path) -> str:
-    """The text of ``docs/reproduce.md``, from the claims beside it, if a run is recorded.
+    """The text of ``docs/reproduce.md``, from the claims beside it, if runs are recorded.
 
     Raises:
-        DataError: the claims cannot be read.
+        DataError: claims cannot be read.
     """
-    path, content = folder / DOCS_CLAIMS, None
-    if path.exists():
+    recorded = []
+    for path in sorted(folder.glob(DOCS_CLAIMS)):
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            recorded.append(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError) as error:
             raise DataError(f"{path}: no claims of a replication ({error})") from error
-    return _render("reproduce.md.jinja", content=content, claims=CLAIMS, scales=SCALES)
+    verdicts = [[claim["verdict"] for claim in content["claims"]] for content in recorded]
+    return _render(
+        "reproduce.md.jinja",
+        recorded=recorded,
+        num_equal=sum(len(set(each)) == 1 for each in zip(*verdicts, strict=True)),
+        claims=CLAIMS,
+        scales=SCALES,
+    )
 
 
 def write_docs_page(folder: Path) -> Path:

@@ -27,7 +27,11 @@ def claims_content(experiment: Experiment, measured: Measured) -> dict[str, Any]
         "thread_hours": round(seconds / 3600, 2),
         "claims": [verdict.as_dict() for verdict in judge(CLAIMS, measured)],
         "arms": {
-            name: {**facts, "bits_per_byte": list(measured.bits[name])}
+            name: {
+                **facts,
+                "bits_per_byte": list(measured.bits[name]),
+                "clipped_fraction": list(measured.clipped[name]),
+            }
             for name, facts in measured.sizes.items()
         },
         "baseline": 100 * measured.baseline,

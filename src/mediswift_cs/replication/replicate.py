@@ -134,9 +134,8 @@ class Replication:
     def __init__(self, experiment: Experiment, num_jobs: int) -> None:
         self.experiment = experiment
         total = sum(sum(flops) for _, flops in planned_jobs(experiment))
-        self.runner = Runner(
-            num_jobs=num_jobs, is_fresh=experiment.host == "cerebras", total_flops=total
-        )
+        hosts = {experiment.host_of(arm) for arm in experiment.scale.arms}
+        self.runner = Runner(num_jobs=num_jobs, is_fresh="cerebras" in hosts, total_flops=total)
 
     def measure(self) -> Measured:
         """Every run, and what came out."""
@@ -175,6 +174,10 @@ class Replication:
                 arm.name: [
                     experiment.bits_per_byte(arm, at[arm.name], seed, REPORTED) for seed in seeds
                 ]
+                for arm in scale.arms
+            },
+            clipped={
+                arm.name: [experiment.clipped_fraction(arm, at[arm.name], s) for s in seeds]
                 for arm in scale.arms
             },
             outputs={
