@@ -38,16 +38,20 @@ examples:
 """
 
 # Options of a cluster and the key of trainer.init.backend.cluster_config that each one sets.
-CLUSTER_OPTIONS = {
+CLUSTER_OPTIONS: dict[str, Callable[[str], object]] = {
     "num_csx": int,
     "num_workers_per_csx": int,
     "mgmt_address": str,
     "mgmt_namespace": str,
-    "credentials_path": str,
+    "credentials_path": arguments.path_text,
     "job_priority": str,
     "job_time_sec": int,
 }
-CLUSTER_LISTS = ("mount_dirs", "python_paths", "job_labels")
+CLUSTER_LISTS: dict[str, Callable[[str], object]] = {
+    "mount_dirs": arguments.path_text,
+    "python_paths": arguments.path_text,
+    "job_labels": str,
+}
 CLUSTER_FLAGS = ("disable_version_check",)
 # Those of a compilation set keys of trainer.init.backend itself.
 COMPILE_OPTIONS = ("compile_dir", "compile_only", "validate_only")
@@ -63,7 +67,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where to run; left out, the params file says it",
     )
     parser.add_argument(
-        "-p", "--params", required=True, help="a params file, or the bare name of a shipped one"
+        "-p",
+        "--params",
+        required=True,
+        type=arguments.params_file,
+        help="a params file, or the bare name of a shipped one",
     )
     parser.add_argument(
         "-m",
@@ -96,11 +104,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "cerebras-pytorch (CSX; CPU for testing), or ModelZoo's Trainer; auto: CPU and GPU take "
         "torch, CSX takes modelzoo where it is importable, else cerebras",
     )
+    _add_cluster_arguments(parser)
+
+
+def _add_cluster_arguments(parser: argparse.ArgumentParser) -> None:
     cluster = parser.add_argument_group("cluster (CSX)")
     for name, kind in CLUSTER_OPTIONS.items():
         cluster.add_argument(f"--{name}", type=kind)
-    for name in CLUSTER_LISTS:
-        cluster.add_argument(f"--{name}", nargs="+")
+    for name, kind in CLUSTER_LISTS.items():
+        cluster.add_argument(f"--{name}", nargs="+", type=kind)
     for name in CLUSTER_FLAGS:
         cluster.add_argument(f"--{name}", action="store_true", default=None)
 
@@ -127,7 +139,9 @@ def _add_check_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="with --validate_only: write the result there",
     )
-    parser.add_argument("--compile_dir", help="CSX: where compiled artefacts are cached")
+    parser.add_argument(
+        "--compile_dir", type=arguments.path_text, help="CSX: where compiled artefacts are cached"
+    )
 
 
 def collect_overrides(args: argparse.Namespace) -> list[str]:

@@ -48,7 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=arguments.path,
         help="ori_pqal.json, or its folder; the split is drawn as officially",
     )
-    source.add_argument("--dataset", help="a name on the Hugging Face hub, or a local data set")
+    source.add_argument(
+        "--dataset",
+        type=arguments.path_text,
+        help="a name on the Hugging Face hub, or a local data set",
+    )
     labelled.add_argument("--dataset-config", default="pqa_labeled", help="default: %(default)s")
     labelled.add_argument(
         "--fold", default="0", help="0 to 9, or all: one folder each (default: %(default)s)"
