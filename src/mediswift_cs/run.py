@@ -6,8 +6,7 @@ Everything that can be checked without torch is checked before torch is imported
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -52,6 +51,8 @@ CLUSTER_LISTS: dict[str, Callable[[str], object]] = {
     "python_paths": arguments.path_text,
     "job_labels": str,
 }
+# Measured with the largest model on two idle cores (docs/benchmarks.md): 12 seconds.
+_EXPECTED_TIME = "usually less than a minute"
 CLUSTER_FLAGS = ("disable_version_check",)
 # Those of a compilation set keys of trainer.init.backend itself.
 COMPILE_OPTIONS = ("compile_dir", "compile_only", "validate_only")
@@ -161,23 +162,12 @@ def collect_overrides(args: argparse.Namespace) -> list[str]:
     return [*overrides, *args.overrides, *device]
 
 
-@contextmanager
-def show_stages(title: str) -> Iterator[Callable[[str], None]]:
-    """Say on stderr what is being done: in one moving line of a terminal, else line by line."""
-    if not sys.stderr.isatty():
-        yield lambda stage: print(f"{title}: {stage}", file=sys.stderr)
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status(title) as status:
-        yield lambda stage: status.update(f"{title}: {stage}")
-
-
 def validate(args: argparse.Namespace, loaded: "LoadedParams", model_dir: Path) -> int:
     """``--validate_only``: 0 where the model compiles for CSX, 1 where it does not."""
     from mediswift_cs.csx import check, report
     from mediswift_cs.csx.watched_trace import seconds_since_start
     from mediswift_cs.packages import CEREBRAS, missing_package, version_of
+    from mediswift_cs.progress import stages
     from mediswift_cs.storage.write import check_writable, write_json
 
     if args.device not in (None, "CSX"):
@@ -191,7 +181,7 @@ def validate(args: argparse.Namespace, loaded: "LoadedParams", model_dir: Path) 
     for note in loaded.notes:
         print(note, file=sys.stderr)
     before = seconds_since_start()
-    with show_stages(f"{loaded.source.name} for CSX") as on_stage:
+    with stages(f"{loaded.source.name} for CSX", _EXPECTED_TIME) as on_stage:
         verdict = check.validate(loaded, mode=args.mode, model_dir=model_dir, on_stage=on_stage)
     verdict.wall_seconds += before
     found = report.report(loaded, verdict)

@@ -20,7 +20,7 @@ PACKAGES = {
         name: name
         for name in (
             *("datasets", "datasketch", "h5py", "hdf5plugin", "jinja2", "lxml", "matplotlib"),
-            *("numpy", "packaging", "pyarrow", "pydantic", "rensa", "rich", "safetensors", "scipy"),
+            *("numpy", "packaging", "pyarrow", "pydantic", "rensa", "safetensors", "scipy"),
             "shtab",
             *("tensorboard", "tokenizers", "torch", "tqdm", "transformers", "xxhash", "zstandard"),
         )

@@ -83,6 +83,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             metavar="FILE",
             help=f"leave out {what} too",
         )
+    _add_data_set_arguments(parser)
+
+
+def _add_data_set_arguments(parser: argparse.ArgumentParser) -> None:
     dataset = parser.add_argument_group("texts of your own, from what `datasets` reads")
     dataset.add_argument(
         "--dataset",

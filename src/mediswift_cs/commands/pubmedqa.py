@@ -191,12 +191,11 @@ def _read_documents(
     args: argparse.Namespace,
 ) -> "tuple[Iterable[Document], tuple[SourceEntry, ...]]":
     """All documents as a stream with a progress bar, and their files."""
-    from tqdm import tqdm
-
     from mediswift_cs.corpora import documents_file
     from mediswift_cs.corpora.files import describe_files, find_files
+    from mediswift_cs.progress import progress
 
     files = describe_files(find_files(args.documents, documents_file.SUFFIXES))
     stream = (doc for file in files for doc in documents_file.read_documents(file.path))
     sources = tuple(file.entry() for file in files)
-    return tqdm(stream, desc="questions", unit=" docs", disable=None), sources
+    return progress("questions", "docs", stream), sources

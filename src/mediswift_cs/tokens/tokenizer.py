@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
 from mediswift_cs.errors import ConfigError, DataError
+from mediswift_cs.progress import progress, stages
 from mediswift_cs.storage.write import write_text
 from mediswift_cs.tokens.hdf5 import MAX_TOKEN_ID
 from mediswift_cs.tokens.manifest import TOKENIZER_NAME, TokenizerEntry
@@ -117,12 +119,20 @@ def _load_gpt2_folder(folder: Path) -> Tokenizer:
 
 
 def train_tokenizer(
-    texts: Iterable[str], *, vocab_size: int, min_frequency: int = 2, show_progress: bool = False
+    texts: Iterable[str],
+    *,
+    vocab_size: int,
+    min_frequency: int = 2,
+    num_texts: int | None = None,
+    show_progress: bool = False,
 ) -> Tokenizer:
     """Train a byte-level BPE without prefix space, as BioMedLM did for PubMed.
 
     The result may have fewer than ``vocab_size`` ids when the texts hold too few pairs that occur
     ``min_frequency`` times. ``<|endoftext|>`` has id 0.
+
+    Args:
+        num_texts: how many there are, if that is known, for the time left.
 
     Raises:
         ConfigError: vocab_size or min_frequency is out of its range.
@@ -144,18 +154,22 @@ def train_tokenizer(
         min_frequency=min_frequency,
         special_tokens=[_eos_token()],
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-        show_progress=show_progress,
+        # Its own shows no time left.
+        show_progress=False,
     )
-    num_texts = 0
+    num_usable = 0
+    with ExitStack() as stack:
 
-    def counted() -> Iterator[str]:
-        nonlocal num_texts
-        for text in texts:
-            num_texts += bool(text.strip())
-            yield text
+        def counted() -> Iterator[str]:
+            nonlocal num_usable
+            for text in progress("read", "docs", texts, total=num_texts, is_shown=show_progress):
+                num_usable += bool(text.strip())
+                yield text
+            if show_progress:
+                stack.enter_context(stages("tokenizer"))("merging pairs")
 
-    tokenizer.train_from_iterator(counted(), trainer)
-    if not num_texts:
+        tokenizer.train_from_iterator(counted(), trainer)
+    if not num_usable:
         raise DataError("no text to train a tokenizer on: the documents are empty")
     tokenizer.encode_special_tokens = True
     return tokenizer

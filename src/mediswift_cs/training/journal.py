@@ -10,11 +10,11 @@ from types import TracebackType
 from typing import Any
 
 import torch
-from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from mediswift_cs.checkpoints.model_dir import LOG_FILE, METRICS_FILE, metric_lines
 from mediswift_cs.errors import DataError, TrainingError
+from mediswift_cs.progress import progress
 from mediswift_cs.storage.write import append, write_text
 from mediswift_cs.training import ranks
 from mediswift_cs.training.events import EventFile
@@ -124,14 +124,7 @@ class Journal:
 
     def __enter__(self) -> "Journal":
         self.redirection.__enter__()
-        self.bar = tqdm(
-            total=self.last_step,
-            initial=self.first_step,
-            desc="train",
-            unit="step",
-            dynamic_ncols=True,
-            disable=not sys.stderr.isatty(),
-        )
+        self.bar = progress("train", "steps", total=self.last_step, done=self.first_step)
         self._time_of_log = time.perf_counter()
         return self
 
