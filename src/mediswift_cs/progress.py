@@ -78,17 +78,20 @@ def ticking(bar: Any, look: Callable[[], float | None] = lambda: None) -> Iterat
 
 
 @contextmanager
-def stages(title: str, expectation: str = "") -> Iterator[Callable[[str], None]]:
+def stages(
+    title: str, expectation: str = "", *, is_shown: bool = True
+) -> Iterator[Callable[[str], None]]:
     """Say what is being done by a job of which no fraction is known, and since when.
 
     Args:
         expectation: how long it usually takes, in words.
+        is_shown: False says nothing.
 
     Yields:
         What is told each stage as it begins; without a terminal each is a line of its own.
     """
-    if not sys.stderr.isatty():
-        yield lambda stage: print(f"{title}: {stage}", file=sys.stderr)
+    if not (is_shown and sys.stderr.isatty()):
+        yield lambda stage: print(f"{title}: {stage}", file=sys.stderr) if is_shown else None
         return
     form = "{desc} ({elapsed}" + (f", {expectation}" if expectation else "") + ")"
     with tqdm(bar_format=form, desc=title, leave=False, dynamic_ncols=True) as bar, ticking(bar):

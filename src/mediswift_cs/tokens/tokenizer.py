@@ -118,6 +118,19 @@ def _load_gpt2_folder(folder: Path) -> Tokenizer:
     return tokenizer
 
 
+def _check_settings(vocab_size: int, min_frequency: int) -> None:
+    if not _SMALLEST_VOCABULARY <= vocab_size <= _LARGEST_VOCABULARY:
+        raise ConfigError(
+            f"vocab_size must be at least {_SMALLEST_VOCABULARY} (256 bytes and {EOS}) and at most "
+            f"{_LARGEST_VOCABULARY}, got {vocab_size}"
+        )
+    if not 1 <= min_frequency <= _LARGEST_FREQUENCY:
+        raise ConfigError(
+            f"min_frequency must be at least 1 and at most {_LARGEST_FREQUENCY}, "
+            f"got {min_frequency}"
+        )
+
+
 def train_tokenizer(
     texts: Iterable[str],
     *,
@@ -138,35 +151,25 @@ def train_tokenizer(
         ConfigError: vocab_size or min_frequency is out of its range.
         DataError: no text, or none that is not empty.
     """
-    if not _SMALLEST_VOCABULARY <= vocab_size <= _LARGEST_VOCABULARY:
-        raise ConfigError(
-            f"vocab_size must be at least {_SMALLEST_VOCABULARY} (256 bytes and {EOS}) and at most "
-            f"{_LARGEST_VOCABULARY}, got {vocab_size}"
-        )
-    if not 1 <= min_frequency <= _LARGEST_FREQUENCY:
-        raise ConfigError(
-            f"min_frequency must be at least 1 and at most {_LARGEST_FREQUENCY}, "
-            f"got {min_frequency}"
-        )
+    _check_settings(vocab_size, min_frequency)
     tokenizer = _byte_level(models.BPE())
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
         min_frequency=min_frequency,
         special_tokens=[_eos_token()],
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-        # Its own shows no time left.
-        show_progress=False,
+        show_progress=False,  # it has no time left
     )
+    bar = progress("read", "docs", texts, total=num_texts, is_shown=show_progress)
     num_usable = 0
     with ExitStack() as stack:
 
         def counted() -> Iterator[str]:
             nonlocal num_usable
-            for text in progress("read", "docs", texts, total=num_texts, is_shown=show_progress):
+            for text in bar:
                 num_usable += bool(text.strip())
                 yield text
-            if show_progress:
-                stack.enter_context(stages("tokenizer"))("merging pairs")
+            stack.enter_context(stages("tokenizer", is_shown=show_progress))("merging pairs")
 
         tokenizer.train_from_iterator(counted(), trainer)
     if not num_usable:
