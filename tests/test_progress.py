@@ -66,6 +66,15 @@ def test_a_stage_says_since_when_and_what_to_expect() -> None:
     assert elsewhere == "xl.yaml: tracing the training graph\n"
 
 
+def test_one_place_draws_bars() -> None:
+    package = Path(progress.__file__).parent
+    named = re.compile(
+        r"^\s*(from|import) (tqdm|rich|progressbar|alive_progress)\b(?!\.contrib)", re.M
+    )
+    found = {path.name for path in package.rglob("*.py") if named.search(path.read_text())}
+    assert found == {"progress.py"}
+
+
 def test_parts_of_a_task_add_up_to_one_task() -> None:
     done = progress.TasksDone()
     done.begin_task(100)
