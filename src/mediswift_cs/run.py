@@ -52,7 +52,7 @@ CLUSTER_LISTS: dict[str, Callable[[str], object]] = {
     "job_labels": str,
 }
 # Measured with the largest model on two idle cores (docs/benchmarks.md): 12 seconds.
-_EXPECTED_TIME = "usually less than a minute"
+_EXPECTED_TIME = "on an idle machine less than a minute"
 CLUSTER_FLAGS = ("disable_version_check",)
 # Those of a compilation set keys of trainer.init.backend itself.
 COMPILE_OPTIONS = ("compile_dir", "compile_only", "validate_only")
