@@ -13,6 +13,7 @@ LAYER = {
     "errors": 0,
     "arguments": 1,
     "packages": 0,
+    "progress": 0,
     "shipped_params": 0,
     "endings": 1,
     "tuning": 2,

@@ -52,8 +52,14 @@ def path(text: str) -> Path:
     return Path(text)
 
 
-def path_of_fold(text: str) -> str:
-    """A path, in which ``{fold}`` may stand for the number of a fold."""
+def path_text(text: str) -> str:
+    """A path that stays text: ``{fold}`` may stand in it, or a name or an address in its place."""
+    path(text)
+    return text
+
+
+def params_file(text: str) -> str:
+    """A params file: its path, or the bare name of a shipped one."""
     path(text)
     return text
 
@@ -89,6 +95,7 @@ def add_params_of_checkpoint(parser: Options) -> None:
     """``--params``, for a checkpoint of another program."""
     parser.add_argument(
         "--params",
+        type=params_file,
         help="params file of the model, or the bare name of a shipped one, where the checkpoint "
         "does not hold its own",
     )

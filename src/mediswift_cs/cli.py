@@ -42,16 +42,20 @@ def build_parser() -> "argparse.ArgumentParser":
     parser.add_argument(
         "--version", action=VersionAction, help="this package's, Python's, torch's and Cerebras's"
     )
-    # Without help of their own, so that the epilog alone lists them.
+    # Not in the help, of which the epilog lists them by purpose.
     subparsers = parser.add_subparsers(
         dest="command", required=True, metavar="COMMAND", prog="mediswift", help=argparse.SUPPRESS
     )
     for name, module in modules.items():
         subparser = subparsers.add_parser(
-            name, description=module.HELP, formatter_class=argparse.RawDescriptionHelpFormatter
+            name,
+            help=helps[name],
+            description=module.HELP,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         module.add_arguments(subparser)
-        subparser.set_defaults(run=module.run)
+        # The whole one, which `mediswift completion` describes to a shell.
+        subparser.set_defaults(run=module.run, parser=parser)
     return parser
 
 

@@ -20,7 +20,6 @@ OK, NOTE, BAD = "ok", "note", "BAD"
 TORCH_PACKAGES = (
     "datasets",
     "matplotlib",
-    "rich",
     "tensorboard",
     "torch",
     "transformers",

@@ -6,8 +6,7 @@ Everything that can be checked without torch is checked before torch is imported
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -38,16 +37,22 @@ examples:
 """
 
 # Options of a cluster and the key of trainer.init.backend.cluster_config that each one sets.
-CLUSTER_OPTIONS = {
+CLUSTER_OPTIONS: dict[str, Callable[[str], object]] = {
     "num_csx": int,
     "num_workers_per_csx": int,
     "mgmt_address": str,
     "mgmt_namespace": str,
-    "credentials_path": str,
+    "credentials_path": arguments.path_text,
     "job_priority": str,
     "job_time_sec": int,
 }
-CLUSTER_LISTS = ("mount_dirs", "python_paths", "job_labels")
+CLUSTER_LISTS: dict[str, Callable[[str], object]] = {
+    "mount_dirs": arguments.path_text,
+    "python_paths": arguments.path_text,
+    "job_labels": str,
+}
+# Measured with the largest model on two idle cores (docs/benchmarks.md): 12 seconds.
+_EXPECTED_TIME = "on an idle machine less than a minute"
 CLUSTER_FLAGS = ("disable_version_check",)
 # Those of a compilation set keys of trainer.init.backend itself.
 COMPILE_OPTIONS = ("compile_dir", "compile_only", "validate_only")
@@ -63,7 +68,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where to run; left out, the params file says it",
     )
     parser.add_argument(
-        "-p", "--params", required=True, help="a params file, or the bare name of a shipped one"
+        "-p",
+        "--params",
+        required=True,
+        type=arguments.params_file,
+        help="a params file, or the bare name of a shipped one",
     )
     parser.add_argument(
         "-m",
@@ -96,11 +105,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "cerebras-pytorch (CSX; CPU for testing), or ModelZoo's Trainer; auto: CPU and GPU take "
         "torch, CSX takes modelzoo where it is importable, else cerebras",
     )
+    _add_cluster_arguments(parser)
+
+
+def _add_cluster_arguments(parser: argparse.ArgumentParser) -> None:
     cluster = parser.add_argument_group("cluster (CSX)")
     for name, kind in CLUSTER_OPTIONS.items():
         cluster.add_argument(f"--{name}", type=kind)
-    for name in CLUSTER_LISTS:
-        cluster.add_argument(f"--{name}", nargs="+")
+    for name, kind in CLUSTER_LISTS.items():
+        cluster.add_argument(f"--{name}", nargs="+", type=kind)
     for name in CLUSTER_FLAGS:
         cluster.add_argument(f"--{name}", action="store_true", default=None)
 
@@ -127,7 +140,9 @@ def _add_check_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="with --validate_only: write the result there",
     )
-    parser.add_argument("--compile_dir", help="CSX: where compiled artefacts are cached")
+    parser.add_argument(
+        "--compile_dir", type=arguments.path_text, help="CSX: where compiled artefacts are cached"
+    )
 
 
 def collect_overrides(args: argparse.Namespace) -> list[str]:
@@ -147,23 +162,12 @@ def collect_overrides(args: argparse.Namespace) -> list[str]:
     return [*overrides, *args.overrides, *device]
 
 
-@contextmanager
-def show_stages(title: str) -> Iterator[Callable[[str], None]]:
-    """Say on stderr what is being done: in one moving line of a terminal, else line by line."""
-    if not sys.stderr.isatty():
-        yield lambda stage: print(f"{title}: {stage}", file=sys.stderr)
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status(title) as status:
-        yield lambda stage: status.update(f"{title}: {stage}")
-
-
 def validate(args: argparse.Namespace, loaded: "LoadedParams", model_dir: Path) -> int:
     """``--validate_only``: 0 where the model compiles for CSX, 1 where it does not."""
     from mediswift_cs.csx import check, report
     from mediswift_cs.csx.watched_trace import seconds_since_start
     from mediswift_cs.packages import CEREBRAS, missing_package, version_of
+    from mediswift_cs.progress import stages
     from mediswift_cs.storage.write import check_writable, write_json
 
     if args.device not in (None, "CSX"):
@@ -177,7 +181,7 @@ def validate(args: argparse.Namespace, loaded: "LoadedParams", model_dir: Path) 
     for note in loaded.notes:
         print(note, file=sys.stderr)
     before = seconds_since_start()
-    with show_stages(f"{loaded.source.name} for CSX") as on_stage:
+    with stages(f"{loaded.source.name} for CSX", _EXPECTED_TIME) as on_stage:
         verdict = check.validate(loaded, mode=args.mode, model_dir=model_dir, on_stage=on_stage)
     verdict.wall_seconds += before
     found = report.report(loaded, verdict)

@@ -20,7 +20,8 @@ PACKAGES = {
         name: name
         for name in (
             *("datasets", "datasketch", "h5py", "hdf5plugin", "jinja2", "lxml", "matplotlib"),
-            *("numpy", "packaging", "pyarrow", "pydantic", "rensa", "rich", "safetensors", "scipy"),
+            *("numpy", "packaging", "pyarrow", "pydantic", "rensa", "safetensors", "scipy"),
+            "shtab",
             *("tensorboard", "tokenizers", "torch", "tqdm", "transformers", "xxhash", "zstandard"),
         )
     },
@@ -136,6 +137,7 @@ CLASSIFY = "--question Who? --tokenizer {root}/t.json --max-sequence-length 64 -
 COMMANDS = (
     "ask {root}/model/checkpoint_2.mdl --tokenizer {root}/t.json",
     "classify {root}/a.jsonl " + CLASSIFY + " {out}/labels",
+    "completion bash",
     "convert {root}/model/checkpoint_2.mdl {out}/hf --no-tokenizer",
     "demo --max-steps 0",
     "documents {root}/a.xml --output {out}/a.jsonl.zst",

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from mediswift_cs.cli import main
 from mediswift_cs.params.schema import Params
 from mediswift_cs.training.hosts.host import Host
 from mediswift_cs.training.hosts.torch.session import TorchSession
@@ -47,3 +48,9 @@ def write_scores(folder: Path, checkpoint: Path, label: str = "yes") -> Path:
     texts = [{"id": x["id"], "head": "Q: ", "context": f"text of {label}"} for x in lines]
     (data / "test.jsonl").write_text("".join(json.dumps(x) + "\n" for x in texts))
     return folder
+
+
+def page_of(*arguments: object, folder: Path) -> str:
+    output = folder / "report.html"
+    assert main(["report", *map(str, arguments), "--output", str(output), "--overwrite"]) == 0
+    return output.read_text()

@@ -24,16 +24,10 @@ from mediswift_cs.params.schema import Params
 from mediswift_cs.report.run_record import read_runs
 from mediswift_cs.training import mdl_state
 
-from .small_runs import train, write_scores
+from .small_runs import page_of, train, write_scores
 
 Raw = dict[str, Any]
 HOSTILE = "<script>alert(1)</script>\"'><img src=http://x.invalid/y onerror=alert(2)>"
-
-
-def page_of(*arguments: object, folder: Path) -> str:
-    output = folder / "report.html"
-    assert main(["report", *map(str, arguments), "--output", str(output), "--overwrite"]) == 0
-    return output.read_text()
 
 
 def test_the_page_has_what_the_run_has(toy_run: Path, tmp_path: Path) -> None:

@@ -8,8 +8,14 @@ from typing import Any
 import pytest
 import torch
 
-from mediswift_cs.errors import TrainingError
+from mediswift_cs.checkpoints.model_dir import list_checkpoints
+from mediswift_cs.checkpoints.record import Record
+from mediswift_cs.errors import CheckpointError, TrainingError
+from mediswift_cs.params.schema import Params
+from mediswift_cs.training import mdl_state
 from mediswift_cs.training.gpu_peaks import peak_flops
+from mediswift_cs.training.hosts.host import Host
+from mediswift_cs.training.hosts.torch.session import TorchSession
 from mediswift_cs.training.journal import Journal
 from mediswift_cs.training.loop import Trainer
 
@@ -115,3 +121,68 @@ def test_the_fraction_is_of_the_updates_since_the_line_before(tmp_path: Path) ->
             journal.train_step(step, 2.0, 0.1, 64, gradient_norm=norm)
     found = [(line["gradient_norm"], line["clipped_fraction"]) for line in lines_of(tmp_path)]
     assert found == [(1.0, 0.25), (0.1, 0.5)]
+
+
+def fit_on(host_name: str, raw: dict[str, Any], folder: Path) -> list[dict[str, float]]:
+    """Train in a folder, from its newest checkpoint if it has one; what was written down."""
+    params = Params(**raw)
+    if host_name == "torch":
+        host: Host = TorchSession(params, "CPU", for_training=True)
+    else:
+        from mediswift_cs.training.hosts.cerebras.session import Session
+
+        host = Session(params, for_training=True)
+    folder.mkdir(exist_ok=True)
+    trainer = Trainer(params, folder, raw, host)
+    for path in list_checkpoints(folder)[-1:]:
+        trainer.load(path)
+    trainer.fit([])
+    return [line for line in lines_of(folder) if "loss" in line]
+
+
+@pytest.mark.parametrize("host", ["torch", pytest.param("cerebras", marks=pytest.mark.cerebras)])
+def test_a_run_that_goes_on_forgets_no_clipped_update(
+    host: str, toy_raw: dict[str, Any], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if host == "cerebras":
+        request.getfixturevalue("cpu_backend")
+    init = toy_raw["trainer"]["init"]
+    init["loop"] = {"max_steps": 12}
+    init["checkpoint"]["steps"] = 5
+    init["logging"]["log_steps"] = 1
+    init["precision"]["max_gradient_norm"] = 1e6
+    norms = [line["gradient_norm"] for line in fit_on(host, toy_raw, tmp_path / "norms")]
+    # Updates 4, 5 and 6 are one line; a checkpoint lies between its second and its third update.
+    init["logging"]["log_steps"] = 3
+    init["precision"]["max_gradient_norm"] = sorted(norms[3:6])[1] * 0.99
+    undisturbed = fit_on(host, toy_raw, tmp_path / "whole")
+    fraction = next(line["clipped_fraction"] for line in undisturbed if line["step"] == 6)
+    assert 0 < fraction < 1, "the third update alone would be 0 or 1"
+    for path in list_checkpoints(tmp_path / "whole")[1:]:
+        path.unlink()
+    again = fit_on(host, toy_raw, tmp_path / "whole")
+    for name in ("step", "loss", "learning_rate", "gradient_norm", "clipped_fraction"):
+        assert [line[name] for line in again] == [line[name] for line in undisturbed], name
+    assert {frozenset(line) for line in again} == {frozenset(line) for line in undisturbed}
+
+
+def test_only_a_checkpoint_between_two_lines_says_what_was_clipped(
+    toy_raw: dict[str, Any], tmp_path: Path
+) -> None:
+    toy_raw["trainer"]["init"]["checkpoint"]["steps"] = 4
+    fit_on("torch", toy_raw, tmp_path / "run")
+    noted = {
+        path.stem: Record.read(mdl_state.read(path)).clipping
+        for path in list_checkpoints(tmp_path / "run")
+    }
+    assert noted["checkpoint_4"] is not None
+    assert noted["checkpoint_4"][1] == 1
+    assert noted["checkpoint_8"] is not None
+    assert noted["checkpoint_8"][1] == 2
+    assert noted["checkpoint_12"] is None
+
+
+@pytest.mark.parametrize("damaged", [[1], [2, 1], [-1, 2], ["a", 1], {"a": 1}, 3])
+def test_a_damaged_note_of_clipping_is_refused(damaged: object) -> None:
+    with pytest.raises(CheckpointError, match="the checkpoint's record is damaged: clipping: got"):
+        Record.read({"mediswift": {"clipping": damaged}})

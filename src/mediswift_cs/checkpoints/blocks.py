@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from tqdm import tqdm
 
 from mediswift_cs.checkpoints import lz4_chunks, number_formats
 from mediswift_cs.checkpoints.number_formats import Bits
 from mediswift_cs.errors import CheckpointError
+from mediswift_cs.progress import progress
 
 # Small enough for the caches, large enough that a read costs little more than its bytes.
 BLOCK_BYTES = 2 * 2**20
@@ -79,15 +79,7 @@ class Rows(Protocol):
 
 def write_blocks(blocks: Iterable[Block], num_bytes: int) -> None:
     """Write each block to its place, with a progress bar up to ``num_bytes``."""
-    bar = tqdm(
-        total=num_bytes,
-        unit="B",
-        unit_scale=True,
-        unit_divisor=1024,
-        desc="converting",
-        disable=None,
-    )
-    with bar, ExitStack() as stack:
+    with progress("converting", "B", total=num_bytes) as bar, ExitStack() as stack:
         files: dict[Path, int] = {}
         for block in blocks:
             if block.path not in files:

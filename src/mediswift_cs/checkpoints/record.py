@@ -34,12 +34,15 @@ class Record:
         rng_state: torch's random state when it was saved, a tensor; None without a run to go on.
         tokenizer_sha256: fingerprint of the tokenizer that the model was trained with.
         soft_prompt: None for a model without one.
+        clipping: of the updates since the last line of ``metrics.jsonl``, those whose gradients
+            were clipped, and all; None where there are none, or nothing is clipped by its norm.
     """
 
     version: str | None = __version__
     rng_state: Any = None
     tokenizer_sha256: str | None = None
     soft_prompt: SoftPromptRecord | None = None
+    clipping: tuple[int, int] | None = None
 
     @classmethod
     def read(cls, state: Mapping[str, Any]) -> Self:
@@ -55,6 +58,7 @@ class Record:
             rng_state=noted.get("rng_state"),
             tokenizer_sha256=_typed(noted, "tokenizer_sha256", str),
             soft_prompt=cast(SoftPromptRecord | None, prompt),
+            clipping=_clipping(noted),
         )
 
     def to_state(self) -> dict[str, dict[str, Any]]:
@@ -65,6 +69,8 @@ class Record:
         content["tokenizer_sha256"] = self.tokenizer_sha256
         if self.soft_prompt is not None:
             content["soft_prompt"] = dict(self.soft_prompt)
+        if self.clipping is not None:
+            content["clipping"] = list(self.clipping)
         return {_KEY: content}
 
 
@@ -100,7 +106,20 @@ def _typed(mapping: Mapping[str, Any], key: str, kind: type[_T]) -> _T | None:
     value = mapping.get(key)
     if value is None or isinstance(value, kind):
         return value
-    allowed = "a text" if kind is str else "a mapping"
-    raise CheckpointError(
+    raise _damaged(key, value, "a text" if kind is str else "a mapping")
+
+
+def _clipping(noted: Mapping[str, Any]) -> tuple[int, int] | None:
+    match noted.get("clipping"):
+        case None:
+            return None
+        case [int(clipped), int(updates)] if 0 <= clipped <= updates:
+            return clipped, updates
+        case other:
+            raise _damaged("clipping", other, "numbers of updates: clipped ones, and all")
+
+
+def _damaged(key: str, value: object, allowed: str) -> CheckpointError:
+    return CheckpointError(
         f"the checkpoint's record is damaged: {key}: got {value!r:.80}, allowed: {allowed}"
     )

@@ -11,6 +11,7 @@ from mediswift_cs.checkpoints import lz4_chunks, number_formats
 from mediswift_cs.checkpoints.blocks import PartReport, row_slices
 from mediswift_cs.checkpoints.mdl import MdlFile, StoredTensor
 from mediswift_cs.checkpoints.names import LAYERS
+from mediswift_cs.progress import progress
 
 COLUMNS = ("q", "k", "v", "output", "ffn.0", "ffn.1")
 # The linear weights of a layer; the group that is there gives the title in COLUMNS.
@@ -81,6 +82,11 @@ def sparsity_report(reports: Iterable[PartReport]) -> SparsityReport:
 
 def count_zeros(file: MdlFile) -> SparsityReport:
     """Count the zeros of a checkpoint's linear weights, a few megabytes at a time."""
+    matrices = [
+        (name, tensor)
+        for name, tensor in file.tensors.items()
+        if len(tensor.shape) == 2 and _place(name) is not None
+    ]
     return sparsity_report(
         PartReport(
             name=name,
@@ -88,8 +94,7 @@ def count_zeros(file: MdlFile) -> SparsityReport:
             num_zeros=tensor.num_elements
             - sum(int(np.count_nonzero(rows)) for rows in _nonzero(file, tensor)),
         )
-        for name, tensor in file.tensors.items()
-        if len(tensor.shape) == 2 and _place(name) is not None
+        for name, tensor in progress("count zeros", "matrices", matrices, stays=False)
     )
 
 

@@ -19,6 +19,7 @@ from mediswift_cs.checkpoints.record import (
     stored_params,
 )
 from mediswift_cs.params.weights import MASK_SUFFIX
+from mediswift_cs.progress import progress
 
 # Masks up to this many elements in all are counted in full.
 _COUNTED_IN_FULL = 4_000_000
@@ -178,7 +179,7 @@ def _masks(file: MdlFile, exact: bool) -> MaskSummary | None:
     total = sum(mask.num_elements for mask in masks)
     in_full = exact or total <= _COUNTED_IN_FULL
     num_counted = num_kept = 0
-    for mask in masks:
+    for mask in progress("count masks", "masks", masks, stays=False):
         for block in _mask_blocks(file.numbers(mask), mask, in_full):
             num_counted += block.size
             num_kept += int(np.count_nonzero(block))

@@ -33,6 +33,7 @@ from mediswift_cs.checkpoints.source import Checkpoint, read_checkpoint
 from mediswift_cs.checkpoints.verify_bits import stored_numbers
 from mediswift_cs.model.decoder import DecoderLanguageModel
 from mediswift_cs.params.decoder import ModelParams
+from mediswift_cs.progress import progress
 
 # Two implementations in float32 may differ by so much, relative to the largest logit above 1.
 TOLERANCE = 1e-5
@@ -161,7 +162,8 @@ class DecoderReader:
             }
             numbers = torch.arange(len(ids), dtype=torch.int32)[None]
             states: Tensor = functional_call(model.embedding_layer, rows, (numbers,))
-            for index, layer in enumerate(model.transformer_decoder.layers):
+            layers = model.transformer_decoder.layers
+            for index, layer in enumerate(progress("verify", "layers", layers, stays=False)):
                 states = self._run(file, layer, f"{LAYERS}.{index}", states)
             states = self._run(file, model.ln_f, "transformer_decoder.norm", states)[0]
             head = WORD_EMBEDDINGS if shape.share_embedding_weights else HEAD
@@ -240,7 +242,8 @@ def _streamed_logits(folder: HuggingFaceModel, ids: Sequence[int]) -> Tensor:
     states = torch.stack([_word(folder, token) for token in ids])
     states = (states + _tensor(folder, "transformer.wpe.weight", 0, len(ids)))[None]
     names = list(model.h[0].state_dict())
-    for index in range(shape.num_hidden_layers):
+    indices = range(shape.num_hidden_layers)
+    for index in progress("verify the other side", "layers", indices, stays=False):
         prefix = f"transformer.h.{index}."
         model.h[0].attn.layer_idx = index
         model.h[0].load_state_dict({name: _tensor(folder, prefix + name) for name in names})

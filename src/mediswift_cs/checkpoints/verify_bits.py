@@ -15,6 +15,7 @@ from mediswift_cs.checkpoints.restore import new_state, restore_blocks
 from mediswift_cs.checkpoints.sample_text import sample_ids
 from mediswift_cs.checkpoints.source import PREFIX, Checkpoint
 from mediswift_cs.params.weights import MASK_SUFFIX
+from mediswift_cs.progress import progress
 
 _QUERY = "self_attn.proj_q_dense_layer."
 
@@ -55,9 +56,12 @@ def different_tensor(checkpoint: Checkpoint, folder: HuggingFaceModel, dtype: st
     state = new_state(folder, dtype=dtype, tokenizer_sha256=None)["model"]
     places = {key: Place(path=Path(key), offset=0, dtype=new.dtype) for key, new in state.items()}
     num_rows: dict[str, int] = defaultdict(int)
-    with MdlFile(checkpoint.path) as file:
+    total = sum(new.num_bytes for new in state.values())
+    bar = progress("verify", "B", total=total, stays=False)
+    with bar, MdlFile(checkpoint.path) as file:
         for block in restore_blocks(folder, places, [], allow_nan=True):
             name = str(block.path).removeprefix(PREFIX)
+            bar.update(block.numbers.nbytes)
             rows = slice(num_rows[name], num_rows[name] + len(block.numbers))
             num_rows[name] = rows.stop
             if name.endswith(MASK_SUFFIX):

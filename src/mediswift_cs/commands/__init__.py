@@ -6,7 +6,7 @@ only the standard library at its top, so that ``mediswift --help`` answers at on
 
 # What commands are for: the groups of ``mediswift --help``, in the order of the work.
 PURPOSES = {
-    "to begin with": ("demo", "doctor", "modelzoo", "plan", "flops", "params"),
+    "to begin with": ("demo", "doctor", "completion", "modelzoo", "plan", "flops", "params"),
     "data": ("fetch", "prepare", "documents", "tokenizer", "shards"),
     "tasks to fine-tune on": ("classify", "pubmedqa", "hoc"),
     "training": ("run",),

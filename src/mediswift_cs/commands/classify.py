@@ -76,6 +76,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from mediswift_cs.corpora.files import describe_files
     from mediswift_cs.errors import ConfigError
+    from mediswift_cs.progress import reading
     from mediswift_cs.tasks import classification_data
     from mediswift_cs.tasks.prompt_data import write_prompt_data
 
@@ -85,7 +86,8 @@ def run(args: argparse.Namespace) -> int:
     given = args.mesh or args.publication_types
     sources = describe_files(_files(args, (".xml", ".xml.gz") if given else (".jsonl",)))
     files = [source.path for source in sources]
-    texts = _pubmed_texts(args, files, counts) if given else _line_texts(args, files, counts)
+    with reading("read", sum(source.num_bytes for source in sources)):
+        texts = _pubmed_texts(args, files, counts) if given else _line_texts(args, files, counts)
     task = classification_data.make_task(
         texts,
         given or args.labels,

@@ -83,9 +83,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             metavar="FILE",
             help=f"leave out {what} too",
         )
+    _add_data_set_arguments(parser)
+
+
+def _add_data_set_arguments(parser: argparse.ArgumentParser) -> None:
     dataset = parser.add_argument_group("texts of your own, from what `datasets` reads")
     dataset.add_argument(
-        "--dataset", metavar="NAME_OR_PATH", help="JSON lines, Parquet, or a name on the Hub"
+        "--dataset",
+        type=arguments.path_text,
+        metavar="NAME_OR_PATH",
+        help="JSON lines, Parquet, or a name on the Hub",
     )
     dataset.add_argument("--dataset-config", metavar="NAME", help="where it has several")
     dataset.add_argument(

@@ -35,7 +35,7 @@ _SCORING = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     parser.add_argument("--task", help="to be checked against the data, which say it themselves")
-    fold, of_fold = "{fold} stands for the fold's number", arguments.path_of_fold
+    fold, of_fold = "{fold} stands for the fold's number", arguments.path_text
     parser.add_argument("--checkpoint", type=of_fold, help=f"a .mdl file; {fold}")
     parser.add_argument("--data", type=of_fold, required=True, help=f"prepared examples; {fold}")
     parser.add_argument("--split", help="train, val or test (default: test where there is one)")

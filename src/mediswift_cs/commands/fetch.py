@@ -29,7 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="pubmed: this folder only",
     )
     parser.add_argument(
-        "--list", metavar="FILE_OR_ADDRESS", help="pmc: which articles, by their keys"
+        "--list",
+        type=arguments.path_text,
+        metavar="FILE_OR_ADDRESS",
+        help="pmc: which articles, by their keys",
     )
     parser.add_argument(
         "--connections", type=int, default=3, help="files at a time (default: %(default)s)"

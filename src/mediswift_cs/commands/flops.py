@@ -19,7 +19,11 @@ the matrix products; a pruned weight costs nothing, as on a CS-2.
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     parser.add_argument(
-        "params", nargs="*", metavar="PARAMS", help="params files, or bare names of shipped ones"
+        "params",
+        nargs="*",
+        type=arguments.params_file,
+        metavar="PARAMS",
+        help="params files, or bare names of shipped ones",
     )
     parser.add_argument(
         "--softmax", action="store_true", help="count the softmax too, 3 operations a score"

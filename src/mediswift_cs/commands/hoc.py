@@ -26,7 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--input", type=arguments.path, help="the corpus, or hoc_docs.jsonl, or its folder"
     )
     source.add_argument(
-        "--dataset", help="a data set with columns pmid, sentences and sentence_labels"
+        "--dataset",
+        type=arguments.path_text,
+        help="a data set with columns pmid, sentences and sentence_labels",
     )
     parser.add_argument("--dataset-config", help="where the data set has several")
     parser.add_argument(

@@ -19,7 +19,12 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The action, the file and the overrides."""
     parser.add_argument("action", choices=("list", "show", "validate", "check", "write"))
-    parser.add_argument("file", nargs="?", help="for show and validate: a path or a shipped name")
+    parser.add_argument(
+        "file",
+        nargs="?",
+        type=arguments.params_file,
+        help="for show and validate: a path or a shipped name",
+    )
     arguments.add_overrides(
         parser, "KEY=VALUE", "for validate: replace a value; may be given several times"
     )

@@ -48,7 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=arguments.path,
         help="ori_pqal.json, or its folder; the split is drawn as officially",
     )
-    source.add_argument("--dataset", help="a name on the Hugging Face hub, or a local data set")
+    source.add_argument(
+        "--dataset",
+        type=arguments.path_text,
+        help="a name on the Hugging Face hub, or a local data set",
+    )
     labelled.add_argument("--dataset-config", default="pqa_labeled", help="default: %(default)s")
     labelled.add_argument(
         "--fold", default="0", help="0 to 9, or all: one folder each (default: %(default)s)"
@@ -187,12 +191,11 @@ def _read_documents(
     args: argparse.Namespace,
 ) -> "tuple[Iterable[Document], tuple[SourceEntry, ...]]":
     """All documents as a stream with a progress bar, and their files."""
-    from tqdm import tqdm
-
     from mediswift_cs.corpora import documents_file
     from mediswift_cs.corpora.files import describe_files, find_files
+    from mediswift_cs.progress import progress
 
     files = describe_files(find_files(args.documents, documents_file.SUFFIXES))
     stream = (doc for file in files for doc in documents_file.read_documents(file.path))
     sources = tuple(file.entry() for file in files)
-    return tqdm(stream, desc="questions", unit=" docs", disable=None), sources
+    return progress("questions", "docs", stream), sources

@@ -11,6 +11,7 @@ import zstandard
 
 from mediswift_cs.corpora.document import Document, recorded_name
 from mediswift_cs.errors import DataError
+from mediswift_cs.progress import advance
 
 SUFFIXES = (".jsonl.zst", ".jsonl")
 # Of what `mediswift documents` and `prepare` write: another one where the same inputs and settings
@@ -69,11 +70,14 @@ def read_lines(path: Path) -> Iterator[bytes]:
     """
     try:
         with path.open("rb") as file:
-            rest = b""
+            rest, position, size = b"", 0, path.stat().st_size
             for chunk in _decompressed(file, path) if _is_zstd(file) else _plain(file):
                 *lines, rest = (rest + chunk).split(b"\n")
                 for line in lines:
                     yield line + b"\n"
+                # Of the task that reads the file, nearly all.
+                advance((file.tell() - position) / max(1, size))
+                position = file.tell()
             if rest.strip():
                 yield rest + b"\n"
     except OSError as error:

@@ -3,21 +3,21 @@
 import http.client
 import re
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from tqdm import tqdm
-
 from mediswift_cs import __version__
 from mediswift_cs.errors import ConfigError, DataError
+from mediswift_cs.progress import progress, ticking
 from mediswift_cs.storage.checksums import md5_of
 from mediswift_cs.storage.write import atomic_file, sync
 
@@ -59,6 +59,8 @@ class Downloader:
     num_attempts: int = 6
     pause: float = 1.0
     timeout: float = 60.0
+    # Of all connections: not exact, as they do not wait for one another.
+    _received: Counter[str] = field(default_factory=Counter)
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
@@ -81,13 +83,13 @@ class Downloader:
         with ThreadPoolExecutor(self.num_connections) as pool:
             jobs = [pool.submit(self._fetch_one, file) for file in files]
             try:
-                for job in tqdm(
-                    as_completed(jobs), total=len(jobs), desc="fetch", unit="file", disable=None
-                ):
-                    try:
-                        counts["fetched" if job.result() else "already_there"] += 1
-                    except DataError as error:
-                        failed.append(str(error))
+                with progress("fetch", "files", total=len(jobs)) as bar, self._telling_rate(bar):
+                    for job in as_completed(jobs):
+                        try:
+                            counts["fetched" if job.result() else "already_there"] += 1
+                        except DataError as error:
+                            failed.append(str(error))
+                        bar.update()
             except BaseException:
                 self._stop.set()
                 pool.shutdown(cancel_futures=True)
@@ -99,6 +101,16 @@ class Downloader:
                 f"them: {'; '.join(failed[:3])}"
             )
         return counts
+
+    def _telling_rate(self, bar: Any) -> AbstractContextManager[None]:
+        """While the block runs, the bar also says how many bytes a second arrive."""
+        begun, before = time.monotonic(), self._received["bytes"]
+
+        def look() -> None:
+            rate = (self._received["bytes"] - before) / (time.monotonic() - begun)
+            bar.set_postfix_str(f"{rate / 2**20:.1f} MiB/s", refresh=False)
+
+        return ticking(bar, look)
 
     def text(self, address: str) -> str:
         """A small file as text.
@@ -195,6 +207,7 @@ class Downloader:
             with part.open("ab" if is_resumed else "wb") as output:
                 while chunk := _read(response, _CHUNK):
                     output.write(chunk)
+                    self._received["bytes"] += len(chunk)
                     if self._stop.is_set():
                         raise DataError("stopped")
             etag = (response.headers["ETag"] or "").strip('"')

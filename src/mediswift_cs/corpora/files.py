@@ -5,10 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
 from mediswift_cs.corpora.document import SourceEntry
 from mediswift_cs.errors import DataError
+from mediswift_cs.progress import progress
 from mediswift_cs.storage.checksums import md5_of
 
 # "MD5(name)= 0123..." as NLM writes it, or "0123...  name" as md5sum does.
@@ -73,8 +72,7 @@ def describe_files(files: Sequence[tuple[Path, str]], *, quiet: bool = False) ->
         DataError: a file cannot be read, or its md5 is not the one beside it.
     """
     described = []
-    disable = True if quiet else None
-    for path, name in tqdm(files, desc="checksums", unit="file", disable=disable, leave=False):
+    for path, name in progress("checksums", "files", files, stays=False, is_shown=not quiet):
         try:
             md5 = md5_of(path)
             num_bytes = path.stat().st_size

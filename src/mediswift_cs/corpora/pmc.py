@@ -6,7 +6,7 @@ expanded and nothing is fetched.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
@@ -90,7 +90,6 @@ class Article:
 
 def read_pmc(
     path: Path,
-    on_bytes: Callable[[int], object] | None = None,
     *,
     text_options: TextOptions | None = None,
     max_bytes: int = MAX_FILE_BYTES,
@@ -99,14 +98,13 @@ def read_pmc(
 
     Args:
         path: plain or gzip; the content decides which, not the name.
-        on_bytes: called with the number of bytes of the file each time that some were read.
         max_bytes: allowed size of the file, decompressed.
 
     Raises:
         DataError: unreadable, too large, cut short, not well-formed, not UTF-8 where it says so,
             another kind of XML, or with entities of its own.
     """
-    return parse_articles(read_chunks(path, on_bytes, max_bytes), path, text_options)
+    return parse_articles(read_chunks(path, max_bytes), path, text_options)
 
 
 def parse_articles(

@@ -6,7 +6,7 @@ grow with the file. Entities are never expanded and nothing is fetched.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,7 +102,6 @@ class Deletion:
 
 def read_pubmed(
     path: Path,
-    on_bytes: Callable[[int], object] | None = None,
     *,
     max_bytes: int = MAX_FILE_BYTES,
 ) -> Iterator[Record | Deletion]:
@@ -110,7 +109,6 @@ def read_pubmed(
 
     Args:
         path: ``.xml`` or ``.xml.gz``; the content decides which, not the name.
-        on_bytes: called with the number of bytes of the file each time that some were read.
         max_bytes: allowed size of the file, decompressed.
 
     Raises:
@@ -118,7 +116,7 @@ def read_pubmed(
             another kind of XML, or with entities of its own.
     """
     for element in read_records(
-        read_chunks(path, on_bytes, max_bytes),
+        read_chunks(path, max_bytes),
         path,
         roots=("PubmedArticleSet",),
         tags=("PubmedArticle", "PubmedBookArticle", "DeleteCitation"),

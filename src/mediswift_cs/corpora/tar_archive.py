@@ -40,7 +40,7 @@ def read_members(
     """
     try:
         with (
-            closing(read_chunks(path, None, max_bytes)) as chunks,
+            closing(read_chunks(path, max_bytes)) as chunks,
             tarfile.open(  # type: ignore[call-overload]
                 fileobj=_Unpacked(chunks), mode="r|", tarinfo=_Member
             ) as archive,

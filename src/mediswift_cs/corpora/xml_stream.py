@@ -14,6 +14,7 @@ from lxml import etree
 from mediswift_cs.corpora.cleaning import clean_line
 from mediswift_cs.corpora.mathml import MATH, local_name, math_text
 from mediswift_cs.errors import DataError
+from mediswift_cs.progress import advance_bytes
 
 # A bound on one file's decompressed size. PubMed's files have 0.1 to 0.4 GB, PMC's sets a few.
 MAX_FILE_BYTES = 16 << 30
@@ -63,13 +64,8 @@ def xml_errors(path: PurePath) -> Iterator[None]:
         raise DataError(f"{path} is not well-formed XML: {message}") from error
 
 
-def read_chunks(
-    path: Path, on_bytes: Callable[[int], object] | None, max_bytes: int
-) -> Generator[bytes, None, None]:
+def read_chunks(path: Path, max_bytes: int) -> Generator[bytes, None, None]:
     """The content of a file, decompressed where it is gzip, up to ``max_bytes``.
-
-    Args:
-        on_bytes: called with the number of bytes of the file each time that some were read.
 
     Raises:
         DataError: there is more.
@@ -84,9 +80,8 @@ def read_chunks(
             if num_bytes > max_bytes:
                 raise DataError(f"{path} has more than the {max_bytes} bytes allowed, decompressed")
             yield chunk
-            if on_bytes is not None:
-                on_bytes(raw.tell() - position)
-                position = raw.tell()
+            advance_bytes(raw.tell() - position)
+            position = raw.tell()
 
 
 def read_start(chunks: Iterator[bytes], path: PurePath, roots: Collection[str]) -> bytes:

@@ -114,7 +114,9 @@ def run_trace(
 def _follow(
     process: subprocess.Popen[bytes], result_file: Path, on_stage: Callable[[str], None]
 ) -> int:
-    stage = None
+    # As the process itself says once it has imported torch, which takes a while.
+    stage = "starting"
+    on_stage(stage)
     while True:
         try:
             return process.wait(timeout=SECONDS_BETWEEN_LOOKS)

@@ -1,11 +1,9 @@
 """Batches of prompts of similar length."""
 
-import sys
 from collections.abc import Iterator, Sequence
 
-from tqdm import tqdm
-
 from mediswift_cs.errors import DataError
+from mediswift_cs.progress import progress
 
 # Padded tokens in a batch: large enough to keep the cores busy, small enough for any memory.
 MAX_BATCH_TOKENS = 4096
@@ -19,13 +17,7 @@ def batches_by_length(
     A batch has at most ``max_batch_tokens`` tokens, padding included, and at least one item.
     """
     order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
-    with tqdm(
-        total=len(order),
-        desc=title,
-        unit="item",
-        dynamic_ncols=True,
-        disable=not sys.stderr.isatty(),
-    ) as bar:
+    with progress(title, "items", total=len(order)) as bar:
         start = 0
         while start < len(order):
             size = max(1, max_batch_tokens // max(1, lengths[order[start]]))

@@ -14,6 +14,7 @@ from mediswift_cs.errors import CheckpointError
 from mediswift_cs.evaluation.loading import LoadedModel, loaded
 from mediswift_cs.params.decoder import ModelParams
 from mediswift_cs.params.weights import MASK_SUFFIX
+from mediswift_cs.progress import progress
 
 
 def load_hf_model(folder: HuggingFaceModel) -> LoadedModel:
@@ -32,7 +33,8 @@ def load_hf_model(folder: HuggingFaceModel) -> LoadedModel:
         if not name.endswith(MASK_SUFFIX):
             weights[name] = torch.empty(tensor.shape)
         places[name] = Place(path=Path(name), offset=0, dtype=tensor.dtype)
-    for block in restore_blocks(folder, places, [], allow_nan=False):
+    blocks = restore_blocks(folder, places, [], allow_nan=False)
+    for block in progress("load", "blocks", blocks, stays=False):
         if (target := weights.get(str(block.path))) is not None:
             start = block.offset // target.element_size()
             numbers = torch.from_numpy(block.numbers.reshape(-1).copy())

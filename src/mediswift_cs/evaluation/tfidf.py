@@ -5,6 +5,7 @@ from typing import Any
 
 from mediswift_cs.errors import ConfigError
 from mediswift_cs.evaluation.predict import Prediction
+from mediswift_cs.progress import stages
 from mediswift_cs.tasks.example import Example
 
 METHOD = "tfidf"
@@ -32,18 +33,22 @@ def tfidf_predictions(train: Sequence[Example], examples: Sequence[Example]) -> 
         ) from error
     regression: Any = LogisticRegression(max_iter=1000)
     texts, asked = ([e.source for e in items] for items in (train, examples))
-    if all(len(example.labels) == 1 for example in train):
-        pipeline = make_pipeline(TfidfVectorizer(sublinear_tf=True), regression)
-        pipeline.fit(texts, [example.labels[0] for example in train])
-        said = [(str(label),) for label in pipeline.predict(asked)]
-    else:
-        binarizer = MultiLabelBinarizer()
-        gold = binarizer.fit_transform([example.labels for example in train])
-        pipeline = make_pipeline(
-            TfidfVectorizer(sublinear_tf=True), OneVsRestClassifier(regression)
-        )
-        pipeline.fit(texts, gold)
-        said = [tuple(labels) for labels in binarizer.inverse_transform(pipeline.predict(asked))]
+    with stages(METHOD) as on_stage:
+        on_stage(f"learning from {len(train):,} texts")
+        if all(len(example.labels) == 1 for example in train):
+            pipeline = make_pipeline(TfidfVectorizer(sublinear_tf=True), regression)
+            pipeline.fit(texts, [example.labels[0] for example in train])
+            said = [(str(label),) for label in pipeline.predict(asked)]
+        else:
+            binarizer = MultiLabelBinarizer()
+            gold = binarizer.fit_transform([example.labels for example in train])
+            pipeline = make_pipeline(
+                TfidfVectorizer(sublinear_tf=True), OneVsRestClassifier(regression)
+            )
+            pipeline.fit(texts, gold)
+            said = [
+                tuple(labels) for labels in binarizer.inverse_transform(pipeline.predict(asked))
+            ]
     return [
         Prediction(example=example, labels=labels)
         for example, labels in zip(examples, said, strict=True)

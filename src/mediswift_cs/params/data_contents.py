@@ -64,6 +64,7 @@ def has_other_layout(folder: Path) -> bool:
 
 def _read_shards(paths: list[Path]) -> Contents:
     # Here, so that what has a manifest is checked without these imports.
+    from mediswift_cs.progress import progress
     from mediswift_cs.tokens.hdf5 import read_shard_info
 
     shards = [read_shard_info(path) for path in paths]
@@ -75,7 +76,7 @@ def _read_shards(paths: list[Path]) -> Contents:
                 f"and {shard.max_sequence_length} in {shard.path}"
             )
     lowest, highest = 0, -1
-    for path in paths:
+    for path in progress("read shards", "shards", paths, stays=False):
         for smallest, largest in _ranges_of_ids(path):
             lowest, highest = min(lowest, smallest), max(highest, largest)
     return Contents(

@@ -19,6 +19,7 @@ from mediswift_cs.prepare.parse import describe_part
 from mediswift_cs.prepare.pipeline import NoDocumentError, Pipeline
 from mediswift_cs.prepare.results import sources_of
 from mediswift_cs.prepare.stage_tasks import StageTasks
+from mediswift_cs.progress import progress
 from mediswift_cs.storage.lock import only_process
 from mediswift_cs.storage.made import check_same, is_empty, no_output_of_ours
 from mediswift_cs.storage.write import atomic_file, check_writable, remove_partial, write_json
@@ -96,7 +97,7 @@ def _make(pipeline: Pipeline, output: Path) -> dict[str, Any]:
         raise
     whole = tasks.settings.output / output.name
     with atomic_file(whole) as temporary, DocumentsWriter(temporary) as writer:
-        for part in tasks.parts:
+        for part in progress("write", "parts", tasks.parts):
             for line in read_lines(tasks.documents(part)):
                 writer.write_line(line)
     entry = {"path": recorded_name(output.name), "bytes": whole.stat().st_size}

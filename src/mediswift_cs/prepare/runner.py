@@ -12,11 +12,10 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
-from tqdm import tqdm
-
 from mediswift_cs.errors import ConfigError, DataError
 from mediswift_cs.prepare.config import EngineSettings
 from mediswift_cs.prepare.tasks import R, Task, do
+from mediswift_cs.progress import TasksDone, counted_task, progress, ticking
 from mediswift_cs.storage.processes import num_usable_cores, process_pool, use_one_thread
 
 
@@ -31,6 +30,7 @@ class TaskRunner(ExitStack):
         self._settings = settings
         self._quiet = quiet
         self._executor: Executor | None = None
+        self._done = TasksDone()
 
     def results(self, name: str, tasks: Sequence[Task[R]], *, stage: str | None) -> list[R]:
         """The results of all tasks, in their order, of which the missing ones are done now.
@@ -70,24 +70,36 @@ class TaskRunner(ExitStack):
 
     def _run(self, name: str, tasks: Sequence[Task[R]], todo: Sequence[int]) -> dict[int, R]:
         if self._executor is None:
-            self._executor = self.enter_context(_task_executor(self._settings))
-        there = len(tasks) - len(todo)
+            self._executor = self.enter_context(_task_executor(self._settings, self._done))
+        there, done_before = len(tasks) - len(todo), self._done.number
+        futures: dict[int, Future[R]] = {}
+
+        def how_far() -> float:
+            # A cluster's workers do not count parts of tasks.
+            whole = sum(future.done() for future in list(futures.values()))
+            return there + round(max(whole, self._done.number - done_before), 2)
+
         try:
-            with tqdm(
-                total=len(tasks), initial=there, desc=name, unit="part", disable=None
-            ) as progress:
-                futures: dict[int, Future[R]] = {}
+            with (
+                progress(name, "parts", total=len(tasks), done=there) as bar,
+                ticking(bar, how_far),
+            ):
                 for number in todo:
-                    futures[number] = self._executor.submit(do, tasks[number])
-                    futures[number].add_done_callback(lambda _: progress.update())
+                    futures[number] = self._executor.submit(_do_counted, tasks[number])
                 # The first that fails ends the run.
                 for future in as_completed(futures.values()):
                     future.result()
+                bar.update(len(tasks) - bar.n)
         except _deaths() as error:
             raise DataError(
                 "a worker died (killed, or out of memory): start again, finished parts are kept"
             ) from error
         return {number: future.result() for number, future in futures.items()}
+
+
+def _do_counted(task: Task[R]) -> R:
+    with counted_task(task.num_bytes):
+        return do(task)
 
 
 def _deaths() -> tuple[type[Exception], ...]:
@@ -97,8 +109,11 @@ def _deaths() -> tuple[type[Exception], ...]:
 
 
 @contextmanager
-def _task_executor(settings: EngineSettings) -> Iterator[Executor]:
+def _task_executor(settings: EngineSettings, done: TasksDone) -> Iterator[Executor]:
     """The executor of the settings; by default with a worker for each core that may be used.
+
+    Args:
+        done: where the processes of this machine count their tasks.
 
     Raises:
         ConfigError: the Dask cluster cannot be had.
@@ -108,11 +123,14 @@ def _task_executor(settings: EngineSettings) -> Iterator[Executor]:
         with _dask_executor(num_workers, settings.scheduler) as executor:
             yield executor
         return
-    executor = process_pool(num_workers) if num_workers > 1 else _InThisProcess()
+    if num_workers == 1:
+        done.count_here()
+    several = num_workers > 1
+    pool = process_pool(num_workers, begin=done.count_here) if several else _InThisProcess()
     try:
-        yield executor
+        yield pool
     finally:
-        executor.shutdown(cancel_futures=True)
+        pool.shutdown(cancel_futures=True)
 
 
 class _InThisProcess(Executor):

@@ -15,6 +15,7 @@ from tokenizers import Tokenizer
 from mediswift_cs import __version__
 from mediswift_cs.corpora.document import SourceEntry
 from mediswift_cs.errors import ConfigError, DataError
+from mediswift_cs.progress import progress
 from mediswift_cs.storage.checksums import md5_of
 from mediswift_cs.storage.made import check_same
 from mediswift_cs.storage.write import atomic_folder
@@ -231,7 +232,7 @@ def _encoded(
     examples: Iterable[Example], tokenizer: Tokenizer, layout: PromptLayout, lengths: Lengths
 ) -> Iterator[tuple[list[int], list[int], int]]:
     """Source ids, answer ids and number of tokens of each example; ``lengths`` takes them in."""
-    for example in examples:
+    for example in progress("encode", "examples", examples, stays=False):
         source = layout.encode_source(tokenizer, example)
         answer = tokenizer.encode(example.target, add_special_tokens=False).ids
         length = len(source.ids) + layout.num_virtual_tokens + len(answer) + 1

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
-from tqdm import tqdm
 
 from mediswift_cs import __version__
 from mediswift_cs.errors import ConfigError, DataError
+from mediswift_cs.progress import progress
 from mediswift_cs.storage.made import check_same
 from mediswift_cs.storage.write import atomic_folder
 from mediswift_cs.tokens.encoder import Encoder, Ids, encoder_of
@@ -173,9 +173,8 @@ def write_splits(
             name: stack.enter_context(SplitWriter(folder / name, planned))
             for name in (SPLITS if val_fraction else SPLITS[:1])
         }
-        disable = None if show_progress else True
-        texts = tqdm(
-            source, desc="tokenize", unit=" docs", total=source.num_expected, disable=disable
+        texts = progress(
+            "tokenize", "docs", source, total=source.num_expected, is_shown=show_progress
         )
         encoder = encoder_of(tokenizer)
         for batch in _batches(texts):

@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
 from mediswift_cs.errors import ConfigError, DataError
+from mediswift_cs.progress import progress, stages
 from mediswift_cs.storage.write import write_text
 from mediswift_cs.tokens.hdf5 import MAX_TOKEN_ID
 from mediswift_cs.tokens.manifest import TOKENIZER_NAME, TokenizerEntry
@@ -116,18 +118,7 @@ def _load_gpt2_folder(folder: Path) -> Tokenizer:
     return tokenizer
 
 
-def train_tokenizer(
-    texts: Iterable[str], *, vocab_size: int, min_frequency: int = 2, show_progress: bool = False
-) -> Tokenizer:
-    """Train a byte-level BPE without prefix space, as BioMedLM did for PubMed.
-
-    The result may have fewer than ``vocab_size`` ids when the texts hold too few pairs that occur
-    ``min_frequency`` times. ``<|endoftext|>`` has id 0.
-
-    Raises:
-        ConfigError: vocab_size or min_frequency is out of its range.
-        DataError: no text, or none that is not empty.
-    """
+def _check_settings(vocab_size: int, min_frequency: int) -> None:
     if not _SMALLEST_VOCABULARY <= vocab_size <= _LARGEST_VOCABULARY:
         raise ConfigError(
             f"vocab_size must be at least {_SMALLEST_VOCABULARY} (256 bytes and {EOS}) and at most "
@@ -138,24 +129,50 @@ def train_tokenizer(
             f"min_frequency must be at least 1 and at most {_LARGEST_FREQUENCY}, "
             f"got {min_frequency}"
         )
+
+
+def train_tokenizer(
+    texts: Iterable[str],
+    *,
+    vocab_size: int,
+    min_frequency: int = 2,
+    num_texts: int | None = None,
+    show_progress: bool = False,
+) -> Tokenizer:
+    """Train a byte-level BPE without prefix space, as BioMedLM did for PubMed.
+
+    The result may have fewer than ``vocab_size`` ids when the texts hold too few pairs that occur
+    ``min_frequency`` times. ``<|endoftext|>`` has id 0.
+
+    Args:
+        num_texts: how many there are, if that is known, for the time left.
+
+    Raises:
+        ConfigError: vocab_size or min_frequency is out of its range.
+        DataError: no text, or none that is not empty.
+    """
+    _check_settings(vocab_size, min_frequency)
     tokenizer = _byte_level(models.BPE())
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
         min_frequency=min_frequency,
         special_tokens=[_eos_token()],
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-        show_progress=show_progress,
+        show_progress=False,  # it has no time left
     )
-    num_texts = 0
+    bar = progress("read", "docs", texts, total=num_texts, is_shown=show_progress)
+    num_usable = 0
+    with ExitStack() as stack:
 
-    def counted() -> Iterator[str]:
-        nonlocal num_texts
-        for text in texts:
-            num_texts += bool(text.strip())
-            yield text
+        def counted() -> Iterator[str]:
+            nonlocal num_usable
+            for text in bar:
+                num_usable += bool(text.strip())
+                yield text
+            stack.enter_context(stages("tokenizer", is_shown=show_progress))("merging pairs")
 
-    tokenizer.train_from_iterator(counted(), trainer)
-    if not num_texts:
+        tokenizer.train_from_iterator(counted(), trainer)
+    if not num_usable:
         raise DataError("no text to train a tokenizer on: the documents are empty")
     tokenizer.encode_special_tokens = True
     return tokenizer

@@ -64,6 +64,7 @@ def train_tokenizer_file(
         (text.text for text in islice(source, limit)),
         vocab_size=vocab_size,
         min_frequency=min_frequency,
+        num_texts=source.num_expected if limit is None else limit,
         show_progress=show_progress,
     )
     manifest_path(output).unlink(missing_ok=True)

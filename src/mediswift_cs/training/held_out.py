@@ -1,15 +1,14 @@
 """Held-out loss, perplexity and accuracy of a language model, over every sample."""
 
 import math
-import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 from torch import Tensor
-from tqdm import tqdm
 
 from mediswift_cs.params.schema import DataLoaderParams
+from mediswift_cs.progress import progress
 from mediswift_cs.tokens.manifest import Manifest, find_manifest, read_manifest
 from mediswift_cs.training import ranks
 from mediswift_cs.training.hosts.host import Host
@@ -54,8 +53,7 @@ def evaluate(
     # The scores are weighted by tokens, so a short last batch does no harm.
     warnings.filterwarnings("ignore", message="Detected non-uniform batch sizes")
     batches = host.batches(dataloader, num_steps)
-    looks = {"leave": False, "dynamic_ncols": True, "disable": not sys.stderr.isatty()}
-    for batch in tqdm(batches, desc="evaluate", total=num_steps, unit="batch", **looks):
+    for batch in progress("evaluate", "batches", batches, total=num_steps, stays=False):
         if not host.is_traced and is_stopped():
             raise EvaluationStoppedError
         loss, num_tokens = host.evaluation_step(batch)

@@ -10,11 +10,11 @@ from types import TracebackType
 from typing import Any
 
 import torch
-from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from mediswift_cs.checkpoints.model_dir import LOG_FILE, METRICS_FILE, metric_lines
 from mediswift_cs.errors import DataError, TrainingError
+from mediswift_cs.progress import progress
 from mediswift_cs.storage.write import append, write_text
 from mediswift_cs.training import ranks
 from mediswift_cs.training.events import EventFile
@@ -75,12 +75,14 @@ class Journal:
         trains: bool = True,
         peak_tokens_per_second: float | None = None,
         max_gradient_norm: float | None = None,
+        clipping: tuple[int, int] | None = None,
     ) -> None:
         """``trains``: lines later than ``first_step`` are of steps that will be repeated, and are
         dropped. An evaluation of an old checkpoint adds its line and drops none.
 
         ``peak_tokens_per_second``: of the model at the peak of the device. ``max_gradient_norm``:
-        what gradients are clipped to.
+        what gradients are clipped to. ``clipping``: what the checkpoint that the run continues from
+        has noted of the updates since the last line.
         """
         self.peak_tokens_per_second = peak_tokens_per_second
         self.max_gradient_norm = max_gradient_norm
@@ -97,7 +99,7 @@ class Journal:
         self.redirection = logging_redirect_tqdm(loggers=[LOGGER])
         self.bar: Any = None
         self._tokens_since_log = 0
-        self._are_clipped: list[bool] = []
+        self._num_clipped, self._num_clippable = clipping or (0, 0)
         self._time_of_log = time.perf_counter()
 
     def _drop_repeated_steps(self) -> None:
@@ -124,14 +126,7 @@ class Journal:
 
     def __enter__(self) -> "Journal":
         self.redirection.__enter__()
-        self.bar = tqdm(
-            total=self.last_step,
-            initial=self.first_step,
-            desc="train",
-            unit="step",
-            dynamic_ncols=True,
-            disable=not sys.stderr.isatty(),
-        )
+        self.bar = progress("train", "steps", total=self.last_step, done=self.first_step)
         self._time_of_log = time.perf_counter()
         return self
 
@@ -169,7 +164,8 @@ class Journal:
         """Take in a finished step; every ``log_steps`` it is written down."""
         self._tokens_since_log += num_tokens
         if gradient_norm is not None and self.max_gradient_norm is not None:
-            self._are_clipped.append(gradient_norm > self.max_gradient_norm)
+            self._num_clipped += gradient_norm > self.max_gradient_norm
+            self._num_clippable += 1
         self.bar.update()
         if step % self.log_steps and step != self.last_step:
             return
@@ -179,9 +175,9 @@ class Journal:
         values = {"loss": loss, "learning_rate": learning_rate, "tokens_per_second": rate}
         if gradient_norm is not None:
             values["gradient_norm"] = gradient_norm
-        if self._are_clipped:
-            values["clipped_fraction"] = sum(self._are_clipped) / len(self._are_clipped)
-            self._are_clipped = []
+        if self._num_clippable:
+            values["clipped_fraction"] = self._num_clipped / self._num_clippable
+            self._num_clipped = self._num_clippable = 0
         if loss_scale is not None:
             values["loss_scale"] = loss_scale
         if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
@@ -194,6 +190,11 @@ class Journal:
             "step %d/%d loss %.4f lr %.3g %s tokens/s",
             *(step, self.last_step, loss, learning_rate, f"{rate:,.0f}"),
         )
+
+    @property
+    def clipping(self) -> tuple[int, int] | None:
+        """Of the updates since the last line, those that were clipped and all, for a checkpoint."""
+        return (self._num_clipped, self._num_clippable) if self._num_clippable else None
 
     def evaluation(self, step: int, values: dict[str, float], number: int | None) -> None:
         """Write down an evaluation; its time does not count in the training rate.
@@ -223,6 +224,8 @@ class Journal:
 
 class SilentJournal(Journal):
     """The journal of the ranks that do not write."""
+
+    clipping = None
 
     def __init__(self) -> None:
         pass

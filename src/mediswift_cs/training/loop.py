@@ -68,6 +68,8 @@ class Trainer:
         self.samples_streamed = 0
         self.continues_own_run = False
         self.learning_rate: float | None = None
+        self.journal: Journal | None = None
+        self._clipping: tuple[int, int] | None = None
 
     @property
     def tokens_per_step(self) -> int:
@@ -88,8 +90,10 @@ class Trainer:
         if saved := state.get("dataloader"):
             self.dataloader.load_state_dict(saved)
             self.samples_streamed = int(saved["samples_streamed"])
-        if (random_state := Record.read(state).rng_state) is not None:
-            torch.set_rng_state(random_state.detach().clone())
+        record = Record.read(state)
+        self._clipping = record.clipping
+        if record.rng_state is not None:
+            torch.set_rng_state(record.rng_state.detach().clone())
         LOGGER.info("continuing from %s at step %d", path, self.step)
         for line in changed:
             LOGGER.info("%s", line)
@@ -113,7 +117,9 @@ class Trainer:
         state["dataloader"] = (
             self.dataloader.state_dict() if self.host.is_traced else self._position()
         )
-        state |= own_record(self.host.model, self.processor.tokenizer_sha256).to_state()
+        clipping = self.journal.clipping if self.journal is not None else None
+        record = own_record(self.host.model, self.processor.tokenizer_sha256, clipping)
+        state |= record.to_state()
         state["__metadata__"] = [metadata(self.host.model, self.raw_params)]
         checkpoint.save_checkpoint(state, path, self.host.write)
         if (num_kept := num_checkpoints_kept(self.init)) is not None:
@@ -141,13 +147,14 @@ class Trainer:
         if not self.host.is_traced:
             self.host.draw_masks()
         self.log_sparsity("at the start")
-        journal = open_journal(
+        self.journal = journal = open_journal(
             self.model_dir,
             first_step=self.step,
             last_step=plan.last_step,
             log_steps=self.init.logging.log_steps,
             peak_tokens_per_second=self._peak_tokens_per_second(),
             max_gradient_norm=self.init.precision.max_gradient_norm,
+            clipping=self._clipping,
         )
         with stop_on_signal() as stop, journal:
             if self.init.checkpoint.save_initial_checkpoint and self.step == 0 and ranks.is_main():

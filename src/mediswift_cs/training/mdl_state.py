@@ -18,6 +18,7 @@ from torch import Tensor
 from mediswift_cs.checkpoints import lz4_chunks, mdl, mdl_writer, number_formats, treespec
 from mediswift_cs.checkpoints.mdl import MdlFile, OpaqueObject, StoredTensor
 from mediswift_cs.errors import CheckpointError
+from mediswift_cs.progress import progress
 
 # An attribute of the file beside those of cerebras-pytorch, which does not look at it: the xxh3
 # checksum of each tensor by its key, and of all other attributes.
@@ -35,11 +36,11 @@ def write(state: dict[str, Any], path: Path) -> None:
     offsets = mdl_writer.create(path, _map_tensors(state, _description))
     checksums: dict[str, str] = {}
     with path.open("r+b") as file:
-        for key, value in treespec.leaves(state):
-            if key in offsets:
-                file.seek(offsets[key])
-                file.write(_bits(value).data)
-                checksums[key] = _checksum(value)
+        leaves = [(key, value) for key, value in treespec.leaves(state) if key in offsets]
+        for key, value in progress("save", "tensors", leaves, stays=False):
+            file.seek(offsets[key])
+            file.write(_bits(value).data)
+            checksums[key] = _checksum(value)
     with h5py.File(path, "r+") as file:
         checksums[_METADATA] = _metadata_checksum(file)
         file.attrs[_CHECKSUMS] = json.dumps(checksums)
@@ -57,7 +58,7 @@ def read(path: Path, leave_out: Collection[str] = ()) -> dict[str, Any]:
     Raises:
         CheckpointError: it is no complete ``.mdl`` file of plain data, or damaged.
     """
-    with MdlFile(path) as file:
+    with MdlFile(path) as file, progress("load", "tensors", stays=False) as bar:
         checksums = _read_checksums(path)
 
         def load(leaf: Any) -> Any:
@@ -65,11 +66,13 @@ def read(path: Path, leave_out: Collection[str] = ()) -> dict[str, Any]:
                 raise CheckpointError(f"the checkpoint {path} holds a {leaf.type_name}")
             if not isinstance(leaf, StoredTensor):
                 return leaf
+            bar.update()
             tensor = _load(file, leaf)
             if checksums and _checksum(tensor) != checksums.get(leaf.key):
                 raise CheckpointError(f"{leaf.key} in the checkpoint {path} is damaged: {_DAMAGED}")
             return tensor
 
+        bar.total = len(file.tensors)
         wanted = {key: value for key, value in file.state.items() if key not in leave_out}
         state: dict[str, Any] = _map_leaves(wanted, load)
         return state

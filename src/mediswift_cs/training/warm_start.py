@@ -137,7 +137,9 @@ def check_soft_prompt(model: MediSwiftModel, state: Mapping[str, Any], path: Pat
             )
 
 
-def own_record(model: MediSwiftModel, tokenizer_sha256: str | None) -> Record:
+def own_record(
+    model: MediSwiftModel, tokenizer_sha256: str | None, clipping: tuple[int, int] | None = None
+) -> Record:
     """What a checkpoint of this package notes, for another run of it to know."""
     soft_prompt = None
     if (prompt := model.config.soft_prompt) is not None:
@@ -145,7 +147,10 @@ def own_record(model: MediSwiftModel, tokenizer_sha256: str | None) -> Record:
             num_virtual_tokens=prompt.num_virtual_tokens, position=prompt.position, init=prompt.init
         )
     return Record(
-        rng_state=torch.get_rng_state(), tokenizer_sha256=tokenizer_sha256, soft_prompt=soft_prompt
+        rng_state=torch.get_rng_state(),
+        tokenizer_sha256=tokenizer_sha256,
+        soft_prompt=soft_prompt,
+        clipping=clipping,
     )
 
 
