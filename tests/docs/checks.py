@@ -19,7 +19,7 @@ from .pages import (
     Block,
     Page,
 )
-from .parsers import problem_of, problem_of_mention
+from .parsers import ELLIPSIS, problem_of, problem_of_mention
 from .shell import commands
 
 TEST = re.compile(r"\btests(?:/\w+)+(?:\.py)?")
@@ -105,7 +105,7 @@ def problems_of_commands(page: Page) -> Iterator[str]:
     for block in page.blocks:
         if block.language == "sh":
             for words in commands(block.text):
-                if problem := problem_of(words):
+                if problem := problem_of(words, checks_values=not block.is_run):
                     yield f"{block.place}: {shlex.join(words)}: {problem}"
 
 
@@ -117,10 +117,11 @@ def problems_of_inline_code(page: Page) -> Iterator[str]:
                 (words,) = commands(code)
             except (ValueError, AssertionError):
                 continue
+            in_table = page.name == "README.md" and line.startswith("|") and len(words) > 2
+            is_run = "--params" in words and ELLIPSIS not in words
             problem = None
-            is_whole = page.name == "README.md" and line.startswith("|") and len(words) > 2
-            if is_whole or words[0] in ("python", "make") or words[:2] == ["mediswift", "run"]:
-                problem = problem_of(words) if len(words) > 2 or words[0] == "make" else None
+            if in_table or is_run or words[0] == "make":
+                problem = problem_of(words)
             elif words[0] == "mediswift":
                 problem = problem_of_mention(words)
             if problem:

@@ -64,21 +64,26 @@ def only_parsing() -> Iterator[None]:
         yield
 
 
-def problem_of(words: Sequence[str]) -> str | None:
-    """What is wrong with a command; None: nothing, or it is none of this package's."""
+def problem_of(words: Sequence[str], *, checks_values: bool = True) -> str | None:
+    """What is wrong with a command; None: nothing, or it is none of this package's.
+
+    The values that it gives to keys of a params file need no check where it is run: they may be
+    wrong on purpose.
+    """
     words = [word.replace(ADDRESS, "host:443") for word in words if word != ELLIPSIS]
     program, arguments = Path(words[0]).name, words[1:]
     if program == "torchrun":
         is_script = [word.endswith(".py") for word in arguments]
-        return problem_of(["python", *arguments[is_script.index(True) :]])
+        rest = arguments[is_script.index(True) :]
+        return problem_of(["python", *rest], checks_values=checks_values)
     if program == "make":
         return problem_of_make(arguments)
     if program == "mediswift":
-        return _problem(lambda: cli.main(arguments))
+        return _problem(lambda: cli.main(arguments), checks_values)
     if not PYTHON.fullmatch(program) or not arguments:
         return None
     if arguments[0] == "run.py":
-        return _problem(lambda: run.main(arguments[1:]))
+        return _problem(lambda: run.main(arguments[1:]), checks_values)
     if arguments[0] == "-m":
         ours = arguments[1].startswith("mediswift_cs")
         return _problem_elsewhere(tuple(arguments)) if ours else None
@@ -90,13 +95,13 @@ def problem_of(words: Sequence[str]) -> str | None:
     return _problem_elsewhere((str(script), *arguments[1:]))
 
 
-def _problem(call: Callable[[], int]) -> str | None:
+def _problem(call: Callable[[], int], checks_values: bool) -> str | None:
     printed = io.StringIO()
     try:
         with only_parsing(), redirect_stderr(printed), redirect_stdout(printed):
             call()
     except Parsed as parsed:
-        return _problem_of_values(parsed.namespace)
+        return _problem_of_values(parsed.namespace) if checks_values else None
     except SystemExit as ended:
         # Those of --help and --version have the code 0.
         return printed.getvalue().strip().splitlines()[-1] if ended.code else None

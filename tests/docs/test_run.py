@@ -1,5 +1,6 @@
 """Every block that has no marker is run, page by page."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Folders:
 @pytest.mark.parametrize("name", WITH_BLOCKS)
 def test_page(name: str, folders: Folders, request: pytest.FixtureRequest) -> None:
     blocks = [block for page in chain(PAGES[name], PAGES) for block in page.blocks]
+    if any(" CSX " in block.text for block in blocks if block.is_run) and not find_spec("cerebras"):
+        pytest.skip("needs cerebras-pytorch, which Python 3.11 alone has")
     if any("--sample" in block.text for block in blocks if block.is_run):
         request.getfixturevalue("sample_files")
     folders.of(name)
