@@ -19,10 +19,12 @@ from .pages import (
     Block,
     Page,
 )
-from .parsers import ELLIPSIS, problem_of, problem_of_mention
+from .parsers import ELLIPSIS, problem_of, problem_of_key, problem_of_mention
 from .shell import commands
 
 TEST = re.compile(r"\btests(?:/\w+)+(?:\.py)?")
+# A key of which only the pattern is shown is in capitals.
+SETTING = re.compile(r"--(?:set|sweep) '?([a-z][\w.]*)=")
 # What a run is asked for beside training.
 MODES = ("--validate_only", "--compile_only", "--sweep", "--dry-run", "--engine")
 
@@ -128,9 +130,20 @@ def problems_of_inline_code(page: Page) -> Iterator[str]:
                 yield f"{page.name}:{number}: `{code}`: {problem}"
 
 
+def problems_of_settings(page: Page) -> Iterator[str]:
+    """A key that no params file has, in a `--set` without its command."""
+    texts = [(number, code) for number, line in page.prose for code in INLINE.findall(line)]
+    texts += [(block.line, block.text) for block in page.blocks if block.language == "text"]
+    for number, text in texts:
+        for key in SETTING.findall(text):
+            if problem := problem_of_key(key):
+                yield f"{page.name}:{number}: {problem}"
+
+
 CHECKS = (
     problems_of_fences,
     problems_of_markers,
+    problems_of_settings,
     problems_of_commands,
     problems_of_inline_code,
 )

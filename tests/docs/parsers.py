@@ -139,6 +139,15 @@ def _problem_of_values(given: argparse.Namespace) -> str | None:
     return None
 
 
+def problem_of_key(key: str) -> str | None:
+    """Whether a params file may have the key."""
+    try:
+        load_params("mediswift_tiny_75.yaml", [f"{key}=null"], check_data="none")
+    except MediSwiftError as error:
+        return str(error) if "unknown key" in str(error) else None
+    return None
+
+
 def problem_of_make(arguments: Sequence[str]) -> str | None:
     known = re.findall(r"^([\w-]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
     unknown = [word for word in arguments if "=" not in word and word not in known]

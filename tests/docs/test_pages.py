@@ -10,6 +10,7 @@ from .checks import (
     problems_of_fences,
     problems_of_inline_code,
     problems_of_markers,
+    problems_of_settings,
 )
 from .commands import table
 from .pages import REPOSITORY, Page, all_pages
@@ -108,6 +109,15 @@ def test_a_right_command_is_none(text: str) -> None:
 def test_control_a_wrong_command_in_a_sentence_is_noticed(line: str, message: str) -> None:
     (problem,) = problems_of_inline_code(Page("README.md", line))
     assert message in problem
+
+
+@pytest.mark.parametrize("key", ["trainer.init.loop.max_step", "trainer.int.seed", "model"])
+@pytest.mark.parametrize("shape", ["See `--set {}=3`.", "```text\n--sweep '{}=[1, 2]'\n```"])
+def test_control_an_unknown_key_is_noticed(key: str, shape: str) -> None:
+    (problem,) = problems_of_settings(Page("a.md", shape.format(key)))
+    # The whole key, or the first part of it that there is not.
+    assert problem.removeprefix("a.md:1: ").partition(": got an unknown key")[0] in key
+    assert list(problems_of_settings(Page("a.md", shape.format("trainer.init.seed")))) == []
 
 
 @pytest.mark.parametrize(
