@@ -90,9 +90,12 @@ class Folders:
         return done
 
     def _run(self, page: Page) -> Path:
-        folder = self._root / page.name.replace("/", "_")
-        if page.after:
-            shutil.copytree(self.of(page.after), folder, symlinks=True)
+        before = self.of(page.after) if page.after else None
+        # The same for all pages: what a page leaves names its files by their whole paths.
+        folder = self._root / "here"
+        shutil.rmtree(folder, ignore_errors=True)
+        if before:
+            shutil.copytree(before, folder, symlinks=True)
         else:
             folder.mkdir(parents=True)
             for name in LINKED:
@@ -100,7 +103,7 @@ class Folders:
         for block in page.blocks:
             if block.is_run:
                 run_block(block, folder)
-        return folder
+        return folder.rename(self._root / page.name.replace("/", "_"))
 
 
 def chain(page: Page, pages: dict[str, Page]) -> Iterator[Page]:
