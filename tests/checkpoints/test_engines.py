@@ -90,7 +90,7 @@ def find_python(name: str, package: str) -> str:
 def blocks(section: str) -> list[tuple[str, str]]:
     """Language and text of the section's code."""
     text = DOCUMENT.read_text(encoding="utf-8").split(f"\n## {section}\n")[1].split("\n## ")[0]
-    return re.findall(r"```(python|bash)\n(.*?)```", text, re.DOTALL)
+    return re.findall(r"```(python|sh)\n(.*?)```", text, re.DOTALL)
 
 
 def run_block(language: str, code: str, python: str, folder: Path) -> str:
