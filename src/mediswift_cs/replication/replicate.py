@@ -2,8 +2,9 @@
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from mediswift_cs.replication.measured import Measured, Sweep
 from mediswift_cs.replication.page import write_page
 from mediswift_cs.replication.plan import plan, planned_jobs
 from mediswift_cs.replication.record import claims_content, told
-from mediswift_cs.replication.scales import SCALES
+from mediswift_cs.replication.scales import SCALES, Arm
 from mediswift_cs.storage.checksums import sha256_of
 from mediswift_cs.storage.lock import only_process
 from mediswift_cs.storage.made import is_empty
@@ -170,16 +171,8 @@ class Replication:
             sparsities=scale.sparsities,
             rates=rates,
             tuning_rates=tuning_rates,
-            bits={
-                arm.name: [
-                    experiment.bits_per_byte(arm, at[arm.name], seed, REPORTED) for seed in seeds
-                ]
-                for arm in scale.arms
-            },
-            clipped={
-                arm.name: [experiment.clipped_fraction(arm, at[arm.name], s) for s in seeds]
-                for arm in scale.arms
-            },
+            bits=self._each_seed(partial(experiment.bits_per_byte, half=REPORTED), at),
+            clipped=self._each_seed(experiment.clipped_fraction, at),
             outputs={
                 arm.name: [experiment.block_outputs(arm, s) for s in seeds] for arm in checked
             },
@@ -190,6 +183,16 @@ class Replication:
             baseline=experiment.baseline(scales.TUNED_DENSE, tuned_at, seeds[0]),
             sizes=experiment.sizes(),
         )
+
+    def _each_seed(
+        self, value: Callable[[Arm, float, int], float], at: Mapping[str, float]
+    ) -> dict[str, list[float]]:
+        """A number of each arm's runs at its best rate."""
+        experiment = self.experiment
+        return {
+            arm.name: [value(arm, at[arm.name], seed) for seed in experiment.seeds]
+            for arm in experiment.scale.arms
+        }
 
     def sweep(
         self,
