@@ -222,11 +222,14 @@ class ModelParams(Section):
     initializer_range: PositiveReal = 0.02
     """Standard deviation of weights whose initializer is left out."""
     embedding_initializer: InitializerParams = Field(default_factory=InitializerParams)
-    """How word and position embeddings are drawn."""
+    """How word and position embeddings are drawn; left out: from initializer_range."""
     initializer: InitializerParams = Field(default_factory=InitializerParams)
-    """How all other weights are drawn."""
+    """How all other weights are drawn; left out: from initializer_range."""
     output_layer_initializer: InitializerParams = Field(default_factory=InitializerParams)
-    """Of the two projections that write into the residual stream."""
+    """Of the two projections that write into the residual stream.
+
+    Left out: initializer, else the std of initializer_range over the root of 2 layers.
+    """
 
     # Output and loss
     use_bias_in_output: Flag = False
