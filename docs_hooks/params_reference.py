@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -97,7 +98,9 @@ def default_of(info: FieldInfo) -> str:
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|").replace("``", "`")
+    # YAML's word for Python's None.
+    text = re.sub(r"\bNone\b", "`null`", " ".join(text.split()))
+    return text.replace("|", "\\|").replace("``", "`")
 
 
 def _row(key: Key, paths: dict[type[Section], str]) -> str:

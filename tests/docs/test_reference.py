@@ -57,7 +57,8 @@ def test_keys_that_are_ours() -> None:
 def test_page_of_keys() -> None:
     page = params_reference.params_keys()
     assert "| `num_heads` | a whole number, at least 1 | `12` | " in page
-    assert "| `vocab_size` | " in page
+    assert "| `EleutherEvalHarness` | a mapping or null | `null` | " in page
+    assert "None" not in page
     # Each row has as many cells as the head of its table.
     rows = [line for line in page.splitlines() if line.startswith("|")]
     assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {6}

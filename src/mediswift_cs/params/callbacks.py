@@ -20,6 +20,8 @@ class AnyArguments(Section):
 
     model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=())
 
+    described: ClassVar[str] = "a mapping"
+
 
 class KeepNCheckpointsArguments(Section):
     """The n newest checkpoints of a run are kept; None keeps all."""

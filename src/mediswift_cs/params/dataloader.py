@@ -60,7 +60,7 @@ class DataLoaderParams(Section):
     shuffle: Flag = False
     """Whether the samples come in another order each epoch."""
     shuffle_seed: Count | None = 0
-    """Null where nothing is shuffled only."""
+    """Draws the order of the samples; None only where nothing is shuffled."""
     drop_last: Flag = True
     """Whether an incomplete last batch is left out."""
     num_workers: Annotated[Count, Le(MAX_NUM_WORKERS)] = 0
@@ -68,7 +68,7 @@ class DataLoaderParams(Section):
     prefetch_factor: PositiveCount | None = 10
     """Batches that each worker reads ahead; used with num_workers > 0 only."""
     persistent_workers: Flag = True
-    """Used with num_workers > 0 only."""
+    """Whether those processes stay from epoch to epoch."""
     max_sequence_length: Annotated[PositiveCount, Le(MAX_SEQUENCE_LENGTH)] | None = None
     """Tokens a sequence; None takes the length that the shards have."""
     tokenizer_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")

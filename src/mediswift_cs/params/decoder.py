@@ -156,12 +156,12 @@ class SoftPromptParams(Section):
     position: Literal["prefix", "infix"] = "infix"
     """Before the source, or between source and answer (BioGPT); the batches place it."""
     init: Literal["random", "vocab", "text"] = "random"
-    """Like the word embeddings at their initialisation, rows of random words of the loaded
-    checkpoint, or rows of the words of init_text."""
+    """The first vectors: like the word embeddings at their initialisation, rows of random words of
+    the loaded checkpoint, or rows of the words of init_text."""
     init_text: str | None = None
-    """With init text only: repeated or cut to num_virtual_tokens tokens."""
+    """The words of init text, repeated or cut to num_virtual_tokens tokens."""
     tokenizer_file: str | None = None
-    """With init text only: the tokenizer.json that splits init_text."""
+    """The tokenizer.json that splits init_text."""
 
 
 class ModelParams(Section):
@@ -186,13 +186,13 @@ class ModelParams(Section):
     max_position_embeddings: Annotated[PositiveCount, Le(MAX_SEQUENCE_LENGTH)] = 1024
     """The longest sequence, in tokens."""
     embedding_dropout_rate: Rate | None = None
-    """None means dropout_rate."""
+    """The same of the embeddings; None: dropout_rate."""
 
     # Decoder
     num_hidden_layers: Annotated[PositiveCount, Le(1000)] = 12
     """Number of layers."""
     dropout_rate: Rate = 0.1
-    """Share of activations that are zeroed while training."""
+    """Share of the activations that are zeroed while training."""
     layer_norm_epsilon: PositiveReal = 1.0e-5
     """What is added to the variance in a layer norm."""
 
@@ -202,7 +202,7 @@ class ModelParams(Section):
     attention_type: Literal["scaled_dot_product"] = "scaled_dot_product"
     """Scores are divided by the root of a head's width."""
     attention_dropout_rate: Rate | None = 0.1
-    """None means dropout_rate."""
+    """The same of the attention's weights; None: dropout_rate."""
     attention_softmax_fp32: Flag = True
     """Whether CSX computes the softmax of attention in float32."""
     use_projection_bias_in_attention: Flag = True
@@ -237,7 +237,7 @@ class ModelParams(Section):
     loss_scaling: Literal["num_tokens", "batch_size"] = "num_tokens"
     """What the summed loss is divided by: the counted tokens, or the sequences."""
     loss_weight: PositiveReal = 1.0
-    """Used with loss_scaling batch_size only."""
+    """A factor of the loss; used with loss_scaling batch_size only."""
     compute_eval_metrics: Flag = True
     """Whether evaluations compute perplexity and accuracy beside the loss."""
 
@@ -245,7 +245,7 @@ class ModelParams(Section):
     soft_prompt: SoftPromptParams | None = None
     """A soft prompt; None: the model has none."""
     trainable: Literal["all", "soft_prompt"] = "all"
-    """soft_prompt: everything else is frozen."""
+    """What trains: all weights, or the soft_prompt alone."""
 
     @classmethod
     def _completed(cls, data: dict[str, Any]) -> dict[str, Any]:

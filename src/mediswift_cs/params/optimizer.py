@@ -49,13 +49,13 @@ class AdamWParams(Section):
     """AdamW with decoupled weight decay."""
 
     learning_rate: NonNegativeReal | None = None
-    """None: the schedulers set it."""
+    """The rate of each step; None: the schedulers set it."""
     betas: tuple[RateBelowOne, RateBelowOne] = (0.9, 0.999)
     """How slowly the two moving means of the gradient and of its square forget."""
     eps: PositiveReal = 1.0e-6
     """What is added to the root of the second moment, before dividing."""
     weight_decay: NonNegativeReal = 0.0
-    """Of weights and embeddings; both hosts leave biases and layer norms alone."""
+    """Decay of weights and embeddings; biases and layer norms have none."""
     correct_bias: Flag = True
     """Whether the moments are corrected for their start at zero."""
     amsgrad: Flag = False

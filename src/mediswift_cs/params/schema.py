@@ -55,7 +55,7 @@ class PrecisionParams(Section):
     steps_per_increase: PositiveCount = 2000
     """Steps without an overflow after which a dynamic factor grows."""
     min_loss_scale: Annotated[Real, Ge(2.0**-14)] | None = None
-    """2^-14, the smallest normal number of float16, when left out."""
+    """The smallest dynamic factor; None: 2^-14, the smallest normal number of float16."""
     max_loss_scale: PositiveReal | None = None
     """The largest dynamic factor."""
     max_gradient_norm: PositiveReal | None = None
@@ -63,7 +63,7 @@ class PrecisionParams(Section):
     max_gradient_value: PositiveReal | None = None
     """Each number of the gradients is cut to this size; None: no clipping."""
     log_loss_scale: Flag | None = None
-    """None logs it where loss_scaling_factor is dynamic."""
+    """Whether the factor of the loss is logged; None: where it is dynamic."""
 
 
 class LoopParams(Section):
@@ -82,14 +82,14 @@ class LoopParams(Section):
     eval_steps: PositiveCount | None = None
     """Batches of an evaluation; None: the whole validation set."""
     grad_accum_steps: Annotated[PositiveCount, Le(MAX_BATCH)] = 1
-    """CPU and GPU only; on CSX the compiler chooses the micro batch."""
+    """Batches of an update, on CPU and GPU; on CSX the compiler chooses the micro batch."""
 
 
 class CheckpointParams(Section):
     """When and where checkpoints are written (callbacks/checkpoint.py, Checkpoint)."""
 
     steps: Count | None = None
-    """None or 0: none are written."""
+    """Steps between two checkpoints; None or 0: none are written."""
     autoload_last_checkpoint: Flag = True
     """Whether a run goes on from the newest checkpoint in model_dir."""
     disable_strict_checkpoint_loading: Flag = False
@@ -97,7 +97,7 @@ class CheckpointParams(Section):
     save_initial_checkpoint: Flag = False
     """Whether a checkpoint is written before the first step."""
     checkpoint_root: str | None = None
-    """None: model_dir."""
+    """Folder of the checkpoints; None: model_dir."""
     checkpoint_name: str = Field(default="checkpoint_{step}.mdl", pattern=r"\{step\}")
     """Name of the files, in which ``{step}`` stands for the number of the step."""
     strict_version: Flag = True
@@ -147,19 +147,19 @@ class InitParams(Section):
     model: ModelParams
     """The decoder."""
     device: Device | None = None
-    """Goes in the place of backend.backend_type where that is left out."""
+    """Where to run: in the place of backend.backend_type where that is left out."""
     backend: BackendParams = BackendParams()
     """Machine of the run and its settings."""
     model_dir: str = "./model_dir"
     """Folder of everything that the run writes."""
     optimizer: OptimizerParams | None = None
-    """None: evaluation only."""
+    """The optimizer; None: evaluation only."""
     schedulers: list[SchedulerParams] = Field(default_factory=list)
     """The schedule of the learning rate; left out: the optimizer's rate at each step."""
     precision: PrecisionParams = PrecisionParams(enabled=False)
-    """Left out: float32 without clipping."""
+    """Number formats and clipping; left out: float32 without clipping."""
     sparsity: SparsityParams | None = None
-    """None: dense."""
+    """Which weights are zero; None: dense."""
     loop: LoopParams = LoopParams(num_epochs=1)
     """Length of the run, and its evaluations."""
     checkpoint: CheckpointParams = CheckpointParams()
@@ -171,7 +171,7 @@ class InitParams(Section):
     loggers: list[LoggerParams] = Field(default_factory=list)
     """Where ModelZoo's Trainer sends what it logs, each by the name of its class."""
     seed: Count | None = None
-    """What torch.manual_seed takes on every host."""
+    """Draws the first weights, masks and dropout; None: another each time."""
     torch: TorchParams = TorchParams()
     """Settings of this package's own loop."""
     autorestart: AutoRestartParams = AutoRestartParams()
@@ -211,7 +211,7 @@ class FitParams(_CheckpointChoice):
     val_dataloader: DataLoaderList | None = None
     """The data to evaluate on; this package evaluates on one."""
     ckpt_path: PathText | None = None
-    """Where given, null trains from the initial weights; see loads_newest."""
+    """The checkpoint to start from; None: random weights; left out: the newest in model_dir."""
 
 
 class ValidateParams(_CheckpointChoice):
@@ -233,7 +233,7 @@ class ValidateAllParams(_CheckpointChoice):
 
 
 class TrainerParams(Section):
-    """``trainer``."""
+    """``trainer``: what ModelZoo's Trainer is made with, and what it is asked to do."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 

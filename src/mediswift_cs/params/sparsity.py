@@ -24,7 +24,7 @@ from mediswift_cs.params.section import (
 class ValueScheduleParams(Section):
     """A value that changes with the step (cerebras.pytorch.sparse.utils, HyperParameterSchedule).
 
-    Each type has keys of its own, see :data:`SCHEDULE_KEYS`.
+    Each type has keys of its own (SCHEDULE_KEYS).
     """
 
     type: Literal["linear", "exp", "power", "cosine", "cycling"]
