@@ -1,4 +1,4 @@
-"""What mkdocs calls: fills in what is made at each build, and mends links that leave docs/."""
+"""What mkdocs calls: fills in what is made at each build; links and lists are as on GitHub."""
 
 import re
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import commands_reference
 import links
+import lists
 import modules
 import params_reference
 from mkdocs.config.defaults import MkDocsConfig
@@ -44,5 +45,5 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """A page with its links within the site, and what is made at each build."""
     uri = page.file.src_uri
-    text = links.with_links(markdown, _source(uri), uri, lambda _: None)
+    text = links.with_links(lists.with_lists(markdown), _source(uri), uri, lambda _: None)
     return PLACE.sub(lambda match: MAKERS[match[1]](*match[2].split()), text)

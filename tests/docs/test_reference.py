@@ -16,6 +16,7 @@ PLACE = re.compile(r"<!-- made here: (\w+)((?: [\w.]+)*) -->")
 params_reference = hook("params_reference")
 commands_reference = hook("commands_reference")
 links = hook("links")
+lists = hook("lists")
 modules = hook("modules")
 
 
@@ -115,3 +116,17 @@ def test_links_that_leave_docs(source: str, uri: str, link: str, expected: str |
     else:
         assert text == f"See [this]({expected})."
         assert kept == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Two of them:\n1. one\n2. two", "Two of them:\n\n1. one\n2. two"),
+        ("Two:\n- one\n  more\n- two", "Two:\n\n- one\n  more\n- two"),
+        ("### Added\n- one", "### Added\n- one"),
+        ("Two:\n\n- one", "Two:\n\n- one"),
+        ("```text\nTwo:\n- one\n```", "```text\nTwo:\n- one\n```"),
+    ],
+)
+def test_lists_below_a_paragraph(text: str, expected: str) -> None:
+    assert lists.with_lists(text) == expected
