@@ -109,7 +109,8 @@ class Requests(HTMLParser):
 
 
 def build(folder: Path, site: Path) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "-d", str(site)]
+    # Not --quiet, which counts no warnings.
+    command = [sys.executable, "-m", "mkdocs", "build", "-d", str(site)]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
