@@ -13,6 +13,8 @@ DEMO ?=
 REPLICATE ?= --scale hour
 # An environment without torch and cerebras-pytorch, for the lower layers.
 LIGHT_VENV ?= .venv-light
+# An environment that builds the documentation, without torch as well.
+DOCS_VENV ?= .venv-docs
 # Options of pytest, such as: make test PYTEST="-k resume -x"
 PYTEST ?=
 NEEDED_GB := 7
@@ -22,7 +24,7 @@ LIGHT_TESTS := $(addprefix tests/,storage params corpora tokens tasks prepare wi
   test_sizes.py test_layers.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo replicate test light test-light test-package torture check format install clean
+.PHONY: help demo replicate test light test-light test-package docs torture check format install clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -49,6 +51,12 @@ test-light: light ## run the lower layers' tests in an environment without torch
 
 test-package: light ## build wheel and sdist, install each outside the checkout, run commands there
 	@LIGHT=$(abspath $(LIGHT_VENV)) tests/package.sh
+
+docs: ## build the documentation into site/; a broken link or anchor is an error
+	@[ -x $(DOCS_VENV)/bin/python ] || $(PYTHON) -m venv $(DOCS_VENV)
+	@$(DOCS_VENV)/bin/python -m pip install --disable-pip-version-check -q -r requirements/light.txt -r requirements/docs.txt
+	@$(DOCS_VENV)/bin/python -m pip install --disable-pip-version-check -q --no-deps -e .
+	@NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/python -m mkdocs build --clean -d site
 
 torture: $(STAMP) ## stop jobs at random moments, 20 times each, and give them again (20 minutes)
 	@MEDISWIFT_TORTURE=20 $(BIN)/python -m pytest tests/torture $(PYTEST)

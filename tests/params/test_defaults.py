@@ -11,17 +11,12 @@ from cerebras.pytorch.sparse import SET, RigL, utils
 from cerebras.pytorch.sparse.static import Static
 from pydantic import BaseModel
 
+from mediswift_cs.params.backend import BackendParams, ClusterConfigParams
 from mediswift_cs.params.callbacks import CallbackParams
 from mediswift_cs.params.decoder import ModelParams
 from mediswift_cs.params.optimizer import AdamWParams, SchedulerParams
 from mediswift_cs.params.problem import keys_of, section_in
-from mediswift_cs.params.schema import (
-    BackendParams,
-    ClusterConfigParams,
-    InitParams,
-    Params,
-    PrecisionParams,
-)
+from mediswift_cs.params.schema import InitParams, Params, PrecisionParams
 from mediswift_cs.params.section import Section
 from mediswift_cs.params.shape import STAND_INS
 from mediswift_cs.params.sparsity import (

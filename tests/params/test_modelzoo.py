@@ -28,9 +28,6 @@ from .conftest import check
 
 pytestmark = pytest.mark.modelzoo
 
-# Of fine-tuning, which ModelZoo's model does not have.
-OURS = {"soft_prompt", "trainable"}
-
 REQUIRED = "required"
 NOT_LITERAL = "not a literal"
 
@@ -109,7 +106,9 @@ def test_model_keys_and_defaults(modelzoo: Path) -> None:
         **fields_of(models, "GPT2LMHeadModelConfig"),
         **fields_of(models, "GPT2ModelConfig"),
     }
-    covered = {name: default for name, default in ours(ModelParams).items() if name not in OURS}
+    covered = {
+        name: default for name, default in ours(ModelParams).items() if name not in ModelParams.ours
+    }
     not_covered = set(NOT_COVERED) - {"moe_params", "memory_tokens_config"}  # of the aliases
     assert set(covered) | not_covered == set(theirs)
     assert not set(covered) & not_covered
@@ -137,7 +136,7 @@ def test_dataloader_keys_and_defaults(modelzoo: Path) -> None:
     }
     mine = ours(DataLoaderParams)
     assert set(theirs) - set(mine) <= set(NOT_COVERED_DATA)
-    assert set(mine) - set(theirs) == {"tokenizer_sha256"}
+    assert set(mine) - set(theirs) == DataLoaderParams.ours
     assert mine["data_dir"] == REQUIRED  # ModelZoo's alternative is a mixture of several
     for name in set(mine) & set(theirs) - {"data_dir"}:
         assert mine[name] == theirs[name], name

@@ -44,6 +44,7 @@ class DataLoaderParams(Section):
     """Where the shards are and how they are batched."""
 
     not_covered: ClassVar[Mapping[str, tuple[Any, ...]]] = NOT_COVERED
+    ours: ClassVar[frozenset[str]] = frozenset({"tokenizer_sha256"})
 
     data_processor: Literal[
         "MediSwiftPretrainingDataProcessor",
@@ -51,24 +52,27 @@ class DataLoaderParams(Section):
         "GptHDF5MapDataProcessor",
         "GptHDF5DataProcessor",
     ]
+    """The class that reads the shards; the prompts of fine-tuning need ours."""
     data_dir: PathText | list[PathText]
     """Folders of .h5 shards, relative to the working directory."""
     batch_size: Annotated[PositiveCount, Le(MAX_BATCH)]
     """Sequences an optimizer step, over all systems (before gradient accumulation)."""
     shuffle: Flag = False
+    """Whether the samples come in another order each epoch."""
     shuffle_seed: Count | None = 0
-    """Null where nothing is shuffled only."""
+    """Draws the order of the samples; None only where nothing is shuffled."""
     drop_last: Flag = True
     """Whether an incomplete last batch is left out."""
     num_workers: Annotated[Count, Le(MAX_NUM_WORKERS)] = 0
+    """Processes that read batches ahead; 0: the training process reads them itself."""
     prefetch_factor: PositiveCount | None = 10
     """Batches that each worker reads ahead; used with num_workers > 0 only."""
     persistent_workers: Flag = True
-    """Used with num_workers > 0 only."""
+    """Whether those processes stay from epoch to epoch."""
     max_sequence_length: Annotated[PositiveCount, Le(MAX_SEQUENCE_LENGTH)] | None = None
     """Tokens a sequence; None takes the length that the shards have."""
     tokenizer_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
-    """Fingerprint that the shards' tokenizer must have; None checks nothing. Ours only."""
+    """Fingerprint that the shards' tokenizer must have; None checks nothing."""
 
     @property
     def data_dirs(self) -> list[str]:

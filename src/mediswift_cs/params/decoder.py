@@ -120,8 +120,11 @@ class InitializerParams(Section):
     """How a weight is drawn (ModelZoo layers/init.py, TruncatedNormalInitializer)."""
 
     name: Literal["truncated_normal", "normal"] = "truncated_normal"
+    """The distribution; truncated_normal is drawn again outside of its cuts."""
     mean: Real = 0.0
+    """Mean of the distribution."""
     std: NonNegativeReal = 0.05
+    """Standard deviation, before cutting."""
     a: Real = -0.1
     """Lower cut of truncated_normal; -2 std when left out."""
     b: Real = 0.1
@@ -149,15 +152,16 @@ class SoftPromptParams(Section):
     """
 
     num_virtual_tokens: PositiveCount
+    """Number of trainable vectors."""
     position: Literal["prefix", "infix"] = "infix"
     """Before the source, or between source and answer (BioGPT); the batches place it."""
     init: Literal["random", "vocab", "text"] = "random"
-    """Like the word embeddings at their initialisation, rows of random words of the loaded
-    checkpoint, or rows of the words of init_text."""
+    """The first vectors: like the word embeddings at their initialisation, rows of random words of
+    the loaded checkpoint, or rows of the words of init_text."""
     init_text: str | None = None
-    """With init text only: repeated or cut to num_virtual_tokens tokens."""
+    """The words of init text, repeated or cut to num_virtual_tokens tokens."""
     tokenizer_file: str | None = None
-    """With init text only: the tokenizer.json that splits init_text."""
+    """The tokenizer.json that splits init_text."""
 
 
 class ModelParams(Section):
@@ -165,56 +169,83 @@ class ModelParams(Section):
 
     not_covered: ClassVar[Mapping[str, tuple[Any, ...]]] = NOT_COVERED
     reasons: ClassVar[Mapping[str, str]] = MUP
+    ours: ClassVar[frozenset[str]] = frozenset({"soft_prompt", "trainable"})
 
     name: Literal["mediswift", "mediswift_finetuning"]
+    """mediswift to pre-train, mediswift_finetuning for a model that may have a soft prompt."""
 
     # Embedding
     vocab_size: PositiveCount = Field(default=50257, le=512000)
+    """Rows of the embedding: at least as many as the tokenizer has ids."""
     hidden_size: Annotated[PositiveCount, Le(MAX_WIDTH)] = 768
+    """Width of the model."""
     position_embedding_type: Literal["learned"] = "learned"
+    """Each position has a trained vector, as in GPT-2."""
     share_embedding_weights: Flag = True
+    """Whether the output head is the word embedding."""
     max_position_embeddings: Annotated[PositiveCount, Le(MAX_SEQUENCE_LENGTH)] = 1024
+    """The longest sequence, in tokens."""
     embedding_dropout_rate: Rate | None = None
-    """None means dropout_rate."""
+    """The same of the embeddings; None: dropout_rate."""
 
     # Decoder
     num_hidden_layers: Annotated[PositiveCount, Le(1000)] = 12
+    """Number of layers."""
     dropout_rate: Rate = 0.1
+    """Share of the activations that are zeroed while training."""
     layer_norm_epsilon: PositiveReal = 1.0e-5
+    """What is added to the variance in a layer norm."""
 
     # Attention
     num_heads: PositiveCount = 12
+    """Attention heads of a layer; they divide hidden_size."""
     attention_type: Literal["scaled_dot_product"] = "scaled_dot_product"
+    """Scores are divided by the root of a head's width."""
     attention_dropout_rate: Rate | None = 0.1
-    """None means dropout_rate."""
+    """The same of the attention's weights; None: dropout_rate."""
     attention_softmax_fp32: Flag = True
+    """Whether CSX computes the softmax of attention in float32."""
     use_projection_bias_in_attention: Flag = True
+    """Biases of the query, key and value projections."""
     use_ffn_bias_in_attention: Flag = True
     """Bias of the output projection."""
 
     # Feed-forward
     filter_size: Annotated[PositiveCount, Le(MAX_WIDTH)] = 3072
+    """Width inside of the feed-forward layer."""
     nonlinearity: Literal["gelu"] = "gelu"
+    """The exact GELU, not its tanh approximation."""
     use_ffn_bias: Flag = True
+    """Biases of the two feed-forward matrices."""
 
     # Initialisation; _completed resolves what is left out
     initializer_range: PositiveReal = 0.02
+    """Standard deviation of weights whose initializer is left out."""
     embedding_initializer: InitializerParams = Field(default_factory=InitializerParams)
+    """How word and position embeddings are drawn; left out: from initializer_range."""
     initializer: InitializerParams = Field(default_factory=InitializerParams)
+    """How all other weights are drawn; left out: from initializer_range."""
     output_layer_initializer: InitializerParams = Field(default_factory=InitializerParams)
-    """Of the two projections that write into the residual stream."""
+    """Of the two projections that write into the residual stream.
+
+    Left out: initializer, else the std of initializer_range over the root of 2 layers.
+    """
 
     # Output and loss
     use_bias_in_output: Flag = False
+    """Bias of the output head."""
     loss_scaling: Literal["num_tokens", "batch_size"] = "num_tokens"
+    """What the summed loss is divided by: the counted tokens, or the sequences."""
     loss_weight: PositiveReal = 1.0
-    """Used with loss_scaling batch_size only."""
+    """A factor of the loss; used with loss_scaling batch_size only."""
     compute_eval_metrics: Flag = True
+    """Whether evaluations compute perplexity and accuracy beside the loss."""
 
     # Fine-tuning; used by mediswift_finetuning only
     soft_prompt: SoftPromptParams | None = None
+    """A soft prompt; None: the model has none."""
     trainable: Literal["all", "soft_prompt"] = "all"
-    """soft_prompt: everything else is frozen."""
+    """What trains: all weights, or the soft_prompt alone."""
 
     @classmethod
     def _completed(cls, data: dict[str, Any]) -> dict[str, Any]:

@@ -29,10 +29,15 @@ class AdjustLearningRateParams(Section):
     """
 
     embedding: PositiveReal = 1.0
+    """Factor of the word and position embeddings."""
     decoder_kernel: PositiveReal = 1.0
+    """Factor of all projections of the decoder."""
     decoder_attention: PositiveReal = 1.0
+    """Factor of the attention's projections."""
     decoder_input_ffn: PositiveReal = 1.0
+    """Factor of the first feed-forward matrix."""
     decoder_output_ffn: PositiveReal = 1.0
+    """Factor of the second feed-forward matrix."""
 
     @property
     def factors(self) -> dict[str, float]:
@@ -44,14 +49,19 @@ class AdamWParams(Section):
     """AdamW with decoupled weight decay."""
 
     learning_rate: NonNegativeReal | None = None
-    """None: the schedulers set it."""
+    """The rate of each step; None: the schedulers set it."""
     betas: tuple[RateBelowOne, RateBelowOne] = (0.9, 0.999)
+    """How slowly the two moving means of the gradient and of its square forget."""
     eps: PositiveReal = 1.0e-6
+    """What is added to the root of the second moment, before dividing."""
     weight_decay: NonNegativeReal = 0.0
-    """Of weights and embeddings; both hosts leave biases and layer norms alone."""
+    """Decay of weights and embeddings; biases and layer norms have none."""
     correct_bias: Flag = True
+    """Whether the moments are corrected for their start at zero."""
     amsgrad: Flag = False
+    """Whether the largest second moment so far is used."""
     adjust_learning_rate: AdjustLearningRateParams = AdjustLearningRateParams()
+    """Factors of the learning rate for groups of weights."""
 
     @classmethod
     def _completed(cls, data: dict[str, Any]) -> dict[str, Any]:
@@ -65,60 +75,80 @@ class OptimizerParams(OneNamed):
     """One optimizer, by name."""
 
     AdamW: AdamWParams
+    """AdamW, the one optimizer that is covered."""
 
 
 class ConstantLRParams(Section):
     """The same learning rate at each step."""
 
     learning_rate: NonNegativeReal
+    """The rate."""
     total_iters: PositiveCount | None = None
+    """Number of steps; None: without an end."""
 
 
 class CosineDecayLRParams(Section):
     """Half a cosine from initial_learning_rate to end_learning_rate in total_iters steps."""
 
     initial_learning_rate: NonNegativeReal
+    """The rate at the first step."""
     end_learning_rate: NonNegativeReal
+    """The rate at the end, and after it."""
     total_iters: PositiveCount
+    """Number of steps from the first rate to the last."""
 
 
 class LinearLRParams(CosineDecayLRParams):
     """A line between the same two rates."""
 
     cycle: Flag = False
+    """Whether the schedule begins anew at its end."""
 
 
 class PolynomialLRParams(LinearLRParams):
     """As LinearLR, with a power."""
 
     power: Real = 1.0
+    """Exponent of the decay; 1 is a line."""
 
 
 class InverseSquareRootDecayLRParams(Section):
     """initial_learning_rate * scale / sqrt(max(step, warmup_steps)), without an end."""
 
     initial_learning_rate: NonNegativeReal = 1.0
+    """The rate, before scale and root."""
     scale: NonNegativeReal = 1.0
+    """A factor of the rate."""
     warmup_steps: PositiveCount = 1
+    """Until this step the rate is constant."""
 
 
 class SequentialLRParams(Section):
     """Schedulers one after the other; milestones follow from their total_iters."""
 
     schedulers: list["SchedulerParams"] = Field(min_length=1)
+    """The schedules, in their order."""
     milestones: list[Count] | None = None
+    """Steps at which the next one takes over; None: where the one before ends."""
     last_epoch: int = -1
+    """Of torch's schedulers; -1 starts at the first step."""
 
 
 class SchedulerParams(OneNamed):
     """One learning-rate scheduler, by name."""
 
     LinearLR: LinearLRParams | None = None
+    """A line between two rates."""
     CosineDecayLR: CosineDecayLRParams | None = None
+    """Half a cosine between two rates."""
     ConstantLR: ConstantLRParams | None = None
+    """One rate."""
     PolynomialLR: PolynomialLRParams | None = None
+    """A power of the steps that are left, between two rates."""
     InverseSquareRootDecayLR: InverseSquareRootDecayLRParams | None = None
+    """A rate that falls with the root of the step."""
     SequentialLR: SequentialLRParams | None = None
+    """Several schedules, one after the other."""
 
     @property
     def parts(self) -> list["SchedulerParams"]:

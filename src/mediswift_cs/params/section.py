@@ -63,6 +63,9 @@ class Section(BaseModel):
     reasons: ClassVar[Mapping[str, str]] = {}
     """Why some of these are not covered, and what can be written in their place."""
 
+    ours: ClassVar[frozenset[str]] = frozenset()
+    """Keys that ModelZoo itself does not have; all others are its own."""
+
     described: ClassVar[str] = ""
     """What messages say is allowed here, where that is more than a mapping."""
 

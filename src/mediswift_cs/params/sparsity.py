@@ -24,18 +24,27 @@ from mediswift_cs.params.section import (
 class ValueScheduleParams(Section):
     """A value that changes with the step (cerebras.pytorch.sparse.utils, HyperParameterSchedule).
 
-    Each type has keys of its own, see :data:`SCHEDULE_KEYS`.
+    Each type has keys of its own (SCHEDULE_KEYS).
     """
 
     type: Literal["linear", "exp", "power", "cosine", "cycling"]
+    """linear, exp, power and cosine follow the step; cycling takes the next of its values."""
     init: Real | None = None
+    """The value at step 0 (all but cycling)."""
     slope: Real | None = None
+    """linear: what is added each step."""
     gamma: Real | None = None
+    """exp: the rate at which the distance to final changes; below 0 it shrinks."""
     final: Real | None = None
+    """exp: the value that is approached; None: 1."""
     beta: Real | None = None
+    """power: the factor of each step."""
     half_period: PositiveReal | None = None
+    """cosine: steps from init to minimum."""
     minimum: Real | None = None
+    """cosine: the lowest value; None: 0."""
     values: Annotated[list[Rate], Field(min_length=1)] | None = None
+    """cycling: one value for each update."""
 
     @classmethod
     def _completed(cls, data: dict[str, Any]) -> dict[str, Any]:
@@ -91,10 +100,13 @@ class UpdateParams(Section):
     """After which steps the masks change: each freq-th, or those of a list."""
 
     freq: PositiveCount | None = None
+    """Steps between two updates; None: each step."""
     start: Count = 0
+    """The step of the first update."""
     stop: Count | None = None
     """The first step without an update; None: updates go on to the end."""
     steps: list[Count] | None = None
+    """The steps of the updates, in the place of the other three keys."""
 
     def until(self, end: int) -> Sequence[int]:
         """The numbers of the updates' steps below ``end``; 0 is the first mask."""
@@ -130,8 +142,11 @@ class SparsityParams(Section):
     )
 
     algorithm: Literal["static", "set", "rigl", "gmp"] = "static"
+    """static keeps its masks, set and rigl move them, gmp prunes more and more."""
     sparsity: Annotated[Annotated[RateBelowOne, Tag("number")] | _Schedule, Discriminator(_kind_of)]
+    """The fraction of zeros in each matrix, or a schedule of it."""
     init_method: Literal["random", "topk", "from_zeros", "checkerboard"] = "random"
+    """The first masks: random, of the largest weights, of the weights' zeros, or regular."""
     param_filter: StringList | None = None
     """Glob patterns of parameter names; None is cerebras.pytorch's default filter."""
     update: UpdateParams | None = None

@@ -72,7 +72,8 @@ def split_texts(
 
     Args:
         counts: takes in what becomes of the texts.
-        max_train, max_val: texts at most, chosen by another hash.
+        max_train: texts to train on at most, chosen by another hash.
+        max_val: the same of texts to validate on.
 
     Raises:
         ConfigError: the fractions leave nothing to train on, or a limit is below 1.

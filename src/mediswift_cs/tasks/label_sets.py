@@ -163,7 +163,7 @@ class LabelSets(Task):
         return (*self.labels, NO_LABEL, UNPARSED)
 
     def confusion(self, items: Sequence[Answered]) -> Confusion:
-        """Counts [label][found, missed, false alarm]."""
+        """Counts: for each label a row of found, missed and false alarms."""
         # An unreadable answer finds no label and raises no label's alarm.
         pairs = [(item.gold, item.said or frozenset()) for item in items]
         counts = [

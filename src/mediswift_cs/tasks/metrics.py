@@ -74,7 +74,7 @@ def example_based_f1(gold: Sequence[LabelSet], predicted: Sequence[LabelSet]) ->
 def confusion_matrix(
     gold: Sequence[str], predicted: Sequence[str], classes: Sequence[str]
 ) -> list[list[int]]:
-    """Counts [gold class][predicted class]."""
+    """Counts: for each gold class a row of the predicted classes."""
     _check_lengths(gold, predicted)
     pairs = Counter(zip(gold, predicted, strict=True))
     assert set(gold) | set(predicted) <= set(classes)

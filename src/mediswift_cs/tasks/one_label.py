@@ -66,7 +66,7 @@ class OneLabel(Task):
         return (*self.labels, UNPARSED)
 
     def confusion(self, items: Sequence[Answered]) -> Confusion:
-        """Counts [gold][predicted]."""
+        """Counts: for each gold answer a row of the predicted ones."""
         classes = self.shown_classes()
         gold, said = ([self.shown(x)[0] for x in sets] for sets in _columns(items))
         matrix = metrics.confusion_matrix(gold, said, classes)

@@ -33,7 +33,7 @@ class Answered(NamedTuple):
 
 
 class Confusion(NamedTuple):
-    """Counts [row][column] of right and wrong answers; ``axis`` says what the columns are."""
+    """Counts of answers by row and column; ``axis`` says what the columns are."""
 
     rows: tuple[str, ...]
     columns: tuple[str, ...]
