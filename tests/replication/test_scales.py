@@ -137,7 +137,7 @@ def test_dry_run_prints_the_plan_and_leaves_nothing(
     arguments = ["replicate", "--scale", "hour", "--jobs", "2", "--output", str(output)]
     assert main([*arguments, "--dry-run"]) == 0
     told = capsys.readouterr().out
-    assert "in all                              93" in told
+    assert "in all                             121" in told
     assert "dense, smaller" in told
     assert not output.exists()
 

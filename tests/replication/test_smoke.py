@@ -6,12 +6,16 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mediswift_cs.replication.jobs import OUTCOME_FILE
+from mediswift_cs.checkpoints.model_dir import newest_checkpoint
+from mediswift_cs.replication.experiment import REPORTED, Experiment
+from mediswift_cs.replication.jobs import OUTCOME_FILE, Runner
+from mediswift_cs.replication.scales import SCALES
 
 from ..processes import alive_in_session
 from .records import write_records
@@ -168,3 +172,23 @@ def test_another_seed_is_refused(stopped: Path) -> None:
     assert process.returncode == 2
     assert "holds a replication with seed 1 and not 2; allowed: another folder" in told
     assert sorted(stopped.rglob("*")) == files
+
+
+@pytest.mark.cerebras
+def test_an_arm_whose_masks_change_is_trained(stopped: Path) -> None:
+    """In the folder of the others, whatever host they have."""
+    scale = replace(SCALES["smoke"], methods=("gmp",))
+    experiment = Experiment(scale=scale, seed=1, host="torch", folder=stopped)
+    (arm,) = scale.dynamic_arms
+    job = experiment.pretraining(arm, 2.0**-6, 101)
+    Runner(num_jobs=1, is_fresh=True, total_flops=job.flops).run([job])
+    assert 0 < experiment.bits_per_byte(arm, 2.0**-6, 101, REPORTED) < 8
+    assert 0 <= experiment.clipped_fraction(arm, 2.0**-6, 101) <= 1
+    report = json.loads(
+        subprocess.run(
+            [*COMMAND[:3], "inspect", str(newest_checkpoint(job.folder)), "--json"],
+            capture_output=True,
+            check=True,
+        ).stdout
+    )
+    assert report["masks"]["sparsity"] == 0.75
