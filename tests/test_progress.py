@@ -120,8 +120,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_one_file_of_documents_moves_too(folder: Path) -> None:
     """The only part of its stage: without a look into it there is no time left."""
-    command = [sys.executable, "-m", "mediswift_cs.cli", "documents", str(folder / "one.xml")]
-    code, lines = in_terminal([*command, "--output", str(folder / "a.jsonl.zst")])
+    command = ["documents", str(folder / "one.xml"), "--output"]
+    # However fast the machine is, it is looked at in between.
+    often = (
+        "import sys\nfrom mediswift_cs import cli, progress\n"
+        "if __name__ == '__main__':\n"
+        "    progress.SECONDS_BETWEEN_TICKS = 0.01\n    sys.exit(cli.main(sys.argv[1:]))\n"
+    )
+    (folder / "often.py").write_text(often)
+    code, lines = in_terminal(
+        [sys.executable, str(folder / "often.py"), *command, str(folder / "a.jsonl.zst")]
+    )
     assert code == 0, lines
     parse = [line for line in lines if line.startswith("parse: ")]
     parts = [float(found[1]) for line in parse if (found := re.search(r"([\d.]+)/1 \[", line))]
@@ -130,7 +139,7 @@ def test_one_file_of_documents_moves_too(folder: Path) -> None:
     assert any(0 < part < 1 for part in parts), parse
     assert any(RATE_AND_TIME_LEFT.search(line) for line in parse), parse
     done = subprocess.run(
-        [*command, "--output", str(folder / "b.jsonl.zst")],
+        [sys.executable, "-m", "mediswift_cs.cli", *command, str(folder / "b.jsonl.zst")],
         capture_output=True,
         text=True,
         check=True,
