@@ -3,6 +3,7 @@
 import re
 import shlex
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 from .pages import (
@@ -13,6 +14,7 @@ from .pages import (
     LIKE_A_MARKER,
     MARKED_WORDS,
     NOT_RUN,
+    PRINTED,
     REPOSITORY,
     RUN_IN,
     RUNNABLE,
@@ -45,6 +47,11 @@ def problems_of_markers(page: Page) -> Iterator[str]:
     for block in page.blocks:
         yield from _problems_of_marker(block)
     fences = {block.line for block in page.blocks if block.language in RUNNABLE}
+    shown = {
+        block.line
+        for before, block in pairwise(page.blocks)
+        if before.is_run and block.language == "text"
+    }
     for number, line in page.prose:
         text, place = line.strip(), f"{page.name}:{number}"
         if AFTER.fullmatch(text):
@@ -55,6 +62,9 @@ def problems_of_markers(page: Page) -> Iterator[str]:
         elif NOT_RUN.fullmatch(text) or RUN_IN.fullmatch(text):
             if number + 1 not in fences:
                 yield f"{place}: no block of {' or '.join(RUNNABLE)} below: {text}"
+        elif PRINTED.fullmatch(text):
+            if number + 1 not in shown:
+                yield f"{place}: no block of text below that follows one that is run: {text}"
         elif LIKE_A_MARKER.match(text):
             yield f"{place}: no marker that is known: {text}"
 

@@ -17,8 +17,11 @@ FENCE = re.compile(r"(?P<indent>[ \t]*)(?P<fence>`{3,}|~{3,})[ \t]*(?P<language>
 NOT_RUN = re.compile(r"<!-- not run: (?P<reason>\S.*\S) -->")
 RUN_IN = re.compile(r"<!-- run in (?P<path>\S+) -->")
 AFTER = re.compile(r"<!-- after: (?P<page>\S+\.md) -->")
+# Above a block of text: the block before it is run, and prints these lines, but for the digits of
+# numbers with a fraction, which machines differ in.
+PRINTED = re.compile(r"<!-- printed -->")
 # A comment that seems to be meant as one of these.
-LIKE_A_MARKER = re.compile(r"<!--\s*(not[ _-]?run|run|after)\b.*", re.IGNORECASE)
+LIKE_A_MARKER = re.compile(r"<!--\s*(not[ _-]?run|run|after|printed)\b.*", re.IGNORECASE)
 INLINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 # A command in a block without a fence, which would escape the checks.
 INDENTED_COMMAND = re.compile(r"(?: {4,}|\t)[ \t]*(?:\$ )?(mediswift|python3?|make|pip|cszoo) .*")
@@ -34,6 +37,7 @@ class Block:
     text: str
     reason: str | None = None
     run_in: str | None = None
+    is_printed: bool = False
 
     @property
     def place(self) -> str:
@@ -108,6 +112,7 @@ class Page:
                 textwrap.dedent(content),
                 reason=found["reason"] if (found := NOT_RUN.fullmatch(above)) else None,
                 run_in=found["path"] if (found := RUN_IN.fullmatch(above)) else None,
+                is_printed=bool(PRINTED.fullmatch(above)),
             )
             start = end + 1
 

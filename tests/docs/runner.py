@@ -1,6 +1,7 @@
 """Runs the blocks of a page in its order, in one folder a page, as a reader would."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -15,6 +16,9 @@ LINKED = ("run.py",)
 # CPU time of each process; the other is for a block that waits for something.
 CPU_SECONDS = 300
 WALL_SECONDS = 1500
+# Numbers that differ between machines.
+FRACTION = re.compile(r"\d[\d,]*\.\d+(?:e[+-]?\d+)?")
+RATE = re.compile(r"[\d,]+ tokens/s")
 # Settings of the test suite that a reader has not.
 NOT_A_READERS = ("MEDISWIFT_DEFAULT_ALLOCATOR",)
 
@@ -70,6 +74,23 @@ def run_block(block: Block, folder: Path) -> str:
     return printed
 
 
+def check_printed(block: Block, printed: str) -> None:
+    """See that what a page says is printed was printed.
+
+    Raises:
+        BlockError: a line of it was not.
+    """
+    found = [_without_fractions(line) for line in printed.splitlines()]
+    for line in filter(None, map(_without_fractions, block.text.splitlines())):
+        # A log's lines have the time in front.
+        if not any(other.endswith(line) for other in found):
+            raise BlockError(f"{block.place} shows a line that is not printed: {line}\n{printed}")
+
+
+def _without_fractions(line: str) -> str:
+    return RATE.sub("N tokens/s", FRACTION.sub("N", " ".join(line.split())))
+
+
 class Folders:
     """The folder of each page after its blocks; each page is run once."""
 
@@ -100,9 +121,12 @@ class Folders:
             folder.mkdir(parents=True)
             for name in LINKED:
                 (folder / name).symlink_to(REPOSITORY / name)
+        printed = ""
         for block in page.blocks:
             if block.is_run:
-                run_block(block, folder)
+                printed = run_block(block, folder)
+            elif block.is_printed:
+                check_printed(block, printed)
         return folder.rename(self._root / page.name.replace("/", "_"))
 
 

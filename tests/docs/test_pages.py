@@ -144,6 +144,8 @@ def test_control_a_wrong_fence_is_noticed(page: Page, message: str) -> None:
         ("<!-- not run: see tests/no/test_it.py -->", "there is no tests/no/test_it.py"),
         ("<!-- run in tests/test_no_such.py -->", "there is no test"),
         ("<!-- run in docs/data.md -->", "there is no test"),
+        ("<!-- printed -->", "no block of text below that follows one that is run"),
+        ("<!-- printed: all of it -->", "no marker that is known"),
         ("<!-- run in tests/test_flops.py -->", "does not run --sweep"),
     ],
 )
@@ -161,6 +163,7 @@ def test_control_a_wrong_marker_is_noticed(above: str, message: str) -> None:
             fenced("python run.py --params a.yaml", above="<!-- run in tests/test_flops.py -->"),
             "does not run --params",
         ),
+        (fenced("a", "text", "<!-- printed -->"), "that follows one that is run"),
         (fenced("make demo"), "give the block a marker"),
         (fenced("echo a | sudo pip install a"), "give the block a marker"),
         (Page("docs/a.md", "<!-- after: no_such.md -->\n"), "there is no page docs/no_such.md"),

@@ -56,6 +56,23 @@ def test_control_a_failing_command_is_noticed(planted: Page, tmp_path: Path) -> 
     assert list(folders_of(tmp_path / "marked", marked).of("a.md").iterdir())
 
 
+def shown(command: str, text: str) -> Page:
+    return Page("a.md", f"```sh\n{command}\n```\n\n<!-- printed -->\n```text\n{text}\n```\n")
+
+
+def test_what_a_page_shows_is_what_is_printed(tmp_path: Path) -> None:
+    said = "12:30:01 step 5  loss 7.1720 lr 2.54e-04 170 tokens/s"
+    for number, text in enumerate([said, "step 5 loss 6.9000 lr 3.1e-04 2,170 tokens/s"]):
+        folders_of(tmp_path / str(number), shown(f"echo '{said}'", text)).of("a.md")
+
+
+@pytest.mark.parametrize("text", ["step 6 loss 7.1720 lr 2.54e-04 170 tokens/s", "step 5"])
+def test_control_what_is_not_printed_is_noticed(text: str, tmp_path: Path) -> None:
+    said = "12:30:01 step 5 loss 7.1720 lr 2.54e-04 170 tokens/s"
+    with pytest.raises(BlockError, match="shows a line that is not printed"):
+        folders_of(tmp_path, shown(f"echo '{said}'", text)).of("a.md")
+
+
 def test_the_blocks_of_a_page_share_a_folder_and_a_page_after_it_goes_on_there(
     tmp_path: Path,
 ) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from mediswift_cs.errors import DataError
-from mediswift_cs.replication.experiment import Experiment
+from mediswift_cs.replication.experiment import REPORTED, Experiment
 from mediswift_cs.replication.jobs import OUTCOME_FILE, Job, Runner, outcome
 from mediswift_cs.replication.replicate import MAX_WIDENINGS, Replication
 from mediswift_cs.replication.scales import DENSE, SCALES, SHORT
@@ -46,6 +46,17 @@ def test_each_is_done_once_and_says_how_far_it_is(
     # They would fail now, as the folders are there.
     one.run(jobs)
     assert capfd.readouterr().out == ""
+
+
+def test_the_time_left_counts_what_an_earlier_call_did(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    begun = Runner(num_jobs=1, is_fresh=False, total_flops=4.0, done_flops=2.0)
+    begun.run([job(tmp_path / "a", partial(int, 0))])
+    assert " 75%  " in capfd.readouterr().out
+    one = Experiment(scale=SCALES["smoke"], seed=1, host="torch", folder=tmp_path)
+    assert Replication(one, 1).runner.done_flops == 1.0
+    assert outcome(tmp_path / "a")["flops"] == 1.0
 
 
 def test_a_failure_is_one_sentence_with_its_log(tmp_path: Path) -> None:
@@ -94,11 +105,32 @@ def test_checkpoints_that_nobody_starts_from_are_removed(tmp_path: Path) -> None
     assert [path.parent.name for path in tmp_path.rglob("*.mdl")] == ["a"]
 
 
+def test_the_clipped_fraction_is_of_all_updates(tmp_path: Path) -> None:
+    one = Experiment(scale=SCALES["smoke"], seed=1, host="torch", folder=tmp_path)
+    folder = one.pretraining(DENSE, 0.01, 101).folder
+    folder.mkdir(parents=True)
+    lines = [{"loss": 3.0, "clipped_fraction": part} for part in (0.5, 0.25, 0.0)]
+    lines.insert(1, {"val_loss": 3.0})
+    text = "".join(f"{json.dumps({'step': n, **line})}\n" for n, line in enumerate(lines))
+    (folder / "metrics.jsonl").write_text(text)
+    assert one.clipped_fraction(DENSE, 0.01, 101) == 0.25
+
+
+def test_metrics_that_are_gone_are_named(tmp_path: Path) -> None:
+    one = Experiment(scale=SCALES["smoke"], seed=1, host="torch", folder=tmp_path)
+    done = one.pretraining(DENSE, 0.01, 101).folder
+    done.mkdir(parents=True)
+    (done / OUTCOME_FILE).write_text(json.dumps({"exit_code": 0, "seconds": 1, "flops": 2}))
+    for value in (partial(one.bits_per_byte, half=REPORTED), one.clipped_fraction):
+        with pytest.raises(DataError, match=r"seed_101: got no \w+ in its metrics\.jsonl"):
+            value(DENSE, 0.01, 101)
+
+
 def test_a_damaged_outcome_is_named(tmp_path: Path) -> None:
     (tmp_path / OUTCOME_FILE).write_text("{}")
     with pytest.raises(DataError, match="no outcome of a job"):
         outcome(tmp_path)
-    (tmp_path / OUTCOME_FILE).write_text(json.dumps({"exit_code": 0, "seconds": 1}))
+    (tmp_path / OUTCOME_FILE).write_text(json.dumps({"exit_code": 0, "seconds": 1, "flops": 2}))
     assert outcome(tmp_path)["seconds"] == 1
 
 

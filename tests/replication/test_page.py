@@ -1,6 +1,7 @@
 """The page of a replication, and the documentation that is rendered from a recorded one."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from mediswift_cs.replication.claims import CLAIMS
 from mediswift_cs.replication.page import DOCS_PAGE, docs_page, write_page
 from mediswift_cs.replication.verdicts import judge
 
-from .measurements import all_held
+from .measurements import SPARSE, all_held
 
 CLAIMS_FILE = "reproduce.claims.json"
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -83,21 +84,57 @@ def test_two_recorded_runs_stand_side_by_side(content: dict[str, Any], tmp_path:
     assert text.count("| 12 |\n") == 2 * len(content["arms"])
 
 
-def test_claims_that_are_no_json_are_one_sentence(
+@pytest.mark.parametrize(
+    "text", ["", "{", "{}", "[]", "7", '{"claims": []}', '{"claims": [{"claim": "C1"}]}', "\x00"]
+)
+def test_claims_of_nothing_are_one_sentence(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / CLAIMS_FILE).write_text(text)
+    assert main(["replicate", "--render", str(tmp_path)]) == 2
+    assert f"{CLAIMS_FILE}: no claims of a replication" in capsys.readouterr().err
+    assert not (tmp_path / DOCS_PAGE).exists()
+
+
+@pytest.mark.parametrize("missing", ["claims", "arms", "seeds", "baseline", "versions"])
+def test_claims_of_another_version_are_one_sentence(
+    missing: str, content: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    part = {key: value for key, value in content.items() if key != missing}
+    (tmp_path / CLAIMS_FILE).write_text(json.dumps(part))
+    assert main(["replicate", "--render", str(tmp_path)]) == 2
+    assert f"{CLAIMS_FILE}: no claims of a replication" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_not_there_is_not_made(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / CLAIMS_FILE).write_text("{")
-    assert main(["replicate", "--render", str(tmp_path)]) == 2
-    assert "no claims of a replication" in capsys.readouterr().err
+    assert main(["replicate", "--render", str(tmp_path / "dosc")]) == 2
+    assert "dosc, allowed: a folder that is there" in capsys.readouterr().err
+    assert not (tmp_path / "dosc").exists()
 
 
 def test_page_is_whole_and_escaped(content: dict[str, Any], tmp_path: Path) -> None:
     write_page(tmp_path / "claims.html", content)
     page = (tmp_path / "claims.html").read_text()
-    assert page.count('src="data:image/png;base64,') == 3
-    assert "http" not in page.replace("data:image", "")
+    assert page.count("<svg role=") == 3
+    assert "default-src 'none'" in page
+    assert not re.findall(r"(?:src|href)=\"(?!data:|#)", page)
     assert "&lt;b&gt; &amp;" in page
-    assert "<b>" not in page.replace("<td class=", "").replace("<b>held</b>", "")
+    assert page.count("<td>held</td>") == 9
+    assert "<b>" not in page
     assert "on purpose" not in page
+    for name in (*content["arms"], *content["fine_tuning"], "always the same answer"):
+        assert name in page
     write_page(tmp_path / "claims.html", {**content, "planted": 8.0})
     assert "on purpose" in (tmp_path / "claims.html").read_text()
+
+
+def test_arms_have_one_colour_each_in_key_and_figures(
+    content: dict[str, Any], tmp_path: Path
+) -> None:
+    sweeps = {SPARSE: content["sweeps"][SPARSE]}
+    write_page(tmp_path / "claims.html", {**content, "sweeps": sweeps})
+    number = list(content["arms"]).index(SPARSE)
+    first, *_ = re.findall(r"<svg.*?</svg>", (tmp_path / "claims.html").read_text(), re.DOTALL)
+    assert set(re.findall(r"var\(--s(\d)\)", first)) == {str(number)}

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from mediswift_cs.checkpoints.model_dir import newest_checkpoint
-from mediswift_cs.replication.experiment import REPORTED, Experiment
+from mediswift_cs.replication.experiment import CHOSEN, REPORTED, Experiment
 from mediswift_cs.replication.jobs import OUTCOME_FILE, Runner
 from mediswift_cs.replication.scales import SCALES
 
@@ -94,6 +94,17 @@ def test_every_claim_has_a_verdict_and_its_numbers(stopped: Path) -> None:
     assert flops["dense, smaller"] == pytest.approx(sparse, rel=0.005)
     assert flops["dense"] > 1.3 * sparse
     assert (stopped / "claims.html").read_text().startswith("<!doctype html>")
+
+
+def test_what_is_reported_is_of_the_half_that_chose_no_rate(stopped: Path) -> None:
+    content = json.loads((stopped / "claims.json").read_text())
+    rates = {name: sweep["rate"] for name, sweep in content["sweeps"].items()}
+    experiment = Experiment(scale=SCALES["smoke"], seed=1, host="torch", folder=stopped)
+    for arm in experiment.scale.arms:
+        told, rate = content["arms"][arm.name], experiment.rate_of(arm, rates)
+        for half, is_told in ((REPORTED, True), (CHOSEN, False)):
+            bits = [experiment.bits_per_byte(arm, rate, seed, half) for seed in experiment.seeds]
+            assert (told["bits_per_byte"] == bits) == is_told, arm.name
 
 
 def test_given_again_it_computes_nothing_and_says_the_same(stopped: Path) -> None:

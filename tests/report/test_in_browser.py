@@ -1,5 +1,6 @@
 """Chromium shows the page: no request, no error, every picture, nothing wider than a phone."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,9 +8,12 @@ import pytest
 
 from mediswift_cs.cli import main
 from mediswift_cs.pages.page import render
+from mediswift_cs.replication.page import write_page
 
 from .browser import NAMES, Browser, chromium, find_chromium
 from .small_runs import write_scores
+
+NAMES_OF_PAGES = ("report", "corpus", "claims")
 
 
 @pytest.fixture(scope="module")
@@ -43,12 +47,14 @@ def pages(toy_run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
         num_shown_journals=30,
     )
     (folder / "corpus.html").write_text(corpus)
-    return {name: folder / f"{name}.html" for name in ("report", "corpus")}
+    recorded = Path(__file__).parents[2] / "docs" / "reproduce.claims.json"
+    write_page(folder / "claims.html", json.loads(recorded.read_text()))
+    return {name: folder / f"{name}.html" for name in NAMES_OF_PAGES}
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [400, 1400])
-@pytest.mark.parametrize("name", ["report", "corpus"])
+@pytest.mark.parametrize("name", NAMES_OF_PAGES)
 def test_a_page_asks_for_nothing_and_fits(
     browser: Browser, pages: dict[str, Path], name: str, width: int, scheme: str
 ) -> None:

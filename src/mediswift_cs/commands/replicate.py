@@ -11,7 +11,7 @@ Sparse, dense, smaller and shorter-trained dense models of equal training FLOPs,
 the learning rates that were tried for it, pre-trained on real PubMed abstracts and fine-tuned on
 labels of NLM's indexers. Prints each claim with its numbers and writes OUTPUT/claims.json and
 OUTPUT/claims.html. A second call goes on where the first one stopped. Scales: smoke
-(three minutes; it shows nothing of the claims), hour (about an hour on 2 cores), night (overnight).
+(four minutes; it shows nothing of the claims), hour (about an hour on 2 cores), night (overnight).
 
 examples:
   mediswift replicate --scale hour --output replication --dry-run

@@ -12,14 +12,13 @@ import yaml
 
 from mediswift_cs import run
 from mediswift_cs.checkpoints.model_dir import newest_checkpoint
-from mediswift_cs.demo_summary import lines_with, read_scores, right_answers
-from mediswift_cs.errors import JOB_FAILED_EXIT_CODE
+from mediswift_cs.demo_summary import read_scores, right_answers
 from mediswift_cs.params import training_cost
 from mediswift_cs.params.recipes import render_finetuning, render_pretraining
 from mediswift_cs.params.run_options import Engine
 from mediswift_cs.params.schema import Params
 from mediswift_cs.replication.data import Data
-from mediswift_cs.replication.jobs import OUTCOME_FILE, Job, outcome
+from mediswift_cs.replication.jobs import OUTCOME_FILE, Job, last_logged, logged
 from mediswift_cs.replication.scales import (
     DENSE,
     SPARSE,
@@ -117,13 +116,13 @@ class Experiment:
     def bits_per_byte(self, arm: Arm, rate: float, seed: int, half: int) -> float:
         """The held-out loss of a run; infinite where it diverged."""
         folder = self._folder("pretraining", arm.name, rate, seed)
-        return _last(folder, f"val_bits_per_byte_{half}")
+        return last_logged(folder, f"val_bits_per_byte_{half}")
 
     def clipped_fraction(self, arm: Arm, rate: float, seed: int) -> float:
         """The fraction of a run's updates whose gradient was clipped."""
-        lines = lines_with(self._folder("pretraining", arm.name, rate, seed), "clipped_fraction")
+        folder = self._folder("pretraining", arm.name, rate, seed)
         # Each line is of as many updates.
-        return float(np.mean([line["clipped_fraction"] for line in lines]))
+        return float(np.mean(logged(folder, "clipped_fraction")))
 
     # Fine-tuning
 
@@ -184,7 +183,7 @@ class Experiment:
 
     def answer_loss(self, tuned: TunedArm, rate: float, seed: int) -> float:
         """The loss on the validation split; infinite where the run diverged."""
-        return _last(self._folder("finetuning", tuned.name, rate, seed), "val_loss")
+        return last_logged(self._folder("finetuning", tuned.name, rate, seed), "val_loss")
 
     def right_answers(self, tuned: TunedArm, rate: float, seed: int) -> Floats:
         """For each test document, in the order of their ids, 1 for a right answer and else 0."""
@@ -288,9 +287,3 @@ def _score(folder: Path, labels: Path) -> int:
         output=folder / SCORES_FOLDER,
     )
     return exit_code_of(lambda: evaluate(options))
-
-
-def _last(folder: Path, key: str) -> float:
-    if outcome(folder)["exit_code"] == JOB_FAILED_EXIT_CODE:
-        return float("inf")
-    return lines_with(folder, key)[-1][key]

@@ -16,7 +16,8 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
-from mediswift_cs.checkpoints.model_dir import list_checkpoints
+from mediswift_cs.checkpoints.model_dir import METRICS_FILE, list_checkpoints
+from mediswift_cs.demo_summary import lines_with
 from mediswift_cs.endings import interrupts_blocked
 from mediswift_cs.errors import INTERRUPTED_EXIT_CODE, JOB_FAILED_EXIT_CODE, DataError
 from mediswift_cs.steps import StepError
@@ -57,7 +58,7 @@ class Job:
 
 
 def outcome(folder: Path) -> dict[str, Any]:
-    """What became of the job in a folder: exit_code, seconds.
+    """What became of the job in a folder: exit_code, seconds, and the flops that it was to compute.
 
     Raises:
         DataError: the file is not one of a job.
@@ -65,9 +66,33 @@ def outcome(folder: Path) -> dict[str, Any]:
     path = folder / OUTCOME_FILE
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return {"exit_code": int(found["exit_code"]), "seconds": float(found["seconds"])}
+        return {
+            "exit_code": int(found["exit_code"]),
+            "seconds": float(found["seconds"]),
+            "flops": float(found["flops"]),
+        }
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise DataError(f"{path}: no outcome of a job ({error}); remove {folder}") from error
+
+
+def logged(folder: Path, key: str) -> list[float]:
+    """The values of a key that the run in a folder has logged, in the order of the steps.
+
+    Raises:
+        DataError: there are none.
+    """
+    if not (values := [line[key] for line in lines_with(folder, key)]):
+        raise DataError(
+            f"{folder}: got no {key} in its {METRICS_FILE}, allowed: the metrics of a finished "
+            "run; remove the folder, and give the command again"
+        )
+    return values
+
+
+def last_logged(folder: Path, key: str) -> float:
+    """The last of these values; infinite where the run diverged."""
+    diverged = outcome(folder)["exit_code"] == JOB_FAILED_EXIT_CODE
+    return float("inf") if diverged else logged(folder, key)[-1]
 
 
 def carry_out(job: Job) -> int:
@@ -88,7 +113,9 @@ def carry_out(job: Job) -> int:
         _STOPPED.set()
     if code == 0 or (code == JOB_FAILED_EXIT_CODE and job.may_diverge):
         seconds = round(time.monotonic() - begun, 1)
-        write_json(job.folder / OUTCOME_FILE, {"exit_code": code, "seconds": seconds})
+        write_json(
+            job.folder / OUTCOME_FILE, {"exit_code": code, "seconds": seconds, "flops": job.flops}
+        )
         _clear(job)
     return code
 
@@ -115,12 +142,13 @@ class Runner:
         num_jobs: at a time, with one thread each.
         is_fresh: each job in a new process, for a host that a process has once.
         total_flops: of all jobs that are planned, for the time left.
+        done_flops: of those that are done, by an earlier call too.
     """
 
     num_jobs: int
     is_fresh: bool
     total_flops: float
-    _done: dict[Path, float] = field(default_factory=dict, init=False)
+    done_flops: float = 0.0
     _own_flops: float = field(default=0.0, init=False)
     _begun: float = field(default_factory=time.monotonic, init=False)
 
@@ -133,7 +161,6 @@ class Runner:
         missing = [job for job in jobs if not job.is_done]
         for job in jobs:
             if job.is_done:
-                self._done[job.folder] = job.flops
                 _clear(job)
         if not missing:
             return
@@ -173,14 +200,13 @@ class Runner:
             log = job.folder / LOG_FILE
             last = (log.read_text(encoding="utf-8", errors="replace").splitlines() or [""])[-1]
             raise StepError(f"{log}: exit code {code}: {last}", code)
-        self._done[job.folder] = job.flops
-        done = sum(self._done.values())
+        self.done_flops += job.flops
         self._own_flops += job.flops
         rate = self._own_flops / (time.monotonic() - self._begun)
-        left = max(0.0, self.total_flops - done) / rate / 60
+        left = max(0.0, self.total_flops - self.done_flops) / rate / 60
         ended = "diverged" if code else f"{outcome(job.folder)['seconds']:.0f} s"
         print(
-            f"{min(1.0, done / self.total_flops):4.0%}  {job.folder}: {ended}; "
+            f"{min(1.0, self.done_flops / self.total_flops):4.0%}  {job.folder}: {ended}; "
             f"{rate / 1e9:.1f} GFLOP/s, about {left:.0f} min left",
             flush=True,
         )

@@ -1,15 +1,18 @@
 """What a user reads of a replication: ``claims.html``, and the page of the documentation."""
 
-import base64
-import io
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, UndefinedError
+from markupsafe import Markup
 
 from mediswift_cs.errors import DataError
+from mediswift_cs.pages.figures import Line, curves
+from mediswift_cs.pages.page import render, short
 from mediswift_cs.replication.claims import CLAIMS
 from mediswift_cs.replication.scales import SCALES
 from mediswift_cs.storage.write import write_text
@@ -17,6 +20,7 @@ from mediswift_cs.storage.write import write_text
 DOCS_PAGE = "reproduce.md"
 # Beside it, of the runs that the page tells of, in the order of their names.
 DOCS_CLAIMS = "reproduce.claims*.json"
+_SWEEP = "held-out loss over the learning rate; dotted: the best one"
 _DIGITS = {"octaves": 2, "points": 2, "bits per byte": 4, "ratio": 3}
 
 
@@ -38,29 +42,101 @@ def number_line(part: Mapping[str, Any]) -> str:
 
 def write_page(path: Path, content: Mapping[str, Any]) -> None:
     """Write the page, which needs no other file."""
-    figures = [
-        ("Held-out loss over the learning rate, and the best rates", _sweeps(content)),
-        ("Held-out loss over training FLOPs", _losses(content)),
-        ("Right answers after fine-tuning", _accuracies(content)),
+    text = render(
+        "mediswift_cs.replication",
+        "claims.html.jinja",
+        title=f"MediSwift's claims at scale {content['scale']}",
+        content=content,
+        verdicts=[
+            [one["claim"], one["verdict"], f"{one['p_value_holm']:.2g}", one["text"]]
+            for one in content["claims"]
+        ],
+        claims=[
+            {
+                **claim,
+                "numbers": [number_line(part) for part in claim["parts"]],
+                "beside": [number_line(part) for part in claim["beside"]],
+            }
+            for claim in content["claims"]
+        ],
+        pretraining=[
+            (_sweep_figure(content["sweeps"], list(content["arms"]), "bits per byte"), _SWEEP),
+            (_loss_figure(content), "held-out loss over training FLOPs, a point a seed"),
+        ],
+        fine_tuning=[
+            (
+                _sweep_figure(
+                    content["tuning_sweeps"], list(content["fine_tuning"]), "nats per answer token"
+                ),
+                _SWEEP,
+            )
+        ],
+        arms=[_arm_row(content, name) for name in content["arms"]],
+        answers=[
+            *((name, round(fmean(each["accuracy"]), 2)) for name, each in _tuned(content)),
+            ("always the same answer", round(content["baseline"], 2)),
+        ],
+        seeds=[[name, *(f"{x:.2f}" for x in each["accuracy"])] for name, each in _tuned(content)],
+    )
+    write_text(path, text)
+
+
+def _tuned(content: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return list(content["fine_tuning"].items())
+
+
+def _arm_row(content: Mapping[str, Any], name: str) -> list[object]:
+    arm, sweep = content["arms"][name], content["sweeps"].get(name)
+    rate = "the dense arm's" if sweep is None else short(sweep["rate"])
+    return [
+        name,
+        arm["weights"],
+        arm["steps"],
+        short(arm["flops"]),
+        rate + (", not bracketed" if sweep and sweep["not_bracketed"] else ""),
+        ", ".join(f"{bits:.4f}" for bits in arm["bits_per_byte"]),
+        ", ".join(f"{100 * each:.0f}" for each in arm["clipped_fraction"]),
     ]
-    write_text(path, _render("claims.html.jinja", content=content, figures=figures))
+
+
+def _sweep_figure(sweeps: Mapping[str, Any], names: Sequence[str], unit: str) -> Markup:
+    """The losses of each sweep, and a dotted line at its best rate; names have their colours."""
+    lines = []
+    for name, sweep in sweeps.items():
+        points = [(math.log2(rate), loss) for rate, loss in sweep["losses"] if loss is not None]
+        x, y = zip(*points, strict=True)
+        lines.append(Line(x=x, y=y, colour=names.index(name), style="o-"))
+        if sweep["not_bracketed"] is None:
+            best = math.log2(sweep["rate"])
+            ends = (min(y), max(y))
+            lines.append(Line(x=(best, best), y=ends, colour=names.index(name), style=":"))
+    return curves(lines, x="log2 of the peak learning rate", y=unit)
+
+
+def _loss_figure(content: Mapping[str, Any]) -> Markup:
+    lines = [
+        Line(
+            x=[arm["flops"]] * len(arm["bits_per_byte"]),
+            y=arm["bits_per_byte"],
+            colour=number,
+            style="o",
+        )
+        for number, arm in enumerate(content["arms"].values())
+    ]
+    return curves(lines, x="training FLOPs, pruned weights left out", y="bits per byte")
 
 
 def docs_page(folder: Path) -> str:
     """The text of ``docs/reproduce.md``, from the claims beside it, if runs are recorded.
 
     Raises:
-        DataError: claims cannot be read.
+        DataError: the folder is not there, or claims cannot be read.
     """
-    recorded = []
-    for path in sorted(folder.glob(DOCS_CLAIMS)):
-        try:
-            recorded.append(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError) as error:
-            raise DataError(f"{path}: no claims of a replication ({error})") from error
+    if not folder.is_dir():
+        raise DataError(f"--render: got {folder}, allowed: a folder that is there")
+    recorded = [_recorded(path) for path in sorted(folder.glob(DOCS_CLAIMS))]
     verdicts = [[claim["verdict"] for claim in content["claims"]] for content in recorded]
-    return _render(
-        "reproduce.md.jinja",
+    return _docs_text(
         recorded=recorded,
         num_equal=sum(len(set(each)) == 1 for each in zip(*verdicts, strict=True)),
         claims=CLAIMS,
@@ -68,82 +144,36 @@ def docs_page(folder: Path) -> str:
     )
 
 
+def _recorded(path: Path) -> dict[str, Any]:
+    """The claims in a file, of which a page can be made.
+
+    Raises:
+        DataError: it has none, or others than this version's.
+    """
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        found = [claim["claim"] for claim in content["claims"]]
+        if found != (wanted := [claim.name for claim in CLAIMS]):
+            raise ValueError(f"got claims {', '.join(found)}, allowed: {', '.join(wanted)}")
+        # What another version leaves out, the page would miss.
+        _docs_text(recorded=[content], num_equal=0, claims=CLAIMS, scales=SCALES)
+    except (OSError, ValueError, TypeError, KeyError, UndefinedError) as error:
+        raise DataError(f"{path}: no claims of a replication ({error})") from error
+    return content
+
+
 def write_docs_page(folder: Path) -> Path:
     """Write ``reproduce.md`` into a folder; returns its path."""
     return write_text(folder / DOCS_PAGE, docs_page(folder))
 
 
-def _render(name: str, **values: Any) -> str:
+def _docs_text(**values: Any) -> str:
     environment = Environment(
         loader=PackageLoader("mediswift_cs.replication"),
-        autoescape=lambda template: template is not None and ".html" in template,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
     environment.filters["number_line"] = number_line
-    return environment.get_template(name).render(values)
-
-
-def _figure(columns: int = 1) -> tuple[Any, Any]:
-    from matplotlib.figure import Figure
-
-    # Without pyplot, which keeps state and looks for a display.
-    figure = Figure(figsize=(9, 4.5), dpi=100)
-    return figure, figure.subplots(1, columns)
-
-
-def _picture(figure: Any) -> str:
-    """As the address of an inline image."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    figure.tight_layout()
-    FigureCanvasAgg(figure)
-    data = io.BytesIO()
-    figure.savefig(data, format="png")
-    return "data:image/png;base64," + base64.b64encode(data.getvalue()).decode()
-
-
-def _sweeps(content: Mapping[str, Any]) -> str:
-    figure, axes = _figure(2)
-    for panel, key, unit in zip(
-        axes,
-        ("sweeps", "tuning_sweeps"),
-        ("pre-training, bits per byte", "fine-tuning, nats per answer token"),
-        strict=True,
-    ):
-        for name, sweep in content[key].items():
-            points = [(rate, loss) for rate, loss in sweep["losses"] if loss is not None]
-            (line,) = panel.plot(*zip(*points, strict=True), "o-", label=name, lw=1)
-            if sweep["not_bracketed"] is None:
-                panel.axvline(sweep["rate"], color=line.get_color(), ls=":", lw=1)
-        panel.set_xscale("log", base=2)
-        # Plain numbers: exponents take fonts that not every system has.
-        panel.xaxis.set_major_formatter(lambda rate, _: f"{rate:.2g}")
-        panel.set(xlabel="peak learning rate", ylabel=unit)
-        panel.legend(fontsize=6)
-    return _picture(figure)
-
-
-def _losses(content: Mapping[str, Any]) -> str:
-    figure, axes = _figure()
-    for name, arm in content["arms"].items():
-        flops = [arm["flops"]] * len(arm["bits_per_byte"])
-        axes.plot(flops, arm["bits_per_byte"], "o", label=name, alpha=0.7)
-    axes.set(xlabel="training FLOPs, pruned weights left out", ylabel="bits per byte")
-    axes.legend(fontsize=7)
-    return _picture(figure)
-
-
-def _accuracies(content: Mapping[str, Any]) -> str:
-    figure, axes = _figure()
-    names = list(content["fine_tuning"])
-    for place, name in enumerate(reversed(names)):
-        values = content["fine_tuning"][name]["accuracy"]
-        axes.plot(values, [place] * len(values), "o", alpha=0.7)
-    axes.set_yticks(range(len(names)), list(reversed(names)))
-    axes.axvline(content["baseline"], color="gray", ls="--", label="always the same answer")
-    axes.set(xlabel="right answers, %, one dot a seed")
-    axes.legend(fontsize=7)
-    return _picture(figure)
+    return environment.get_template("reproduce.md.jinja").render(values)

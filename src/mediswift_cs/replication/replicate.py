@@ -16,7 +16,7 @@ from mediswift_cs.params.run_options import Engine
 from mediswift_cs.replication import scales
 from mediswift_cs.replication.data import make_data
 from mediswift_cs.replication.experiment import CHOSEN, REPORTED, Experiment
-from mediswift_cs.replication.jobs import Job, Runner
+from mediswift_cs.replication.jobs import Job, Runner, outcome
 from mediswift_cs.replication.measured import Measured, Sweep
 from mediswift_cs.replication.page import write_page
 from mediswift_cs.replication.plan import plan, planned_jobs
@@ -136,7 +136,12 @@ class Replication:
         self.experiment = experiment
         total = sum(sum(flops) for _, flops in planned_jobs(experiment))
         hosts = {experiment.host_of(arm) for arm in experiment.scale.arms}
-        self.runner = Runner(num_jobs=num_jobs, is_fresh="cerebras" in hosts, total_flops=total)
+        self.runner = Runner(
+            num_jobs=num_jobs,
+            is_fresh="cerebras" in hosts,
+            total_flops=total,
+            done_flops=sum(outcome(path.parent)["flops"] for path in experiment.outcomes()),
+        )
 
     def measure(self) -> Measured:
         """Every run, and what came out."""
