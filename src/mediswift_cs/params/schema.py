@@ -209,7 +209,7 @@ class FitParams(_CheckpointChoice):
     train_dataloader: DataLoaderParams
     """The data to train on."""
     val_dataloader: DataLoaderList | None = None
-    """The data to evaluate on; this package evaluates on one."""
+    """The data to evaluate on: one set or a list, whose metrics then carry its numbers from 0."""
     ckpt_path: PathText | None = None
     """The checkpoint to start from; None: random weights; left out: the newest in model_dir."""
 
