@@ -1,8 +1,10 @@
 import json
+import random
 from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 
 from mediswift_cs.corpora.document import Document
 from mediswift_cs.corpora.documents_file import (
@@ -40,6 +42,22 @@ def path(tmp_path: Path) -> Any:
 
 def test_documents_come_back(path: Path) -> None:
     assert list(read_documents(path)) == DOCUMENTS
+
+
+@pytest.mark.parametrize("suffix", [".jsonl.zst", ".jsonl"])
+def test_what_was_read_adds_up_to_the_file(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Several reads, also when compressed.
+    lines = [random.Random(n).randbytes(300).hex().encode() + b"\n" for n in range(2000)]
+    text = b"".join(lines)
+    path = tmp_path / f"own{suffix}"
+    path.write_bytes(zstandard.compress(text) if suffix == ".jsonl.zst" else text)
+    parts: list[float] = []
+    monkeypatch.setattr("mediswift_cs.corpora.documents_file.advance", parts.append)
+    assert list(read_lines(path)) == lines
+    assert len(parts) > 3
+    assert sum(parts) == pytest.approx(1.0)
 
 
 def test_the_same_documents_give_the_same_bytes(path: Path, tmp_path: Path) -> None:
