@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ from mediswift_cs.checkpoints.model_dir import METRICS_FILE, metric_lines, newes
 from mediswift_cs.checkpoints.sparsity_report import count_zeros
 from mediswift_cs.errors import DataError
 from mediswift_cs.evaluation.names import PREDICTIONS_FILE, SCORES_FILE
+from mediswift_cs.storage.read import check_type, read_json_lines, read_json_object
 from mediswift_cs.storage.write import atomic_file
-from mediswift_cs.tasks.json_input import read_json_lines, read_json_object
 from mediswift_cs.tasks.metrics import Interval, bootstrap_interval
 from mediswift_cs.tokens.manifest import read_manifest
 
@@ -70,10 +71,18 @@ def lines_with(model_dir: Path, key: str) -> list[dict[str, float]]:
     return [line for _, line in metric_lines(model_dir / METRICS_FILE) if key in line]
 
 
+@dataclass(frozen=True)
+class _Answer:
+    id: str
+    predicted: list[str] | None
+    gold: list[str] | None
+
+
 def right_answers(folder: Path) -> dict[str, bool]:
     """Id of each document of an evaluation -> whether its answer was right."""
-    answers = (content for _, content in read_json_lines(folder / PREDICTIONS_FILE))
-    return {answer["id"]: answer["predicted"] == answer["gold"] for answer in answers}
+    lines = read_json_lines(folder / PREDICTIONS_FILE)
+    answers = (check_type(_Answer, content, where) for where, content in lines)
+    return {answer.id: answer.predicted == answer.gold for answer in answers}
 
 
 def advantage(first: Path, second: Path) -> tuple[float, Interval]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mediswift_cs.errors import DataError
+from mediswift_cs.storage.read import reason_of
 from mediswift_cs.tokens.manifest import find_manifest, read_manifest, shard_paths
 
 # What is held in memory of a shard at a time, however long its samples are.
@@ -105,7 +106,7 @@ def _ranges_of_ids(path: Path) -> Iterator[tuple[int, int]]:
                 ids = data[start : start + step][:, ::2]
                 yield int(ids.min(initial=0)), int(ids.max(initial=0))
     except OSError as error:
-        raise DataError(f"{path} is damaged: {error}") from error
+        raise DataError(f"{path} is damaged: {reason_of(error)}") from error
 
 
 def _prompt_layout(path: Path) -> dict[str, Any] | None:

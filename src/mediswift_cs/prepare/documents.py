@@ -1,6 +1,7 @@
 """The stages up to ``guard`` alone, with one file of documents as their result."""
 
 import shutil
+from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
 from typing import Any
@@ -15,16 +16,32 @@ from mediswift_cs.corpora.documents_file import (
 )
 from mediswift_cs.errors import ConfigError, DataError
 from mediswift_cs.prepare.config import PrepareSettings
-from mediswift_cs.prepare.parse import describe_part
+from mediswift_cs.prepare.parse import Quarantined, describe_part
 from mediswift_cs.prepare.pipeline import NoDocumentError, Pipeline
 from mediswift_cs.prepare.results import sources_of
 from mediswift_cs.prepare.stage_tasks import StageTasks
 from mediswift_cs.progress import progress
 from mediswift_cs.storage.lock import only_process
 from mediswift_cs.storage.made import check_same, is_empty, no_output_of_ours
+from mediswift_cs.storage.read import check_type
 from mediswift_cs.storage.write import atomic_file, check_writable, remove_partial, write_json
 
 STAGES = ("parse", "clean", "dedup", "guard")
+
+
+@dataclass(frozen=True)
+class _Counts:
+    kept: int
+    records_read: int
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What is read of the manifest of a file that is there already."""
+
+    counts: _Counts
+    quarantined: list[Quarantined]
+    output: dict[str, Any]
 
 
 def write_documents(
@@ -79,7 +96,8 @@ def _existing(output: Path, tasks: StageTasks) -> dict[str, Any]:
     files = [file for part in tasks.parts for file in describe_part(part)[0]]
     planned = {**tasks.recipe, "sources": sources_of(files)}
     different = [name for name in planned if found.get(name) != planned[name]]
-    if found.get("output", {}).get("bytes") != output.stat().st_size:
+    made = check_type(_Made, found, str(manifest_path(output)))
+    if made.output.get("bytes") != output.stat().st_size:
         different.append("size")
     check_same(output, different)
     return found

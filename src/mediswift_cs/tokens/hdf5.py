@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from mediswift_cs.errors import ConfigError, DataError
 from mediswift_cs.sizes import MAX_SEQUENCE_LENGTH
+from mediswift_cs.storage.read import reason_of
 
 # The shards are int32, and numpy would wrap a larger id around without a word.
 MAX_TOKEN_ID = 2**31 - 1
@@ -192,7 +193,7 @@ def read_shard_info(path: Path) -> ShardInfo:
                 max_token_id=_optional_int(file.attrs.get("max_token_id")),
             )
     except OSError as error:
-        raise DataError(f"{path} is not a readable HDF5 file: {error}") from error
+        raise DataError(f"{path} is not a readable HDF5 file: {reason_of(error)}") from error
 
 
 def _optional_int(value: Any) -> int | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mediswift_cs.checkpoints.model_dir import LOCK_FILE, list_checkpoints
+from mediswift_cs.checkpoints.record import global_step
 from mediswift_cs.data.processors import make_processor
 from mediswift_cs.errors import (
     INTERRUPTED_EXIT_CODE,
@@ -210,7 +211,7 @@ def score(params: Params, options: RunOptions) -> int:
         state = checkpoint.load_checkpoint(path, host.read)
         checkpoint.load_model_state(host.model, state["model"], path)
         host.draw_masks()
-        step = int(state.get("global_step", 0))
+        step = global_step(state, path) or 0
         LOGGER.info("evaluating %s", path)
         journal = open_journal(
             options.model_dir, first_step=step, last_step=step, log_steps=1, trains=False
