@@ -1,7 +1,6 @@
 """The files of an evaluation: predictions, scores, a picture, answers for a leaderboard."""
 
 import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from mediswift_cs.evaluation.names import PICTURE_FILE, PREDICTIONS_FILE, SCORES
 from mediswift_cs.evaluation.predict import Prediction
 from mediswift_cs.evaluation.report import Report
 from mediswift_cs.storage.read import check_type, read_json_object
-from mediswift_cs.storage.write import atomic_file, write_json, write_text
+from mediswift_cs.storage.write import atomic_file, check_folder, write_json, write_text
 
 
 def prepare_folder(folder: Path, options: Mapping[str, str | None], *, overwrite: bool) -> None:
@@ -24,14 +23,7 @@ def prepare_folder(folder: Path, options: Mapping[str, str | None], *, overwrite
     Raises:
         ConfigError: the folder cannot be written, or holds another evaluation.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise ConfigError(
-            f"--output: got {folder}, allowed: a folder that can be written ({error.strerror})"
-        ) from error
+    check_folder(folder, ConfigError, option="--output")
     scores = folder / SCORES_FILE
     if overwrite or not scores.exists():
         return

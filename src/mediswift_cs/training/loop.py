@@ -20,7 +20,7 @@ from mediswift_cs.training.changed_params import changed_params
 from mediswift_cs.training.held_out import EvaluationStoppedError, evaluate
 from mediswift_cs.training.hosts.host import Batch, Host
 from mediswift_cs.training.journal import Journal, check_finite, not_finite, open_journal
-from mediswift_cs.training.masks import format_sparsity, measure_sparsity
+from mediswift_cs.training.masks import measure_sparsity
 from mediswift_cs.training.plan import RunPlan, num_checkpoints_kept, plan_run
 from mediswift_cs.training.stopping import AFTER_BATCH, AFTER_STEP, StopRequest, stop_on_signal
 from mediswift_cs.training.warm_start import (
@@ -215,7 +215,7 @@ class Trainer:
     def log_sparsity(self, moment: str) -> None:
         """Write the fraction of zeros of each weight, as it is now, into the log."""
         if not self.host.is_traced:
-            table = format_sparsity(measure_sparsity(self.host.model))
+            table = measure_sparsity(self.host.model).to_text()
             LOGGER.info("zeros in the weights %s:\n%s", moment, table)
 
     def _is_stopped(self, stop: StopRequest) -> bool:

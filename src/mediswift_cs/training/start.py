@@ -2,7 +2,6 @@
 
 import logging
 import shlex
-import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -19,10 +18,10 @@ from mediswift_cs.errors import (
     TrainingError,
 )
 from mediswift_cs.params.load import LoadedParams
-from mediswift_cs.params.run_options import FAILURE_FILE, Mode, RunOptions, writing_to
+from mediswift_cs.params.run_options import FAILURE_FILE, Mode, RunOptions
 from mediswift_cs.params.schema import DataLoaderParams, Params
 from mediswift_cs.storage.lock import only_process
-from mediswift_cs.storage.write import write_json
+from mediswift_cs.storage.write import check_folder, write_json
 from mediswift_cs.training import checkpoint, origin, ranks
 from mediswift_cs.training.device import check_device
 from mediswift_cs.training.held_out import evaluate
@@ -85,9 +84,7 @@ def prepare_model_dir(model_dir: Path) -> Path:
     """Make the folder of the run; ConfigError where that is not allowed."""
     if not ranks.is_main():
         return model_dir
-    with writing_to(model_dir):
-        model_dir.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=model_dir).close()
+    check_folder(model_dir, ConfigError, option="--model_dir")
     return model_dir
 
 
