@@ -24,7 +24,6 @@ from mediswift_cs.replication.experiment import Experiment
 from mediswift_cs.replication.scales import DENSE, SCALES, TUNED_DENSE
 from mediswift_cs.report import scores
 from mediswift_cs.report.run_record import read_runs
-from mediswift_cs.storage.read import check_type, read_json_object
 from mediswift_cs.sweep import command
 from mediswift_cs.sweep import runs as sweep_runs
 from mediswift_cs.tasks import hoc_documents, pubmedqa_records, pubmedqa_split
@@ -53,7 +52,7 @@ SCORES = {
 RECORD = {"QUESTION": "?", "CONTEXTS": ["c"], "LONG_ANSWER": "", "final_decision": "yes"}
 DOCUMENTS = {
     **{"counts": {"kept": 1, "records_read": 2}, "quarantined": []},
-    "output": {"path": "a", "bytes": 3},
+    **{"output": {"path": "a", "bytes": 3}, "sources": []},
 }
 OPTIONS = replicate.Options(scale="smoke", output=Path(), seed=1, host="torch", num_jobs=1)
 SOURCE = TextSource(entries=(), read=lambda: iter([Text("a", "one text and another text")]))
@@ -93,6 +92,14 @@ def start_of(folder: Path) -> None:
     origin.counted_from(folder, 5)
     origin.record_counting(folder, 7)
     origin.choose_checkpoint(folder, folder.parent / "other.mdl")
+
+
+def made_documents(folder: Path) -> object:
+    tasks: Any = argparse.Namespace(parts=[], recipe={})
+    (folder / "docs.jsonl.zst").write_bytes(b"abc")
+    manifest = documents._existing(folder / "docs.jsonl.zst", tasks)
+    counts, quarantined = manifest["counts"], manifest["quarantined"]
+    return [f"{counts['kept']:,} {counts['records_read']:,}", *(x["file"] for x in quarantined)]
 
 
 def settings(folder: Path) -> None:
@@ -144,9 +151,10 @@ FILES = {
     "documents that are there": File(
         "docs.manifest.json",
         DOCUMENTS,
-        lambda folder: check_type(
-            documents._Made, read_json_object(folder / "docs.manifest.json"), str(folder)
-        ),
+        made_documents,
+    ),
+    "counts of documents that are there": File(
+        "docs.manifest.json", DOCUMENTS, made_documents, inside=("counts",)
     ),
     "corpus": File("manifest.json", {"counts": {}, "quarantined": []}, output._check_ours),
     "tokenizer's manifest": File("t.manifest.json", {"sha256": "0"}, tokenizer, is_optional=True),

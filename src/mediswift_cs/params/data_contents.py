@@ -113,11 +113,14 @@ def _prompt_layout(path: Path) -> dict[str, Any] | None:
     """What `mediswift pubmedqa` and its like write into their shards, under the manifest's keys."""
     import h5py
 
+    from mediswift_cs.tokens.hdf5 import whole_attribute
+
     with h5py.File(path, "r") as file:
         if "num_virtual_tokens" not in file.attrs:
             return None
+        vocab_size = whole_attribute(file, "vocab_size")
         return {
-            "num_virtual_tokens": int(file.attrs["num_virtual_tokens"]),
+            "num_virtual_tokens": whole_attribute(file, "num_virtual_tokens"),
             "position": str(file.attrs.get("soft_prompt_position")),
-            "vocab_size": int(file.attrs.get("vocab_size", -1)),
+            "vocab_size": -1 if vocab_size is None else vocab_size,
         }

@@ -1,7 +1,6 @@
 """The stages up to ``guard`` alone, with one file of documents as their result."""
 
 import shutil
-from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
 from typing import Any
@@ -23,25 +22,10 @@ from mediswift_cs.prepare.stage_tasks import StageTasks
 from mediswift_cs.progress import progress
 from mediswift_cs.storage.lock import only_process
 from mediswift_cs.storage.made import check_same, is_empty, no_output_of_ours
-from mediswift_cs.storage.read import check_type
+from mediswift_cs.storage.read import check_keys, check_type, object_or_empty
 from mediswift_cs.storage.write import atomic_file, check_writable, remove_partial, write_json
 
 STAGES = ("parse", "clean", "dedup", "guard")
-
-
-@dataclass(frozen=True)
-class _Counts:
-    kept: int
-    records_read: int
-
-
-@dataclass(frozen=True)
-class _Made:
-    """What is read of the manifest of a file that is there already."""
-
-    counts: _Counts
-    quarantined: list[Quarantined]
-    output: dict[str, Any]
 
 
 def write_documents(
@@ -96,10 +80,12 @@ def _existing(output: Path, tasks: StageTasks) -> dict[str, Any]:
     files = [file for part in tasks.parts for file in describe_part(part)[0]]
     planned = {**tasks.recipe, "sources": sources_of(files)}
     different = [name for name in planned if found.get(name) != planned[name]]
-    made = check_type(_Made, found, str(manifest_path(output)))
-    if made.output.get("bytes") != output.stat().st_size:
+    if object_or_empty(found.get("output")).get("bytes") != output.stat().st_size:
         different.append("size")
     check_same(output, different)
+    where = str(manifest_path(output))
+    check_keys(found["counts"], ("records_read",), f"{where}: counts")
+    check_type(list[Quarantined], found.get("quarantined"), f"{where}: quarantined")
     return found
 
 

@@ -16,6 +16,9 @@ T = TypeVar("T")
 # Makes the error of a sentence: a class of ours, or what adds to the sentence.
 Error = Callable[[str], Exception]
 
+NO_OTHER_KEYS = {"extra": "forbid"}
+_KEYS = {"missing": "missing", "unexpected_keyword_argument": "unknown"}
+
 
 def read_text(path: Path, error: Error = DataError, *, encoding: str = "utf-8") -> str:
     """The text of a file; ``error`` where it cannot be read, or is written otherwise."""
@@ -118,7 +121,8 @@ def object_or_empty(value: Any) -> dict[str, Any]:
 def check_type(kind: type[T], content: Any, where: str, error: Error = DataError) -> T:
     """``content`` as a value of ``kind``, a class of pydantic's or a dataclass with its fields.
 
-    Keys that ``kind`` does not have are left out; ``error`` says the first that is not right.
+    Keys that ``kind`` does not have are left out, unless its ``__pydantic_config__`` is
+    :data:`NO_OTHER_KEYS`; ``error`` says the first that is not right.
     """
     # Here, as most of those who read files have nothing to check in this way.
     from pydantic import ValidationError
@@ -128,8 +132,8 @@ def check_type(kind: type[T], content: Any, where: str, error: Error = DataError
     except ValidationError as problem:
         first = problem.errors(include_url=False)[0]
         key = ".".join(map(str, first["loc"]))
-        if first["type"] == "missing":
-            raise error(f"{where}: it lacks {key!r}") from problem
+        if first["type"] in _KEYS:
+            raise error(f"{where}: key {key!r} is {_KEYS[first['type']]}") from problem
         # The words after these name classes of ours, or how Python fails.
         allowed = first["msg"].removeprefix("Input should be ").partition(" or an instance")[0]
         raise error(

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from mediswift_cs.checkpoints.model_dir import LOG_FILE, METRICS_FILE, metric_lines
 from mediswift_cs.child import exit_code_of_command
@@ -19,7 +19,7 @@ from mediswift_cs.params.load import LoadedParams
 from mediswift_cs.params.plain import values_by_key
 from mediswift_cs.params.run_options import FAILURE_FILE
 from mediswift_cs.steps import StepError
-from mediswift_cs.storage.read import check_keys, check_type, read_json_object
+from mediswift_cs.storage.read import NO_OTHER_KEYS, check_keys, check_type, read_json_object
 from mediswift_cs.storage.write import write_json
 from mediswift_cs.sweep.values import Swept, SweptValue
 from mediswift_cs.tokens.manifest import find_manifest
@@ -40,6 +40,8 @@ class Outcome:
         val_bits_per_byte: None where the size of the held-out text is not known too.
         error: why the run diverged.
     """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = NO_OTHER_KEYS
 
     state: Literal["finished", "diverged"]
     step: int | None = None

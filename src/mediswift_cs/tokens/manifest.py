@@ -11,12 +11,12 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from mediswift_cs.corpora.document import SourceEntry
 from mediswift_cs.errors import DataError
 from mediswift_cs.storage.made import is_empty
-from mediswift_cs.storage.read import check_type, read_json_object
+from mediswift_cs.storage.read import NO_OTHER_KEYS, check_type, read_json_object
 
 MANIFEST_NAME = "manifest.json"
 TOKENIZER_NAME = "tokenizer.json"
@@ -39,6 +39,8 @@ class TokenizerEntry:
         eos_id: id of the token that ends each document.
     """
 
+    __pydantic_config__: ClassVar[dict[str, str]] = NO_OTHER_KEYS
+
     file: str
     sha256: str
     vocab_size: int
@@ -48,6 +50,8 @@ class TokenizerEntry:
 @dataclass(frozen=True, kw_only=True)
 class ShardEntry:
     """One HDF5 file; ``file`` is relative to the manifest's folder."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = NO_OTHER_KEYS
 
     file: str
     num_samples: int
@@ -67,6 +71,8 @@ class SplitEntry:
             tokens (validation split only): the loss that a model has to beat to have learned
             anything beyond token frequencies.
     """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = NO_OTHER_KEYS
 
     num_documents: int
     num_tokens: int

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from mediswift_cs.checkpoints.damage import DAMAGE, reason_of
+from mediswift_cs.checkpoints.damage import reason_of
 from mediswift_cs.checkpoints.mdl import check_file
 from mediswift_cs.checkpoints.model_dir import list_checkpoints
 from mediswift_cs.errors import CheckpointError, DataError
@@ -80,8 +80,11 @@ def load_checkpoint(
         raise
     except Exception as error:
         raise CheckpointError(f"cannot read the checkpoint {path}: {reason_of(error)}") from error
-    if not isinstance(state, dict) or "model" not in state:
+    if not isinstance(state, dict) or not isinstance(state.get("model"), dict):
         raise CheckpointError(f"a checkpoint must hold the key 'model', got none in {path}")
+    for key, value in state["model"].items():
+        if not isinstance(value, torch.Tensor):
+            raise CheckpointError(f"{key} in the checkpoint {path}: got {value!r:.80}, no tensor")
     return state
 
 
@@ -113,7 +116,7 @@ def optimizer_fits(source: Path) -> Iterator[None]:
     """Turn the errors of states that do not fit into a CheckpointError that names ``source``."""
     try:
         yield
-    except DAMAGE as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"the optimizer state in {source} does not fit the params: {reason_of(error)}"
         ) from error
