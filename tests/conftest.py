@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 from collections.abc import Callable, Iterator
+from fnmatch import fnmatch
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         values = [v for v in call.params.values() if isinstance(v, str)] if call else []
         if item.get_closest_marker("cerebras") or "cerebras" in values:
             item.add_marker(pytest.mark.skip(reason=NO_CEREBRAS))
+
+
+def names_in(folder: Path) -> set[str]:
+    """What lies in the repository and would be committed with it, by its .gitignore."""
+    ignored = folder / ".gitignore"
+    patterns = ignored.read_text().replace("/", "").split() if ignored.is_file() else []
+    return {
+        path.name
+        for path in folder.iterdir()
+        if not any(fnmatch(path.name, pattern) for pattern in patterns)
+    }
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left_in_the_repository() -> Iterator[None]:
+    """cerebras-pytorch writes ``executors`` into the working folder where it is told no other."""
+    before = names_in(REPOSITORY)
+    yield
+    assert sorted(names_in(REPOSITORY) - before) == []
 
 
 @pytest.fixture(autouse=True)

@@ -12,8 +12,8 @@ from mediswift_cs.checkpoints.model_dir import METRICS_FILE, metric_lines, newes
 from mediswift_cs.checkpoints.sparsity_report import count_zeros
 from mediswift_cs.errors import DataError
 from mediswift_cs.evaluation.names import PREDICTIONS_FILE, SCORES_FILE
+from mediswift_cs.storage.read import check_keys, read_json_lines, read_json_object
 from mediswift_cs.storage.write import atomic_file
-from mediswift_cs.tasks.json_input import read_json_lines, read_json_object
 from mediswift_cs.tasks.metrics import Interval, bootstrap_interval
 from mediswift_cs.tokens.manifest import read_manifest
 
@@ -72,8 +72,9 @@ def lines_with(model_dir: Path, key: str) -> list[dict[str, float]]:
 
 def right_answers(folder: Path) -> dict[str, bool]:
     """Id of each document of an evaluation -> whether its answer was right."""
-    answers = (content for _, content in read_json_lines(folder / PREDICTIONS_FILE))
-    return {answer["id"]: answer["predicted"] == answer["gold"] for answer in answers}
+    keys, lines = ("id", "predicted", "gold"), read_json_lines(folder / PREDICTIONS_FILE)
+    answers = (check_keys(content, keys, where) for where, content in lines)
+    return {str(answer["id"]): answer["predicted"] == answer["gold"] for answer in answers}
 
 
 def advantage(first: Path, second: Path) -> tuple[float, Interval]:

@@ -14,6 +14,7 @@ from mediswift_cs.checkpoints.blocks import write_at
 from mediswift_cs.checkpoints.mdl import StoredTensor
 from mediswift_cs.checkpoints.mdl_writer import NewTensor
 from mediswift_cs.errors import CheckpointError
+from tests.hostile import PYTHON
 
 from .small_checkpoints import build_decoder, save, state_of, write_mdl
 
@@ -269,6 +270,7 @@ def test_damaged_metadata_is_one_sentence(tmp_path: Path, name: str, value: obje
     with pytest.raises(CheckpointError, match=r"the checkpoint .*a\.mdl is damaged, ") as caught:
         mdl.MdlFile(edited(tmp_path / "a.mdl", name, value))
     assert "\n" not in str(caught.value)
+    assert PYTHON.search(str(caught.value)) is None
 
 
 def test_damaged_metadata_is_one_sentence_before_training(tmp_path: Path) -> None:

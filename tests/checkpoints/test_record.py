@@ -1,13 +1,20 @@
 """What is noted in a checkpoint beside its tensors."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import torch
 
+import mediswift_cs
 from mediswift_cs import __version__
-from mediswift_cs.checkpoints.record import Record, SoftPromptRecord, stored_params
+from mediswift_cs.checkpoints.record import Record, SoftPromptRecord, global_step, stored_params
+from mediswift_cs.checkpoints.summary import summarize
 from mediswift_cs.errors import CheckpointError
+
+from .small_checkpoints import write_mdl
 
 
 def test_what_is_written_is_read() -> None:
@@ -27,6 +34,62 @@ def test_what_is_written_is_read() -> None:
 def test_a_damaged_record_is_refused(noted: object) -> None:
     with pytest.raises(CheckpointError, match=r"record is damaged: \w+: got .+, allowed: a "):
         Record.read({"mediswift": noted})
+
+
+@pytest.mark.parametrize(
+    ("noted", "message"),
+    [
+        ({"soft_prompt": {"position": 5}}, "soft_prompt.position: got 5, allowed: prefix or infix"),
+        ({"soft_prompt": {"position": ["a"]}}, "allowed: prefix or infix"),
+        ({"soft_prompt": {"num_virtual_tokens": "x"}}, "got 'x', allowed: a number above 0"),
+        ({"soft_prompt": {"num_virtual_tokens": True}}, "got True, allowed: a number above 0"),
+        ({"soft_prompt": {"init": 3}}, "soft_prompt.init: got 3, allowed: a text"),
+        ({"clipping": [True, True]}, r"clipping: got \[True, True\], allowed: numbers of updates"),
+        ({"clipping": [2, 1]}, r"clipping: got \[2, 1\]"),
+    ],
+)
+def test_values_of_a_record_are_looked_at(noted: object, message: str) -> None:
+    with pytest.raises(CheckpointError, match=f"record is damaged: .*{message}"):
+        Record.read({"mediswift": noted})
+
+
+def test_the_step_is_a_number_or_not_kept() -> None:
+    path = Path("a.mdl")
+    assert global_step({"global_step": 0}, path) == 0
+    assert global_step({"global_step": 7}, path) == 7
+    assert global_step({}, path) is None
+    for step in ("abc", "7", [7], {}, True, 7.0, -1):
+        with pytest.raises(
+            CheckpointError,
+            match=rf"global_step in the checkpoint a\.mdl: got {re.escape(repr(step))}, allowed: a",
+        ):
+            global_step({"global_step": step}, path)
+
+
+def test_the_step_is_read_in_one_place() -> None:
+    package = Path(mediswift_cs.__file__).parent
+    readers = re.compile(r"(get\(|(?<!to_)state\[)\"global_step\"(\)|, |\](?! =))")
+    assert readers.search('int(state.get("global_step", 0))'), "control"
+    found = [str(p) for p in package.rglob("*.py") if readers.search(p.read_text())]
+    assert found == []
+
+
+def test_an_inspection_opens_what_is_damaged_and_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "a.mdl"
+    damaged = {"global_step": "abc", "mediswift": {"soft_prompt": {"position": 5}}}
+    write_mdl({"model": {"w": torch.ones(2)}, **damaged}, path)
+    summary = summarize(path)
+    assert (summary.global_step, summary.num_parameters) == (None, 2)
+    assert [line for line in summary.to_text().splitlines() if line.startswith("warning: ")] == [
+        "warning: the checkpoint's record is damaged: soft_prompt.position: got 5, allowed: prefix "
+        "or infix",
+        f"warning: global_step in the checkpoint {path}: got 'abc', allowed: a whole number, 0 or "
+        "more",
+    ]
+    assert len(summary.to_json()["problems"]) == 2
+    whole = tmp_path / "b.mdl"
+    write_mdl({"model": {"w": torch.ones(2)}}, whole)
+    assert "problems" not in summarize(whole).to_json()
 
 
 @pytest.mark.parametrize("noted", [None, {}])

@@ -170,7 +170,7 @@ def test_damaged_config_is_one_sentence(
 
 def test_deeply_nested_config_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("[" * 5000)
-    with pytest.raises(CheckpointError, match="not a readable JSON file"):
+    with pytest.raises(CheckpointError, match="not JSON, line 1: it is nested too deeply"):
         convert(tmp_path, tmp_path / "a.mdl", UNVERIFIED)
 
 

@@ -111,7 +111,7 @@ def check_refused(
         (config_text('"n_head": 2', '"n_head": 2, "n_head": 4'), "the key 'n_head' is written tw"),
         (config_text('"n_head": 2', '"n_head": NaN'), "NaN is no number of JSON"),
         (config_text('"n_head": 2', '"n_head": 1e999'), "n_head in .*: got inf"),
-        (config_text('"gpt2"', '"\udcff"'), "not a readable JSON file: 'utf-8'"),
+        (config_text('"gpt2"', '"\udcff"'), "not JSON, line 1: not UTF-8 text"),
         (config_text('"gpt2"', '"\\ud800"'), "model_type in .*allowed: text of Unicode"),
         (lambda folder: (folder / "config.json").write_text("[]"), "allowed: a JSON object"),
         (lambda folder: (folder / "config.json").write_text("{}"), "does not say"),

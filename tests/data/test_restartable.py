@@ -59,6 +59,13 @@ def test_a_position_of_other_data_is_refused() -> None:
     assert len(samples(loader)) == 12
     with pytest.raises(CheckpointError, match="has no samples_streamed"):
         loader.load_state_dict({"dataset": {}})
+    for streamed in ("abc", [8], True, -1, 8.0):
+        with pytest.raises(CheckpointError, match=r"samples_streamed in .*allowed: a whole number"):
+            loader.load_state_dict({"samples_streamed": streamed})
+    bad: Any
+    for bad in (3, "abc", ["samples_streamed"], {"samples_streamed": 8, "dataset": 3}):
+        with pytest.raises(CheckpointError, match="allowed: a mapping"):
+            loader.load_state_dict(bad)
 
 
 @pytest.mark.parametrize("shuffle", [True, False])

@@ -15,6 +15,12 @@ LINK = re.compile(r"\[(?:[^\[\]]|\[[^\]]*\])*\]\(\s*<?([^\s)>]+)>?[^)]*\)")
 DEFINITION = re.compile(r"^\s*\[[^\]]+\]:\s+(\S+)", re.MULTILINE)
 TAG = re.compile(r"<(?:img|a)\s[^>]*?(?:src|href)=\"([^\"]+)\"")
 ANCHOR = re.compile(r"(?:<a\s[^>]*?(?:id|name)=\"|\{:?\s*#)([\w-]+)")
+# A module or a folder of the source, as ``storage/read.py`` or ``storage/``.
+SOURCE = re.compile(r"`((?:[\w-]+/)*[\w-]+\.py|(?:[\w-]+/)+)`")
+# Folders that other pages name are those of results.
+PAGES_OF_FOLDERS = ("docs/architecture.md", "CONTRIBUTING.md")
+# llama.cpp's.
+OF_OTHERS = ("convert_hf_to_gguf.py",)
 ELSEWHERE = re.compile(r"[a-z]+:", re.IGNORECASE)
 
 
@@ -87,3 +93,37 @@ def test_control_a_wrong_link_is_noticed(text: str, num_problems: int, tmp_path:
     page = Page("page.md", text)
     (tmp_path / page.name).write_text(text)
     assert len(list(problems(page, tmp_path))) == num_problems
+
+
+def sources() -> set[str]:
+    """The modules of this repository and the folders that they and the pages lie in."""
+    folders = [REPOSITORY / name for name in ("src", "tests", "docs_hooks", "benchmarks")]
+    found = [*REPOSITORY.glob("*.py"), *(path for each in folders for path in each.rglob("*.py"))]
+    found += (REPOSITORY / "src").rglob("*.jinja")
+    names = [path.relative_to(REPOSITORY) for path in found] + [Path("docs/index.md")]
+    return {f"/{name}" for name in names} | {f"/{up}/" for name in names for up in name.parents}
+
+
+def lost_sources(page: Page) -> list[str]:
+    """What a page says to be of the source and is not there; the ends of paths are enough."""
+    known = sources()
+    return [
+        f"{page.name}: {name}"
+        for name in SOURCE.findall(prose(page))
+        if name not in OF_OTHERS and (name.endswith(".py") or page.name in PAGES_OF_FOLDERS)
+        if not any(path.endswith(f"/{name}") for path in known)
+    ]
+
+
+def test_modules_and_folders_that_pages_name_are_there() -> None:
+    assert [line for page in all_pages() for line in lost_sources(page)] == []
+
+
+def test_control_a_module_that_is_not_there_is_seen() -> None:
+    text = "`params/prompt_agreement.py`, `lock.py`, `hosts/host.py`, `nowhere/`, `storage/`\n"
+    assert lost_sources(Page("docs/architecture.md", text)) == [
+        "docs/architecture.md: params/prompt_agreement.py",
+        "docs/architecture.md: nowhere/",
+    ]
+    other = Page("docs/data.md", "`nowhere/` and `nowhere.py`\n")
+    assert lost_sources(other) == ["docs/data.md: nowhere.py"]

@@ -59,8 +59,13 @@ def test_wrong_settings(settings_file: Callable[..., Path], changes: Any, messag
 @pytest.mark.parametrize(
     ("section", "name", "content", "message"),
     [
-        ("guard", "texts", "[1]", r"bad\.json is no benchmark file: expected an object of records"),
-        ("guard", "texts", "{", r"bad\.json is no benchmark file \(Expecting property name"),
+        ("guard", "texts", "[1]", r"bad\.json: got \[1\], allowed: a JSON object"),
+        (
+            "guard",
+            "texts",
+            "{",
+            r"bad\.json is not JSON, line 1, column 2: Expecting property name",
+        ),
         ("guard", "texts", '{"1": {"CONTEXTS": "text"}}', r"bad\.json is no benchmark file"),
         (
             "guard",

@@ -92,7 +92,7 @@ def test_claims_of_nothing_are_one_sentence(
 ) -> None:
     (tmp_path / CLAIMS_FILE).write_text(text)
     assert main(["replicate", "--render", str(tmp_path)]) == 2
-    assert f"{CLAIMS_FILE}: no claims of a replication" in capsys.readouterr().err
+    assert CLAIMS_FILE in capsys.readouterr().err
     assert not (tmp_path / DOCS_PAGE).exists()
 
 
@@ -103,7 +103,7 @@ def test_claims_of_another_version_are_one_sentence(
     part = {key: value for key, value in content.items() if key != missing}
     (tmp_path / CLAIMS_FILE).write_text(json.dumps(part))
     assert main(["replicate", "--render", str(tmp_path)]) == 2
-    assert f"{CLAIMS_FILE}: no claims of a replication" in capsys.readouterr().err
+    assert CLAIMS_FILE in capsys.readouterr().err
 
 
 def test_a_folder_that_is_not_there_is_not_made(

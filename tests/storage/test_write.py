@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from mediswift_cs.errors import DataError
-from mediswift_cs.storage.write import atomic_file, atomic_folder, check_writable
+from mediswift_cs.errors import ConfigError, DataError
+from mediswift_cs.storage.write import atomic_file, atomic_folder, check_folder, check_writable
 
 
 def half_write(path: Path) -> None:
@@ -193,3 +193,14 @@ def test_a_name_that_no_file_can_have_is_said_before_the_work(
     check_writable(tmp_path / "new")
     check_writable(tmp_path / "file")
     assert [p.name for p in tmp_path.iterdir()] == ["file"], "looking leaves nothing"
+
+
+def test_a_folder_is_made_and_nothing_is_left_in_it(tmp_path: Path) -> None:
+    check_folder(tmp_path / "a" / "b")
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "b", Path("/proc/none")):
+        with pytest.raises(DataError, match=f"^cannot write to {folder}: [A-Z][a-z ]+$"):
+            check_folder(folder)
+    with pytest.raises(ConfigError, match=r"cannot write to --output .*file: Not a directory"):
+        check_folder(tmp_path / "file", ConfigError, option="--output")

@@ -77,3 +77,12 @@ def test_under_torchrun_it_is_refused(
     code, _, errors = sweep(*THREE)
     assert (code, started.commands) == (2, [])
     assert "--sweep under torchrun" in errors
+
+
+def test_a_line_that_a_kill_cut_short_ends_no_sweep(tmp_path: Path) -> None:
+    lines = ['{"step": 4, "val_loss": 2.0}', '{"step": 8, "val_loss": 1.5}', '{"step": 9, "los']
+    (tmp_path / "metrics.jsonl").write_text("\n".join(lines))
+    assert _last_evaluation(tmp_path) == Outcome(state="finished", step=8, val_loss=1.5)
+    (tmp_path / "metrics.jsonl").write_text(lines[2])
+    with pytest.raises(DataError, match="has no held-out loss"):
+        _last_evaluation(tmp_path)

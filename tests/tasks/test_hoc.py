@@ -224,7 +224,7 @@ def line(**changes: object) -> str:
         (line(sentence_labels=[None]), "sentence_labels: got None, allowed: a list of strings"),
         (line(labels=3), "labels: got 3, allowed: a list of strings"),
         ("{", "is not JSON"),
-        ("[" * 100_000, "is not JSON: maximum recursion depth"),
+        ("[" * 100_000, "is not JSON, line 1: it is nested too deeply"),
         ("", "holds no document"),
     ],
 )
@@ -244,7 +244,7 @@ def test_half_a_surrogate_pair_is_refused_with_its_example(tmp_path: Path) -> No
 def test_bad_splits_levels_and_conventions_are_errors(tmp_path: Path, documents: Documents) -> None:
     with pytest.raises(ConfigError, match="got 'oxford', allowed: cambridge, biogpt"):
         hoc.read_split(tmp_path, "oxford")
-    with pytest.raises(DataError, match="cannot read the split"):
+    with pytest.raises(DataError, match=r"cannot read .*\.txt: No such file"):
         hoc.read_split(tmp_path, "biogpt")
     (tmp_path / "splits").mkdir()
     (tmp_path / "splits" / "biogpt_train.txt").write_text("1\n2\n")

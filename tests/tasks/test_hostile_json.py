@@ -1,7 +1,6 @@
 """Files of the user's own that are JSON of any shape: an error says what, and no word of Python."""
 
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,7 @@ from mediswift_cs.errors import ConfigError, DataError
 from mediswift_cs.tasks import hoc_documents, pubmedqa_records, pubmedqa_split
 from mediswift_cs.tasks.example import read_examples_file
 from mediswift_cs.tasks.prompt_folder import read_prompt_data
-
-VALUES: tuple[Any, ...] = (
-    *(None, True, 3, 2.5, "text", "", [], [1], ["a"], [["a"]], [None], {}, {"a": 1}, {"a": ["b"]}),
-)
-PYTHON = re.compile(
-    r"indices|NoneType|object is not|not iterable|unhashable|attribute|argument|not supported|"
-    r"concatenate|Error|is an example: '"
-)
+from tests.hostile import PYTHON, VALUES, variants
 
 EXAMPLE = {
     **{"id": "1", "document": "1", "head": "h", "context": "c", "tail": "", "target": "t"},
@@ -68,32 +60,11 @@ READERS: dict[str, tuple[str, Any, tuple[str, ...], Callable[[Path], object]]] =
 }
 
 
-def replaced(content: Any, place: tuple[str, ...], value: object) -> Any:
-    """The content with another value at a place within it."""
-    if not place:
-        return value
-    return {**content, place[0]: replaced(content[place[0]], place[1:], value)}
-
-
-def without(content: Any, place: tuple[str, ...]) -> Any:
-    key, *rest = place
-    if rest:
-        return {**content, key: without(content[key], tuple(rest))}
-    return {name: value for name, value in content.items() if name != key}
-
-
 @pytest.mark.parametrize("name", READERS)
 def test_any_json_is_read_or_refused_in_plain_words(tmp_path: Path, name: str) -> None:
     file, content, place, read = READERS[name]
-    inner = content
-    for key in place:
-        inner = inner[key]
-    variants = [replaced(content, place, value) for value in VALUES]
-    for key in inner:
-        variants += [replaced(content, (*place, key), value) for value in VALUES]
-        variants.append(without(content, (*place, key)))
     refusals = []
-    for variant in variants:
+    for variant in variants(content, place):
         (tmp_path / file).write_text(json.dumps(variant))
         try:
             read(tmp_path)

@@ -118,3 +118,16 @@ def test_an_id_that_wrapped_around_is_never_written(tmp_path: Path, row: Any) ->
     samples[0, row, 5] = np.int64(3_000_000_000).astype(np.int32)
     with pytest.raises(DataError, match="token ids: got -1294967296, allowed: 0 to 2147483647"):
         write(tmp_path / "a", samples, [])
+
+
+@pytest.mark.parametrize("name", ["vocab_size", "max_token_id"])
+def test_attributes_that_are_no_numbers_are_refused(
+    tmp_path: Path, samples: Any, name: str
+) -> None:
+    path = write(tmp_path / "a", samples, []).paths[0]
+    read_shard_info(path)
+    for value in ("x", 2.5, [1, 2]):
+        with h5py.File(path, "r+") as file:
+            file.attrs[name] = value
+        with pytest.raises(DataError, match=rf"{name} of .*: got .*, allowed: a whole number"):
+            read_shard_info(path)

@@ -85,8 +85,8 @@ def test_an_absent_folder(tmp_path: Path) -> None:
         (lambda c: c.pop("tokenizer"), "key 'tokenizer' is missing"),
         (lambda c: c["tokenizer"].pop("sha256"), "sha256"),
         (lambda c: c.update(format_version=2), "format_version 2, allowed: 1"),
-        (lambda c: c.update(max_sequence_length="long"), "invalid literal"),
-        (lambda c: c["splits"]["train"].update(color="red"), "color"),
+        (lambda c: c.update(max_sequence_length="long"), "got 'long', allowed: a valid int"),
+        (lambda c: c["splits"]["train"].update(color="red"), "color' is unknown"),
         (lambda c: c.update(splits=[]), "not a manifest"),
     ],
 )

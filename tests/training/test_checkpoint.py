@@ -9,7 +9,10 @@ import pytest
 import torch
 
 from mediswift_cs.errors import CheckpointError
+from mediswift_cs.params.optimizer import AdamWParams
 from mediswift_cs.training import checkpoint
+from mediswift_cs.training.hosts.torch.optimizer import AdamW
+from tests.hostile import PYTHON, VALUES
 
 
 def state(value: float) -> dict[str, Any]:
@@ -112,3 +115,45 @@ def test_a_flipped_bit_of_a_tensor_is_told_with_its_name(tmp_path: Path) -> None
     path.write_bytes(flipped(content, start + 17, 3))
     with pytest.raises(CheckpointError, match=r"model\.a in the checkpoint .* is damaged"):
         checkpoint.load_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"model": {"w": 3}}, "w in the checkpoint .*: got 3, no tensor"),
+        ({"model": {"w": torch.ones(2), "b": "x"}}, "b in the checkpoint .*: got 'x', no tensor"),
+        ({"model": [torch.ones(2)]}, "must hold the key 'model'"),
+    ],
+)
+def test_a_model_of_something_else_than_tensors_is_refused(
+    tmp_path: Path, content: dict[str, Any], message: str
+) -> None:
+    path = tmp_path / "checkpoint_1.mdl"
+    checkpoint.save_checkpoint(content, path)
+    with pytest.raises(CheckpointError, match=message):
+        checkpoint.load_checkpoint(path)
+
+
+def optimizer() -> AdamW:
+    return AdamW(torch.nn.Linear(2, 2), AdamWParams())
+
+
+def test_an_optimizer_state_of_any_kind_is_refused_in_plain_words(tmp_path: Path) -> None:
+    whole = optimizer().to_state(0.1)
+    with checkpoint.optimizer_fits(tmp_path):
+        optimizer().from_state(whole)
+    refusals = []
+    for key in ("state", "param_groups"):
+        for value in (*VALUES, [{"params": [0]}], {0: {}}, {0: {"exp_avg": 3, "exp_avg_sq": 3}}):
+            try:
+                with checkpoint.optimizer_fits(tmp_path):
+                    optimizer().from_state({**whole, key: value})
+            except CheckpointError as error:
+                refusals.append(str(error))
+    with (
+        pytest.raises(CheckpointError, match="'state' is missing"),
+        checkpoint.optimizer_fits(tmp_path),
+    ):
+        optimizer().from_state({"param_groups": whole["param_groups"]})
+    assert len(refusals) > 2 * len(VALUES)
+    assert [one for one in refusals if PYTHON.search(one)] == []

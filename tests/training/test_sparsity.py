@@ -8,7 +8,6 @@ import torch
 from mediswift_cs.params.schema import Params
 from mediswift_cs.training.hosts.torch.session import TorchSession
 from mediswift_cs.training.masks import (
-    format_sparsity,
     mask_gradients,
     masked_weights,
     measure_sparsity,
@@ -57,13 +56,13 @@ def test_control_dense_run_has_no_zeros(toy_raw: dict[str, Any]) -> None:
     session = TorchSession(params, "CPU", for_training=True)
     session.draw_masks()
     train(session, params, 3)
-    assert sum(weight.num_zeros for weight in measure_sparsity(session.model)) == 0
+    assert measure_sparsity(session.model).num_zeros == 0
 
 
 def test_table_has_one_line_a_layer(toy_raw: dict[str, Any]) -> None:
     session = TorchSession(Params(**toy_raw), "CPU", for_training=False)
     session.draw_masks()
-    title, first, second, total = format_sparsity(measure_sparsity(session.model)).splitlines()
+    title, first, second, total = measure_sparsity(session.model).to_text().splitlines()
     assert title.split() == ["layer", "q", "k", "v", "output", "ffn.0", "ffn.1"]
     assert first.split() == ["0"] + ["0.7500"] * 6
     assert second.split() == ["1"] + ["0.7500"] * 6

@@ -15,6 +15,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from mediswift_cs.checkpoints.damage import reason_of
 from mediswift_cs.errors import CheckpointError
 
 _LZ4_FILTER = 32004
@@ -90,7 +91,7 @@ def _chunk(dataset: h5py.Dataset, corner: tuple[int, ...]) -> Any:
         pieces = list(_blocks(stored, size, block_size))
     except (ValueError, OSError, struct.error) as error:
         raise CheckpointError(
-            f"{dataset.name.lstrip('/')} in {dataset.file.filename} is damaged: {error}"
+            f"{dataset.name.lstrip('/')} in {dataset.file.filename} is damaged: {reason_of(error)}"
         ) from error
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 

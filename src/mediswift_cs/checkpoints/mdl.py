@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mediswift_cs.checkpoints import number_formats, treespec
+from mediswift_cs.checkpoints.damage import DAMAGE, number, reason_of
 from mediswift_cs.errors import CheckpointError
 
 FORMAT_VERSION = 0.5
@@ -35,16 +36,6 @@ PLAIN_TYPES = frozenset(
     }
 )
 
-# What reading damaged metadata raises, the errors of h5py (OSError, RuntimeError) included.
-_DAMAGE = (
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
 _LINK = "link to another file"
 
 
@@ -102,7 +93,7 @@ class MdlFile:
                 raise CheckpointError(f"a checkpoint must hold the key 'model', got none in {path}")
             for name in self._file:
                 _refuse_link(self._file, name)
-        except _DAMAGE as error:
+        except DAMAGE as error:
             self._file.close()
             raise _damaged(path, error) from error
         except BaseException:
@@ -135,8 +126,10 @@ class MdlFile:
         return open_numbers(self._file, tensor)
 
     def _read_state(self) -> Any:
-        _, spec = json.loads(self._attributes["__spec__"])
-        return treespec.decode(spec, self._leaf)
+        match json.loads(self._attributes["__spec__"]):
+            case [_, str(spec)]:
+                return treespec.decode(spec, self._leaf)
+        raise ValueError("__spec__ is no pair of a version and a text")
 
     def _leaf(self, key: str) -> Any:
         description = json.loads(self._attributes[f"{key}.__metadata__"])
@@ -154,7 +147,7 @@ class MdlFile:
             return StoredTensor(key=key, shape=_shape(content["shapes"][0]), dtype=dtype)
         if kind == "DeferredFullTensor":
             dtype = content["dtype"].removeprefix("torch.")
-            fill = float(content["fill_value"] or 0.0)
+            fill = number(content["fill_value"] or 0.0, f"the value of {key}")
             return StoredTensor(
                 key=key, shape=_shape(content["shape"]), dtype=dtype, fill_value=fill
             )
@@ -170,10 +163,7 @@ def _shape(sizes: Any) -> tuple[int, ...]:
 
 
 def _damaged(path: Path, error: Exception) -> CheckpointError:
-    # A KeyError's own text is the key alone.
-    reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-    reason = " ".join(reason.split())
-    return CheckpointError(f"the checkpoint {path} is damaged, in its metadata: {reason}")
+    return CheckpointError(f"the checkpoint {path} is damaged, in its metadata: {reason_of(error)}")
 
 
 def open_complete(path: Path) -> h5py.File:
@@ -186,19 +176,20 @@ def open_complete(path: Path) -> h5py.File:
         file = h5py.File(path, "r", locking="best-effort")
     except OSError as error:
         raise CheckpointError(
-            f"cannot read the checkpoint {path}: not a complete .mdl (HDF5) file ({error})"
+            f"cannot read the checkpoint {path}: not a complete .mdl (HDF5) file "
+            f"({reason_of(error)})"
         ) from error
     try:
         if "__spec__" not in file.attrs:
             raise CheckpointError(f"{path} is an HDF5 file, but not a .mdl checkpoint")
-        version = float(file.attrs.get("__version__", 0))
+        version = number(file.attrs.get("__version__", 0), "__version__")
         if version != FORMAT_VERSION:
             raise CheckpointError(
                 f"the checkpoint {path} has format version {version}, allowed: {FORMAT_VERSION}"
             )
         if not file.attrs.get("__SUCCESS__", False):
             raise CheckpointError(f"the checkpoint {path} was not written to its end")
-    except _DAMAGE as error:
+    except DAMAGE as error:
         file.close()
         raise _damaged(path, error) from error
     except BaseException:
@@ -244,7 +235,7 @@ def check_file(path: Path) -> None:
     with open_complete(path) as file:
         try:
             refused = sorted(set(stored_types(file)) - PLAIN_TYPES)
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise _damaged(path, error) from error
     if refused:
         raise CheckpointError(

@@ -4,12 +4,14 @@ Both readers of a ``.mdl`` file (cerebras-pytorch's and this package's) give the
 so this needs neither of them, and no torch.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self, TypedDict, TypeVar, cast
+from pathlib import Path
+from typing import Any, Literal, Self, TypedDict, TypeVar, cast, get_args
 
 from mediswift_cs import __version__
 from mediswift_cs.errors import CheckpointError
+from mediswift_cs.storage.read import object_or_empty, whole_number
 
 Position = Literal["prefix", "infix"]
 _KEY = "mediswift"
@@ -22,6 +24,14 @@ class SoftPromptRecord(TypedDict, total=False):
     num_virtual_tokens: int
     position: Position
     init: str
+
+
+# What each of them may be, and the words for it.
+_SOFT_PROMPT: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "num_virtual_tokens": (lambda value: type(value) is int and value > 0, "a number above 0"),
+    "position": (lambda value: value in get_args(Position), "prefix or infix"),
+    "init": (lambda value: isinstance(value, str), "a text"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +63,9 @@ class Record:
         """
         noted = _typed(state, _KEY, dict) or {}
         prompt = _typed(noted, "soft_prompt", dict)
+        for key, (is_allowed, allowed) in _SOFT_PROMPT.items():
+            if prompt is not None and key in prompt and not is_allowed(prompt[key]):
+                raise _damaged(f"soft_prompt.{key}", prompt[key], allowed)
         return cls(
             version=_typed(noted, "version", str),
             rng_state=noted.get("rng_state"),
@@ -74,15 +87,24 @@ class Record:
         return {_KEY: content}
 
 
+def global_step(state: Mapping[str, Any], path: Path) -> int | None:
+    """The updates that were trained before a checkpoint was saved; None where it does not say.
+
+    Raises:
+        CheckpointError: something else stands for the number.
+    """
+    return whole_number(state, "global_step", f"the checkpoint {path}", CheckpointError)
+
+
 def stored_metadata(state: Mapping[str, Any]) -> dict[str, Any]:
     """ModelZoo's ``__metadata__`` of the last phase (version, model name, params), {} without."""
     metadata = state.get("__metadata__")
-    return _mapping(metadata[-1]) if isinstance(metadata, list) and metadata else {}
+    return object_or_empty(metadata[-1]) if isinstance(metadata, list) and metadata else {}
 
 
 def stored_params(state: Mapping[str, Any]) -> dict[str, Any]:
     """The params that a checkpoint was made with, {} where it does not keep them."""
-    return _mapping(stored_metadata(state).get("params"))
+    return object_or_empty(stored_metadata(state).get("params"))
 
 
 def find_model_section(params: Any) -> dict[str, Any] | None:
@@ -98,10 +120,6 @@ def find_model_section(params: Any) -> dict[str, Any] | None:
     return section if isinstance(section, dict) else None
 
 
-def _mapping(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
 def _typed(mapping: Mapping[str, Any], key: str, kind: type[_T]) -> _T | None:
     value = mapping.get(key)
     if value is None or isinstance(value, kind):
@@ -113,7 +131,9 @@ def _clipping(noted: Mapping[str, Any]) -> tuple[int, int] | None:
     match noted.get("clipping"):
         case None:
             return None
-        case [int(clipped), int(updates)] if 0 <= clipped <= updates:
+        case [clipped, updates] if type(clipped) is type(updates) is int and (
+            0 <= clipped <= updates
+        ):
             return clipped, updates
         case other:
             raise _damaged("clipping", other, "numbers of updates: clipped ones, and all")

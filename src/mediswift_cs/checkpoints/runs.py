@@ -1,6 +1,5 @@
 """The runs that made a checkpoint, as far as the files beside it say: for the model card."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,11 +7,12 @@ from typing import Any
 
 from mediswift_cs.checkpoints.source import Checkpoint, read_checkpoint
 from mediswift_cs.checkpoints.tokenizer_files import training_manifest
-from mediswift_cs.errors import CheckpointError
+from mediswift_cs.errors import CheckpointError, DataError
 from mediswift_cs.params.run_options import ORIGIN_FILE
 from mediswift_cs.params.schema import Params
 from mediswift_cs.params.sparsity import SparsityParams
 from mediswift_cs.params.training_cost import training_flops
+from mediswift_cs.storage.read import read_json_object
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,9 +56,8 @@ def runs(checkpoint: Checkpoint) -> tuple[list[Run], str]:
 def _started_from(model_dir: Path) -> Path | str | None:
     """The checkpoint that a run of ours started from, "random", or None where nothing says it."""
     try:
-        origin = json.loads((model_dir / ORIGIN_FILE).read_text(encoding="utf-8"))
-        given = origin["checkpoint_path"]
-    except (OSError, ValueError, KeyError, TypeError):
+        given = read_json_object(model_dir / ORIGIN_FILE)["checkpoint_path"]
+    except (DataError, KeyError):
         # The folder is a copy of the checkpoint alone, or ModelZoo's.
         return None
     return Path(given) if isinstance(given, str) else "random"

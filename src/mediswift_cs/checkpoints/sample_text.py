@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from mediswift_cs.errors import CheckpointError, DataError
+from mediswift_cs.storage.read import read_text
 from mediswift_cs.tokens.tokenizer import load_tokenizer
 
 NUM_TOKENS = 128
@@ -33,10 +34,9 @@ def sample_ids(folder: Path, vocab_size: int, text_file: Path | None) -> list[in
             ) from error
         generator = np.random.default_rng(0)
         return [int(token) for token in generator.integers(0, vocab_size, NUM_TOKENS)]
-    try:
-        text = SAMPLE_TEXT if text_file is None else text_file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"cannot read --verify-text {text_file}: {error}") from error
+    text = SAMPLE_TEXT
+    if text_file is not None:
+        text = read_text(text_file, lambda what: CheckpointError(f"--verify-text: {what}"))
     if not (ids := tokenizer.encode(text, add_special_tokens=False).ids[:NUM_TOKENS]):
         raise CheckpointError(f"--verify-text {text_file} is empty")
     return [int(token) for token in ids]

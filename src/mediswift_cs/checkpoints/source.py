@@ -15,6 +15,7 @@ from mediswift_cs.checkpoints.record import (
     Record,
     SoftPromptRecord,
     find_model_section,
+    global_step,
     stored_params,
 )
 from mediswift_cs.checkpoints.typed import check_plain
@@ -108,7 +109,6 @@ def read_checkpoint(path: Path, params_file: Path | None = None) -> Checkpoint:
     tensors, masks = _split(state["model"], path)
     number_formats.check_weights({name: t.dtype for name, t in tensors.items()}, str(path))
     architecture = Architecture.from_checkpoint(tensors, model_params, str(path))
-    step = state.get("global_step")
     return Checkpoint(
         path=path,
         tensors=tensors,
@@ -117,7 +117,7 @@ def read_checkpoint(path: Path, params_file: Path | None = None) -> Checkpoint:
         soft_prompt=_soft_prompt(tensors, record, model_params or {}, path),
         model_params=model_params or {},
         params=params,
-        global_step=step if isinstance(step, int) else None,
+        global_step=global_step(state, path),
         tokenizer_sha256=record.tokenizer_sha256,
     )
 

@@ -1,4 +1,4 @@
-"""The fraction of zeros of each linear weight, layer by layer: converted, or in a checkpoint."""
+"""The fraction of zeros of each linear weight, layer by layer: of a model, or in a checkpoint."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -71,7 +71,7 @@ class SparsityReport:
 
 
 def sparsity_report(reports: Iterable[PartReport]) -> SparsityReport:
-    """Sort the reports of a conversion's linear weights by layer."""
+    """Sort the reports of linear weights by layer; those of other tensors are left out."""
     layers: dict[int, dict[str, PartReport]] = {}
     for report in reports:
         place = _place(report.name)

@@ -1,9 +1,10 @@
 """What is in a ``.mdl`` file, told from its metadata and a sample of its masks."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import h5py
 import numpy as np
@@ -15,12 +16,15 @@ from mediswift_cs.checkpoints.record import (
     Record,
     SoftPromptRecord,
     find_model_section,
+    global_step,
     stored_metadata,
     stored_params,
 )
+from mediswift_cs.errors import CheckpointError
 from mediswift_cs.params.weights import MASK_SUFFIX
 from mediswift_cs.progress import progress
 
+T = TypeVar("T")
 # Masks up to this many elements in all are counted in full.
 _COUNTED_IN_FULL = 4_000_000
 # How much of each larger mask is looked at.
@@ -59,6 +63,7 @@ class Summary:
         num_optimizer_tensors: moments and the like; 0 where there is no optimizer state.
         group_bytes: uncompressed bytes of tensors by top-level key.
         unreadable: the type of the first object that only a pickle could hold.
+        problems: what is kept beside the tensors and is damaged.
     """
 
     path: str
@@ -74,10 +79,13 @@ class Summary:
     tokenizer_sha256: str | None
     group_bytes: dict[str, int]
     unreadable: str | None
+    problems: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
         content = asdict(self)
+        if not self.problems:
+            del content["problems"]
         if self.masks is not None:
             content["masks"]["is_exact"] = self.masks.is_exact
         return content
@@ -96,6 +104,7 @@ class Summary:
             f"tokenizer        {self.tokenizer_sha256 or 'not kept'}",
         ]
         lines += [f"size of {key:<12} {size:,} bytes" for key, size in self.group_bytes.items()]
+        lines += [f"warning: {problem}" for problem in self.problems]
         if self.unreadable:
             lines.append(
                 f"warning: holds a {self.unreadable}, which is not plain data: not loadable"
@@ -124,16 +133,16 @@ def summarize(path: Path, *, exact: bool = False) -> Summary:
     """Describe a ``.mdl`` file; ``exact`` reads every mask. CheckpointError for no such file."""
     with MdlFile(path) as file:
         leaves = dict(treespec.leaves(file.state))
-        record = Record.read(file.state)
+        problems: list[str] = []
+        record = _kept(partial(Record.read, file.state), problems) or Record(version=None)
         name = stored_metadata(file.state).get("model_name")
-        step = file.state.get("global_step")
         weights = _weights(file.tensors, is_tied=_is_tied(file.state))
         return Summary(
             path=str(path),
             file_bytes=path.stat().st_size,
             cerebras_pytorch=file.cerebras_pytorch_version,
             model_name=name if isinstance(name, str) else None,
-            global_step=step if isinstance(step, int) else None,
+            global_step=_kept(partial(global_step, file.state, path), problems),
             num_parameters=sum(tensor.num_elements for tensor in weights.values()),
             dtypes=tuple(sorted({tensor.dtype for tensor in weights.values()})),
             masks=_masks(file, exact),
@@ -148,7 +157,17 @@ def summarize(path: Path, *, exact: bool = False) -> Summary:
             unreadable=next(
                 (x.type_name for x in leaves.values() if isinstance(x, OpaqueObject)), None
             ),
+            problems=tuple(problems),
         )
+
+
+def _kept(read: Callable[[], T], problems: list[str]) -> T | None:
+    """What ``read`` gives; None, and a problem more, where the checkpoint is damaged there."""
+    try:
+        return read()
+    except CheckpointError as error:
+        problems.append(str(error))
+        return None
 
 
 def _is_tied(state: Mapping[str, Any]) -> bool:

@@ -3,7 +3,6 @@
 import errno
 import glob
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,13 @@ from pathlib import Path
 from mediswift_cs.errors import CheckpointError
 from mediswift_cs.storage.lock import only_process
 from mediswift_cs.storage.made import is_empty
-from mediswift_cs.storage.write import atomic_file, atomic_folder, remove_partial, sync
+from mediswift_cs.storage.write import (
+    atomic_file,
+    atomic_folder,
+    check_folder,
+    remove_partial,
+    sync,
+)
 
 
 @contextmanager
@@ -42,7 +47,7 @@ def new_target(source: Path, target: Path, num_bytes: int, *, is_folder: bool) -
         CheckpointError: the target cannot be made, has not enough room, or appeared meanwhile.
         DataError: another conversion to the same target is running.
     """
-    _check_place(target)
+    check_folder(target.parent, CheckpointError)
     check_room(target, num_bytes)
     lock = target.with_name(f".{target.name}.lock")
     with only_process(lock, f"another conversion to {target} is running", is_kept=False):
@@ -60,16 +65,6 @@ def check_free(target: Path) -> None:
     """Raise CheckpointError when something is there already (an empty folder is nothing)."""
     if target.is_symlink() or not is_empty(target):
         raise CheckpointError(f"{target} exists already: give another target, or remove it first")
-
-
-def _check_place(target: Path) -> None:
-    """Refuse before the work a folder in which nothing can be made."""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=target.parent):
-            pass
-    except OSError as error:
-        raise CheckpointError(f"cannot write to {target.parent}: {error.strerror}") from error
 
 
 def check_room(target: Path, num_bytes: int) -> None:

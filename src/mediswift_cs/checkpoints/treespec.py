@@ -25,10 +25,11 @@ def decode(text: str, leaf: Callable[[str], Any]) -> Any:
 
     Raises ValueError for anything but dicts, lists, tuples and sets.
     """
-    protocol, root = json.loads(text)
-    if protocol != _PROTOCOL:
-        raise ValueError(f"tree spec protocol {protocol}, allowed: {_PROTOCOL}")
-    return _decode_node(root, (), leaf)
+    match json.loads(text):
+        case [protocol, root] if protocol == _PROTOCOL:
+            return _decode_node(root, (), leaf)
+        case other:
+            raise ValueError(f"tree spec {other!r:.80}, allowed: one of protocol {_PROTOCOL}")
 
 
 def _decode_node(node: dict[str, Any], path: Path, leaf: Callable[[str], Any]) -> Any:
@@ -37,6 +38,8 @@ def _decode_node(node: dict[str, Any], path: Path, leaf: Callable[[str], Any]) -
         return leaf(".".join(path))
     if kind in _MAPPINGS:
         keys = json.loads(node["context"])
+        if len(keys) != len(children):
+            raise ValueError(f"{len(keys)} keys for {len(children)} values")
         return {
             key: _decode_node(child, (*path, str(key)), leaf)
             for key, child in zip(keys, children, strict=True)

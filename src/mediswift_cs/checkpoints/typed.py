@@ -1,9 +1,9 @@
 """Settings that come from outside, as values of known types or one sentence that says why not."""
 
-import json
 import math
 import re
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +13,7 @@ from mediswift_cs.errors import CheckpointError
 from mediswift_cs.params.plain import find_odd_values
 from mediswift_cs.params.problem import Path as KeyPath
 from mediswift_cs.params.problem import describe, dotted, spell
+from mediswift_cs.storage.read import parse_json
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -34,12 +35,13 @@ def parse_object(text: bytes, where: str) -> dict[str, Any]:
         CheckpointError: it is no JSON object, says a key twice, or has values that are none of
             JSON's (NaN) or no Unicode text.
     """
-    try:
-        content = json.loads(
-            text.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant
-        )
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{where} is not a readable JSON file: {error}") from error
+    content = parse_json(
+        text,
+        where,
+        CheckpointError,
+        object_pairs_hook=partial(_unique, where),
+        parse_constant=partial(_no_constant, where),
+    )
     if not isinstance(content, dict):
         raise CheckpointError(f"{where}: got {spell(content)}, allowed: a JSON object")
     check_plain(content, where)
@@ -54,17 +56,17 @@ def read_object(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique(where: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(pairs)
     if len(content) < len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key {spell(twice)} is written twice")
+        raise CheckpointError(f"{where}: the key {spell(twice)} is written twice")
     return content
 
 
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no number of JSON")
+def _no_constant(where: str, name: str) -> Any:
+    raise CheckpointError(f"{where}: {name} is no number of JSON")
 
 
 def check_plain(content: Any, where: str) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mediswift_cs import arguments
 from mediswift_cs.errors import ConfigError, DataError
+from mediswift_cs.storage.read import read_text, reason_of
 
 if TYPE_CHECKING:
     from mediswift_cs.evaluation.ask import Continuer, TaskAnswerer
@@ -125,15 +126,11 @@ def _lines() -> Iterator[str]:
         try:
             yield line.decode("utf-8").rstrip("\r\n")
         except UnicodeDecodeError as error:
-            raise DataError(f"line {number} of the input is not UTF-8 text: {error}") from error
+            raise DataError(f"line {number} of the input is {reason_of(error)}") from error
 
 
 def _read(path: Path) -> str:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise DataError(f"--context: cannot read {path}: {reason}") from error
+    text = read_text(path, lambda what: DataError(f"--context: {what}"))
     if not text.strip():
         raise DataError(f"--context: got {path}, which is empty, allowed: a text")
     return text

@@ -39,8 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Carry out the action; returns 0, or 1 if check found a difference."""
     from mediswift_cs.errors import ConfigError
-    from mediswift_cs.params.document import read_text
     from mediswift_cs.params.load import find_params_file, load_params, shipped_files
+    from mediswift_cs.storage.read import read_text
 
     takes_file = args.action in ("show", "validate")
     if takes_file and args.file is None:
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     if args.action == "list":
         print("\n".join(shipped_files()))
     elif args.action == "show":
-        print(read_text(find_params_file(args.file)), end="")
+        print(read_text(find_params_file(args.file), ConfigError), end="")
     elif args.action == "validate":
         loaded = load_params(args.file, args.overrides, check_data=args.check_data)
         for note in loaded.notes:

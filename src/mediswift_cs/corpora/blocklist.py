@@ -4,8 +4,7 @@ Articles of a benchmark are known by their PMID. Copies under other names are fo
 13-grams (Brown et al., 2020): a document that holds a large part of those of a benchmark's text.
 """
 
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from mediswift_cs.corpora.files import find_files
 from mediswift_cs.corpora.ngrams import Hashes, ngram_hashes, word_hashes, words_of
 from mediswift_cs.corpora.pmid import parse_pmid
 from mediswift_cs.errors import ConfigError, DataError
+from mediswift_cs.storage.read import parse_json, read_json_object, read_text
 
 NGRAM = 13
 OVERLAP = 0.5
@@ -42,7 +42,7 @@ def read_pmids(path: Path) -> frozenset[int]:
     Raises:
         DataError: unreadable, or a line is no PMID.
     """
-    return frozenset(_pmids(_read_text(path).splitlines(), str(path)))
+    return frozenset(_pmids(read_text(path).splitlines(), str(path)))
 
 
 def _pmids(lines: Iterable[str], name: str) -> Iterator[int]:
@@ -56,15 +56,6 @@ def _pmids(lines: Iterable[str], name: str) -> Iterator[int]:
         yield pmid
 
 
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 at byte {error.start}") from error
-
-
 def benchmark_texts(path: Path) -> list[str]:
     """The texts of a benchmark's file or folder, one each record.
 
@@ -76,26 +67,30 @@ def benchmark_texts(path: Path) -> list[str]:
     """
     texts: list[str] = []
     for file, _ in find_files([path], SUFFIXES):
-        content = _read_text(file)
         try:
-            if file.suffix == ".json":
-                texts += [_record_text(record) for record in json.loads(content).values()]
-            elif file.suffix == ".jsonl":
-                # Not splitlines: JSON strings may hold other line ends than its own.
-                lines = [line for line in content.split("\n") if line.strip()]
-                texts += [_record_text(json.loads(line)) for line in lines]
-            else:
-                texts += content.splitlines()
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            # Python's own words help only where JSON's reader names the place.
-            place = f" ({error})" if isinstance(error, ValueError) else ""
+            texts += _READERS[file.suffix](file)
+        except (KeyError, TypeError) as error:
             raise DataError(
-                f"{file} is no benchmark file{place}: expected {_FORMS[file.suffix]}"
+                f"{file} is no benchmark file: expected {_FORMS[file.suffix]}"
             ) from error
     texts = [text for text in texts if text.strip()]
     if not texts:
         raise DataError(f"no text in benchmark {path}")
     return texts
+
+
+def _lines(file: Path) -> Iterator[str]:
+    # Not splitlines: JSON strings may hold other line ends than its own.
+    for number, line in enumerate(read_text(file).split("\n"), start=1):
+        if line.strip():
+            yield _record_text(parse_json(line, str(file), line=number))
+
+
+_READERS: dict[str, Callable[[Path], Iterable[str]]] = {
+    ".json": lambda file: map(_record_text, read_json_object(file).values()),
+    ".jsonl": _lines,
+    ".txt": lambda file: read_text(file).splitlines(),
+}
 
 
 def _record_text(record: Any) -> str:

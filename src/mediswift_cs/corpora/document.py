@@ -1,8 +1,10 @@
 """The unit that every corpus is turned into, and what it came from."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from mediswift_cs.errors import DataError
+from mediswift_cs.storage.read import NO_OTHER_KEYS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +42,8 @@ class Document:
 @dataclass(frozen=True, kw_only=True)
 class SourceEntry:
     """One input, as manifests name it; ``bytes`` and ``md5`` are None for what is no local file."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = NO_OTHER_KEYS
 
     path: str
     bytes: int | None = None

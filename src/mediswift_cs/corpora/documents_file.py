@@ -12,6 +12,7 @@ import zstandard
 from mediswift_cs.corpora.document import Document, recorded_name
 from mediswift_cs.errors import DataError
 from mediswift_cs.progress import advance
+from mediswift_cs.storage.read import check_keys, check_type, parse_json, read_json_object
 
 SUFFIXES = (".jsonl.zst", ".jsonl")
 # Of what `mediswift documents` and `prepare` write: another one where the same inputs and settings
@@ -129,10 +130,7 @@ def parse_document(line: bytes, number: int, path: Path) -> Document:
     Raises:
         DataError: the line is not a document.
     """
-    try:
-        content = json.loads(line.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"line {number} of {path} is not JSON: {error}") from error
+    content = parse_json(line, str(path), line=number)
     if not isinstance(content, dict):
         raise DataError(f"line {number} of {path} is no JSON object")
     for name in ("id", "text"):
@@ -169,12 +167,9 @@ def read_documents_manifest(documents: Path) -> dict[str, Any] | None:
     path = manifest_path(documents)
     if not path.is_file():
         return None
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        int(content["counts"]["kept"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise DataError(f"{path} is no manifest of `mediswift documents`: {error!r}") from error
-    assert isinstance(content, dict)
+    content = read_json_object(path)
+    where = f"{path} is no manifest of `mediswift documents`: counts"
+    check_keys(check_type(dict[str, int], content.get("counts"), where), ("kept",), where)
     return content
 
 

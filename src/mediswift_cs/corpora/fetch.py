@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from mediswift_cs.corpora.download import Downloader, Remote
 from mediswift_cs.errors import DataError
+from mediswift_cs.storage.read import read_text
 
 PUBMED_ADDRESS = "https://ftp.ncbi.nlm.nih.gov/pubmed/"
 PUBMED_FOLDERS = ("baseline", "updatefiles")
@@ -67,13 +68,7 @@ def fetch_pmc(
         DataError: the list names no article, or one outside the bucket; a file cannot be had.
     """
     downloader = downloader or Downloader()
-    if "://" in listing:
-        text = downloader.text(listing)
-    else:
-        try:
-            text = Path(listing).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"cannot read {listing}: {error}") from error
+    text = downloader.text(listing) if "://" in listing else read_text(Path(listing))
     keys = list(dict.fromkeys(_keys(text, listing)))
     if not keys:
         raise DataError(

@@ -8,6 +8,7 @@ from mediswift_cs.data.pretraining import MediSwiftPretrainingDataProcessor
 from mediswift_cs.errors import DataError
 from mediswift_cs.params.data_rules import prompt_disagreements
 from mediswift_cs.params.schema import DataLoaderParams, ModelParams
+from mediswift_cs.tokens.hdf5 import whole_attribute
 from mediswift_cs.tokens.manifest import TASK_COMMANDS
 
 # HDF5 attributes of prompt shards, as mediswift_cs.tasks.prompt_data writes them.
@@ -33,7 +34,7 @@ class MediSwiftPromptDataProcessor(MediSwiftPretrainingDataProcessor):
                 )
 
     @staticmethod
-    def _layout(path: Any) -> dict[str, int | str]:
+    def _layout(path: Any) -> dict[str, Any]:
         with h5py.File(path, "r") as file:
             missing = [name for name in ATTRIBUTES if name not in file.attrs]
             if missing:
@@ -42,8 +43,8 @@ class MediSwiftPromptDataProcessor(MediSwiftPretrainingDataProcessor):
                     f"prepare the data with {TASK_COMMANDS}"
                 )
             return {
-                "vocab_size": int(file.attrs["vocab_size"]),
-                "num_virtual_tokens": int(file.attrs["num_virtual_tokens"]),
+                "vocab_size": whole_attribute(file, "vocab_size"),
+                "num_virtual_tokens": whole_attribute(file, "num_virtual_tokens"),
                 "position": str(file.attrs["soft_prompt_position"]),
             }
 

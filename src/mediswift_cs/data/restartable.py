@@ -11,6 +11,7 @@ import torch
 from torch.utils.data import DataLoader, Sampler
 
 from mediswift_cs.errors import CheckpointError
+from mediswift_cs.storage.read import whole_number
 
 STATE_VERSION = 1
 
@@ -54,18 +55,22 @@ class RestartableDataLoader(DataLoader[Any]):
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> None:
         """Continue at a saved position; CheckpointError if the data is not the same."""
-        if "samples_streamed" not in state_dict:
-            raise CheckpointError(
-                "the data loader's state in the checkpoint has no samples_streamed"
-            )
+        where = "the data loader's state in the checkpoint"
+        if not isinstance(state_dict, Mapping):
+            raise CheckpointError(f"{where}: got {state_dict!r:.80}, allowed: a mapping")
+        streamed = whole_number(state_dict, "samples_streamed", where, CheckpointError)
+        if streamed is None:
+            raise CheckpointError(f"{where} has no samples_streamed")
         saved = state_dict.get("dataset") or {}
+        if not isinstance(saved, Mapping):
+            raise CheckpointError(f"dataset in {where}: got {saved!r:.80}, allowed: a mapping")
         if strict:
             for key, value in self.identity.items():
                 if key in saved and saved[key] != value:
                     raise CheckpointError(
-                        f"the run continues on other data: {key} was {saved[key]!r} when the "
+                        f"the run continues on other data: {key} was {saved[key]!r:.80} when the "
                         f"checkpoint was saved, got {value!r}; start with "
                         f"--checkpoint_path in a new --model_dir to train on other data"
                     )
-        self._previous_samples_streamed = int(state_dict["samples_streamed"])
-        self.order.set_state(self._previous_samples_streamed)
+        self._previous_samples_streamed = streamed
+        self.order.set_state(streamed)

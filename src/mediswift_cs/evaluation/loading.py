@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mediswift_cs.checkpoints.record import Record
+from mediswift_cs.checkpoints.record import Record, global_step, stored_params
 from mediswift_cs.errors import CheckpointError
 from mediswift_cs.model.finetuning import build_model
 from mediswift_cs.model.pretraining import MediSwiftModel
@@ -70,7 +70,7 @@ def loaded(state: dict[str, Any], config: ModelParams, path: Path) -> LoadedMode
     return LoadedModel(
         model=model.eval(),
         path=path,
-        step=int(state.get("global_step", 0)),
+        step=global_step(state, path) or 0,
         tokenizer_sha256=Record.read(state).tokenizer_sha256,
     )
 
@@ -78,9 +78,8 @@ def loaded(state: dict[str, Any], config: ModelParams, path: Path) -> LoadedMode
 def model_params(state: dict[str, Any], path: Path) -> ModelParams:
     """The params of the model that are kept in a checkpoint; CheckpointError without them."""
     try:
-        raw = state["__metadata__"][-1]["params"]
-        return Params.model_validate(raw).trainer.init.model
-    except (KeyError, IndexError, TypeError, ValidationError) as error:
+        return Params.model_validate(stored_params(state)).trainer.init.model
+    except ValidationError as error:
         raise CheckpointError(
             f"the checkpoint {path} does not hold its params: give the file that it was trained "
             "with, --params FILE"

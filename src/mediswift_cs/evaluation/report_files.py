@@ -1,15 +1,16 @@
 """The files of an evaluation: predictions, scores, a picture, answers for a leaderboard."""
 
 import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from mediswift_cs.errors import ConfigError
+from mediswift_cs.errors import ConfigError, DataError
 from mediswift_cs.evaluation.names import PICTURE_FILE, PREDICTIONS_FILE, SCORES_FILE
 from mediswift_cs.evaluation.predict import Prediction
 from mediswift_cs.evaluation.report import Report
-from mediswift_cs.storage.write import atomic_file, write_json, write_text
+from mediswift_cs.storage.read import check_type, read_json_object
+from mediswift_cs.storage.write import atomic_file, check_folder, write_json, write_text
 
 
 def prepare_folder(folder: Path, options: Mapping[str, str | None], *, overwrite: bool) -> None:
@@ -22,22 +23,15 @@ def prepare_folder(folder: Path, options: Mapping[str, str | None], *, overwrite
     Raises:
         ConfigError: the folder cannot be written, or holds another evaluation.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise ConfigError(
-            f"--output: got {folder}, allowed: a folder that can be written ({error.strerror})"
-        ) from error
+    check_folder(folder, ConfigError, option="--output")
     scores = folder / SCORES_FILE
     if overwrite or not scores.exists():
         return
     try:
-        content = json.loads(scores.read_text(encoding="utf-8"))
+        content = read_json_object(scores)
         # Reports of earlier versions name the task, the split and the method only.
-        kept = {**content, **content.get("options", {})}
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+        kept = {**content, **check_type(dict[str, Any], content.get("options", {}), "options")}
+    except DataError as error:
         raise ConfigError(
             f"--output: {scores} is no report of an evaluation, allowed: another folder, or "
             f"--overwrite"

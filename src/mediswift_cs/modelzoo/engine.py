@@ -13,11 +13,13 @@ from typing import Any
 import yaml
 
 from mediswift_cs.endings import send_what_is_put_off
-from mediswift_cs.errors import CheckpointError, ConfigError
+from mediswift_cs.errors import CheckpointError, ConfigError, DataError
 from mediswift_cs.modelzoo import registration
+from mediswift_cs.params.document import read_yaml
 from mediswift_cs.params.load import LoadedParams
 from mediswift_cs.params.run_options import Engine, EngineChoice, Mode, RunOptions, writing_to
 from mediswift_cs.params.schema import InitParams
+from mediswift_cs.storage.read import check_strings
 from mediswift_cs.storage.write import write_text
 
 RESOLVED_FILE = "modelzoo_params.yaml"
@@ -164,10 +166,10 @@ def index_checkpoints(model_dir: Path) -> None:
 
     path = model_dir / INDEX_FILE
     try:
-        listed = (yaml.safe_load(path.read_text(encoding="utf-8")) or []) if path.exists() else []
-        known = {Path(name).resolve() for name in listed}
-    except (yaml.YAMLError, TypeError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{path} is no list of checkpoints: {error}") from error
+        listed = check_strings((read_yaml(path) or []) if path.exists() else [], str(path))
+    except (ConfigError, DataError) as error:
+        raise CheckpointError(f"{error} (ModelZoo's list of checkpoints)") from error
+    known = {Path(name).resolve() for name in listed}
     missing = [file for file in list_checkpoints(model_dir) if file.resolve() not in known]
     if missing:
         write_text(path, yaml.safe_dump([*listed, *map(str, missing)]))
@@ -199,13 +201,13 @@ def steps_done(init: InitParams, path: Path) -> int:
     It takes the step from the checkpoint unless LoadCheckpointStates leaves it out.
     """
     from mediswift_cs.checkpoints.mdl import MdlFile
+    from mediswift_cs.checkpoints.record import global_step
 
     chosen = [c.LoadCheckpointStates for c in init.callbacks if c.LoadCheckpointStates is not None]
     if not all(states.names & {"all", "global_step"} for states in chosen):
         return 0
     with MdlFile(path) as file:
-        step = file.state.get("global_step")
-    return step if isinstance(step, int) else 0
+        return global_step(file.state, path) or 0
 
 
 def is_finished(init: InitParams, done: int) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mediswift_cs.errors import DataError
+from mediswift_cs.storage.read import reason_of
 from mediswift_cs.tokens.manifest import find_manifest, read_manifest, shard_paths
 
 # What is held in memory of a shard at a time, however long its samples are.
@@ -105,18 +106,21 @@ def _ranges_of_ids(path: Path) -> Iterator[tuple[int, int]]:
                 ids = data[start : start + step][:, ::2]
                 yield int(ids.min(initial=0)), int(ids.max(initial=0))
     except OSError as error:
-        raise DataError(f"{path} is damaged: {error}") from error
+        raise DataError(f"{path} is damaged: {reason_of(error)}") from error
 
 
 def _prompt_layout(path: Path) -> dict[str, Any] | None:
     """What `mediswift pubmedqa` and its like write into their shards, under the manifest's keys."""
     import h5py
 
+    from mediswift_cs.tokens.hdf5 import whole_attribute
+
     with h5py.File(path, "r") as file:
         if "num_virtual_tokens" not in file.attrs:
             return None
+        vocab_size = whole_attribute(file, "vocab_size")
         return {
-            "num_virtual_tokens": int(file.attrs["num_virtual_tokens"]),
+            "num_virtual_tokens": whole_attribute(file, "num_virtual_tokens"),
             "position": str(file.attrs.get("soft_prompt_position")),
-            "vocab_size": int(file.attrs.get("vocab_size", -1)),
+            "vocab_size": -1 if vocab_size is None else vocab_size,
         }

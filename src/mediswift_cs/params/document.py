@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from mediswift_cs.errors import ConfigError
+from mediswift_cs.storage.read import read_text
 
 # The largest of ModelZoo's own files has 200 nodes; aliases can make a small file endless.
 MAX_NUM_NODES = 100_000
@@ -53,20 +54,7 @@ def read_yaml(path: Path) -> Any:
     Raises:
         ConfigError: the file is not readable or not plain YAML.
     """
-    return parse_yaml(read_text(path), str(path))
-
-
-def read_text(path: Path) -> str:
-    """The text of a params file.
-
-    Raises:
-        ConfigError: the file is not readable or not UTF-8.
-    """
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise ConfigError(f"cannot read {path}: {reason}") from error
+    return parse_yaml(read_text(path, ConfigError), str(path))
 
 
 def parse_yaml(text: str, source: str) -> Any:

@@ -1,6 +1,5 @@
 """What the command line of a run says beside the params; imports nothing heavy."""
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from mediswift_cs.errors import ConfigError, DataError
+from mediswift_cs.storage.read import read_json_object
 from mediswift_cs.tuning import NUM_THREADS
 
 Mode = Literal["train", "eval", "train_and_eval", "eval_all"]
@@ -72,8 +72,8 @@ def threads_of_run(model_dir: Path) -> int | None:
     """
     if NUM_THREADS in os.environ:
         return None
-    with suppress(OSError, ValueError, AttributeError):
-        found = json.loads((model_dir / ORIGIN_FILE).read_text(encoding="utf-8")).get("num_threads")
+    with suppress(DataError):
+        found = read_json_object(model_dir / ORIGIN_FILE).get("num_threads")
         if isinstance(found, int) and 1 <= found <= len(os.sched_getaffinity(0)):
             return found
     return None

@@ -15,13 +15,14 @@ from mediswift_cs.corpora.documents_file import (
 )
 from mediswift_cs.errors import ConfigError, DataError
 from mediswift_cs.prepare.config import PrepareSettings
-from mediswift_cs.prepare.parse import describe_part
+from mediswift_cs.prepare.parse import Quarantined, describe_part
 from mediswift_cs.prepare.pipeline import NoDocumentError, Pipeline
 from mediswift_cs.prepare.results import sources_of
 from mediswift_cs.prepare.stage_tasks import StageTasks
 from mediswift_cs.progress import progress
 from mediswift_cs.storage.lock import only_process
 from mediswift_cs.storage.made import check_same, is_empty, no_output_of_ours
+from mediswift_cs.storage.read import check_keys, check_type, object_or_empty
 from mediswift_cs.storage.write import atomic_file, check_writable, remove_partial, write_json
 
 STAGES = ("parse", "clean", "dedup", "guard")
@@ -79,9 +80,12 @@ def _existing(output: Path, tasks: StageTasks) -> dict[str, Any]:
     files = [file for part in tasks.parts for file in describe_part(part)[0]]
     planned = {**tasks.recipe, "sources": sources_of(files)}
     different = [name for name in planned if found.get(name) != planned[name]]
-    if found.get("output", {}).get("bytes") != output.stat().st_size:
+    if object_or_empty(found.get("output")).get("bytes") != output.stat().st_size:
         different.append("size")
     check_same(output, different)
+    where = str(manifest_path(output))
+    check_keys(found["counts"], ("records_read",), f"{where}: counts")
+    check_type(list[Quarantined], found.get("quarantined"), f"{where}: quarantined")
     return found
 
 

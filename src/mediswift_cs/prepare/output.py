@@ -1,6 +1,5 @@
 """The output folder: that it is ours, that one run uses it at a time, and what is cleared away."""
 
-import json
 import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -8,6 +7,7 @@ from pathlib import Path
 
 from mediswift_cs.errors import DataError
 from mediswift_cs.storage.lock import only_process
+from mediswift_cs.storage.read import read_json_object
 from mediswift_cs.storage.write import remove_partial
 
 MANIFEST = "manifest.json"
@@ -38,10 +38,10 @@ def _check_ours(output: Path) -> None:
     if not found or (output / "work" / "lock").exists():
         return
     try:
-        manifest = json.loads((output / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        manifest = None
-    if not isinstance(manifest, dict) or not {"counts", "quarantined"} <= manifest.keys():
+        manifest = read_json_object(output / MANIFEST)
+    except DataError:
+        manifest = {}
+    if not {"counts", "quarantined"} <= manifest.keys():
         raise DataError(
             f"output {output} holds {', '.join(found)}, which no earlier run made; allowed: a new "
             "or empty folder, or the output of an earlier run"

@@ -1,6 +1,5 @@
 """The runs of a replication: the params document of each, its folder, and what came out of it."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -30,6 +29,8 @@ from mediswift_cs.replication.scales import (
     training_flops,
 )
 from mediswift_cs.replication.statistics import Floats
+from mediswift_cs.report.scores import Baseline
+from mediswift_cs.storage.read import check_type, read_json_object
 from mediswift_cs.storage.write import write_json, write_text
 
 # Seeds of a replication: so many are kept apart for each --seed.
@@ -192,7 +193,8 @@ class Experiment:
     def baseline(self, tuned: TunedArm, rates: Mapping[str, float], seed: int) -> float:
         """The share of right answers of the best constant one."""
         folder = self._folder("finetuning", tuned.name, rates[tuned.name], seed)
-        return float(read_scores(folder / SCORES_FOLDER)["baseline"]["score"])
+        found = read_scores(folder / SCORES_FOLDER).get("baseline")
+        return check_type(Baseline, found, f"{folder / SCORES_FOLDER}: baseline").score
 
     # Activations
 
@@ -222,8 +224,8 @@ class Experiment:
     def block_outputs(self, arm: Arm, seed: int) -> dict[str, float]:
         """What :meth:`coordinates` measured."""
         folder = self._folder("activations", arm.name, COORDINATE_RATE, seed)
-        found: dict[str, float] = json.loads((folder / OUTPUTS_FILE).read_text(encoding="utf-8"))
-        return found
+        path = folder / OUTPUTS_FILE
+        return check_type(dict[str, float], read_json_object(path), f"{path}: activations")
 
     # Facts
 

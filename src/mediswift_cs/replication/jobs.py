@@ -1,6 +1,5 @@
 """Jobs of a replication: each in a folder of its own, several at a time, each done once."""
 
-import json
 import multiprocessing
 import os
 import signal
@@ -11,7 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from mediswift_cs.endings import interrupts_blocked
 from mediswift_cs.errors import INTERRUPTED_EXIT_CODE, JOB_FAILED_EXIT_CODE, DataError
 from mediswift_cs.steps import StepError
 from mediswift_cs.storage.processes import process_pool
+from mediswift_cs.storage.read import check_type, read_json_object
 from mediswift_cs.storage.write import write_json
 from mediswift_cs.tuning import ALLOCATOR_SETTINGS, WAIT_SETTINGS
 
@@ -57,6 +57,13 @@ class Job:
         return (self.folder / OUTCOME_FILE).is_file()
 
 
+@dataclass(frozen=True)
+class _Outcome:
+    exit_code: int
+    seconds: float
+    flops: float
+
+
 def outcome(folder: Path) -> dict[str, Any]:
     """What became of the job in a folder: exit_code, seconds, and the flops that it was to compute.
 
@@ -64,15 +71,11 @@ def outcome(folder: Path) -> dict[str, Any]:
         DataError: the file is not one of a job.
     """
     path = folder / OUTCOME_FILE
-    try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return {
-            "exit_code": int(found["exit_code"]),
-            "seconds": float(found["seconds"]),
-            "flops": float(found["flops"]),
-        }
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise DataError(f"{path}: no outcome of a job ({error}); remove {folder}") from error
+
+    def damaged(what: str) -> DataError:
+        return DataError(f"no outcome of a job: {what}; remove {folder}")
+
+    return asdict(check_type(_Outcome, read_json_object(path, damaged), str(path), damaged))
 
 
 def logged(folder: Path, key: str) -> list[float]:
@@ -86,7 +89,7 @@ def logged(folder: Path, key: str) -> list[float]:
             f"{folder}: got no {key} in its {METRICS_FILE}, allowed: the metrics of a finished "
             "run; remove the folder, and give the command again"
         )
-    return values
+    return check_type(list[float], values, f"{folder / METRICS_FILE}: {key}")
 
 
 def last_logged(folder: Path, key: str) -> float:

@@ -1,6 +1,5 @@
 """What a user reads of a replication: ``claims.html``, and the page of the documentation."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from mediswift_cs.pages.page import render, short
 from mediswift_cs.replication import recipe
 from mediswift_cs.replication.claims import CLAIMS
 from mediswift_cs.replication.scales import SCALES
+from mediswift_cs.storage.read import check_type, read_json_object
 from mediswift_cs.storage.write import write_text
 
 DOCS_PAGE = "reproduce.md"
@@ -149,15 +149,17 @@ def _recorded(path: Path) -> dict[str, Any]:
     Raises:
         DataError: it has none, or others than this version's.
     """
+    content = read_json_object(path)
+    where = f"{path}: no claims of a replication"
+    claims = check_type(list[dict[str, Any]], content.get("claims"), where)
+    found = [claim.get("claim") for claim in claims]
+    if found != (wanted := [claim.name for claim in CLAIMS]):
+        raise DataError(f"{where}: got claims {found!r:.80}, allowed: {', '.join(wanted)}")
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        found = [claim["claim"] for claim in content["claims"]]
-        if found != (wanted := [claim.name for claim in CLAIMS]):
-            raise ValueError(f"got claims {', '.join(found)}, allowed: {', '.join(wanted)}")
         # What another version leaves out, the page would miss.
         _docs_text(recorded=[content], num_equal=0)
-    except (OSError, ValueError, TypeError, KeyError, UndefinedError) as error:
-        raise DataError(f"{path}: no claims of a replication ({error})") from error
+    except (ValueError, TypeError, KeyError, UndefinedError) as error:
+        raise DataError(f"{where} that this version has made: make them again") from error
     return content
 
 

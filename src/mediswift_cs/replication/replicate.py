@@ -1,6 +1,5 @@
 """``mediswift replicate``: every run that is missing, then the verdicts."""
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from mediswift_cs.replication.scales import SCALES, Arm
 from mediswift_cs.storage.checksums import sha256_of
 from mediswift_cs.storage.lock import only_process
 from mediswift_cs.storage.made import is_empty
+from mediswift_cs.storage.read import check_keys, read_json_object
 from mediswift_cs.storage.write import write_json
 from mediswift_cs.sweep.vertex import NotBracketed
 
@@ -111,17 +111,15 @@ def _begin_folder(options: Options) -> None:
         write_json(path, wanted)
         return
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        different = [
-            f"{key} {found[key]} and not {wanted[key]}"
-            for key in wanted
-            if found[key] != wanted[key]
-        ]
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        found = check_keys(read_json_object(path), wanted, str(path))
+    except DataError as error:
         raise ConfigError(
             f"--output: got {options.output}, which is no replication ({SETTINGS_FILE} is not "
             "there or not readable), allowed: a new folder, or one of this command"
         ) from error
+    different = [
+        f"{key} {found[key]} and not {wanted[key]}" for key in wanted if found[key] != wanted[key]
+    ]
     if different:
         raise ConfigError(
             f"--output: {options.output} holds a replication with {', '.join(different)}; "

@@ -8,7 +8,7 @@ from typing import Any
 from mediswift_cs.checkpoints.tokenizer_files import training_folder
 from mediswift_cs.errors import DataError
 from mediswift_cs.report.run_record import RunRecord
-from mediswift_cs.tasks.json_input import read_json_object
+from mediswift_cs.storage.read import object_or_empty, read_json_object
 from mediswift_cs.tokens.manifest import MANIFEST_NAME, TASK_COMMANDS, Manifest, read_manifest
 
 Counts = list[tuple[str, int]]
@@ -75,7 +75,7 @@ def _folder(run: RunRecord) -> Path | None:
 def _facts(manifest: Manifest, folder: Path, runs: list[str]) -> DataFacts:
     before = [one for one in manifest.documents if isinstance(one, Mapping)]
     left_out: dict[str, int] = {}
-    for counts in (manifest.counts, *(_mapping(one.get("counts")) for one in before)):
+    for counts in (manifest.counts, *(object_or_empty(one.get("counts")) for one in before)):
         for reason, number in _numbers(counts):
             if number and reason not in _NOT_LEFT_OUT:
                 left_out[reason] = left_out.get(reason, 0) + number
@@ -113,7 +113,7 @@ def _facts(manifest: Manifest, folder: Path, runs: list[str]) -> DataFacts:
 
 def _licences(manifest: Manifest, before: list[Mapping[str, Any]]) -> Counts:
     """Counted by `mediswift prepare`, in the manifest of its whole output; else none."""
-    counted = dict(_numbers(_mapping(_corpus(manifest).get("statistics")).get("licences")))
+    counted = dict(_numbers(object_or_empty(_corpus(manifest).get("statistics")).get("licences")))
     return sorted(counted.items(), key=lambda item: -item[1])
 
 
@@ -126,13 +126,13 @@ def _corpus(manifest: Manifest) -> dict[str, Any]:
 
 
 def _guard(documents: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    yield from _flat(_mapping(_mapping(documents.get("options")).get("guard")))
-    found = _list(_mapping(documents.get("guard")).get("near_copies_found"))
+    yield from _flat(object_or_empty(object_or_empty(documents.get("options")).get("guard")))
+    found = _list(object_or_empty(documents.get("guard")).get("near_copies_found"))
     yield "near copies of benchmarks found", str(len(found))
 
 
 def _options(documents: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    options = {k: v for k, v in _mapping(documents.get("options")).items() if k != "guard"}
+    options = {k: v for k, v in object_or_empty(documents.get("options")).items() if k != "guard"}
     return _flat(options)
 
 
@@ -155,13 +155,9 @@ def _flat(options: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, s
 
 
 def _numbers(counts: Any) -> Iterator[tuple[str, int]]:
-    for name, number in _mapping(counts).items():
+    for name, number in object_or_empty(counts).items():
         if isinstance(number, int) and not isinstance(number, bool):
             yield str(name), number
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
 
 
 def _list(value: Any) -> list[Any]:

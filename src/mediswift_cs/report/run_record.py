@@ -17,7 +17,7 @@ from mediswift_cs.checkpoints.model_dir import (
     list_checkpoints,
     metric_lines,
 )
-from mediswift_cs.checkpoints.record import Record, stored_params
+from mediswift_cs.checkpoints.record import Record, global_step, stored_params
 from mediswift_cs.checkpoints.sparsity_report import (
     COLUMNS,
     SparsityReport,
@@ -30,7 +30,7 @@ from mediswift_cs.params.run_options import ORIGIN_FILE
 from mediswift_cs.params.schema import Params
 from mediswift_cs.params.training_cost import tokens_per_step, training_flops
 from mediswift_cs.storage.lock import holder_here
-from mediswift_cs.tasks.json_input import read_json_object
+from mediswift_cs.storage.read import read_json_object
 
 # Rows and columns of the matrix whose mask is shown, at most.
 SHOWN_SIZE = 256
@@ -206,11 +206,10 @@ def _read_checkpoint(path: Path) -> StoredModel:
         # They are shown as YAML, and a damaged file may hold anything.
         check_plain(raw, f"the params of {path}")
         version = Record.read(state).version
-        step = state.get("global_step")
         zeros = count_zeros(file)
         return StoredModel(
             path=path,
-            step=step if isinstance(step, int) else None,
+            step=global_step(state, path),
             raw_params=raw,
             params=_checked(raw),
             written_with={

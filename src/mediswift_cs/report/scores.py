@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from mediswift_cs.errors import DataError
 from mediswift_cs.evaluation.names import PREDICTIONS_FILE, SCORES_FILE
 from mediswift_cs.report.run_record import RunRecord
-from mediswift_cs.tasks.json_input import read_json_lines, read_json_object
+from mediswift_cs.storage.read import check_type, read_json_lines, read_json_object
 
 # Answers that are shown, as many right ones as wrong ones, and where to look for them.
 NUM_EXAMPLES = 2
@@ -115,14 +115,8 @@ def _beside(runs: Sequence[RunRecord]) -> Iterable[Path]:
 
 def _read(folder: Path, runs: Sequence[RunRecord]) -> Evaluation:
     path = folder / SCORES_FILE
-    try:
-        scores = ScoresFile.model_validate(read_json_object(path))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise DataError(
-            f"{path} is no {SCORES_FILE} of `mediswift evaluate`: {where}: {first['msg']}"
-        ) from error
+    where = f"{path} is no {SCORES_FILE} of `mediswift evaluate`"
+    scores = check_type(ScoresFile, read_json_object(path), where)
     checkpoint = scores.option("checkpoint")
     own = Path(checkpoint).resolve().parent if checkpoint else None
     run = next((run.label for run in runs if run.model_dir.resolve() == own), None)

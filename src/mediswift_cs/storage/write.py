@@ -15,6 +15,7 @@ from typing import Any
 
 from mediswift_cs.errors import DataError
 from mediswift_cs.storage.lock import is_gone
+from mediswift_cs.storage.read import Error, reason_of
 
 
 @contextmanager
@@ -74,6 +75,21 @@ def check_writable(path: Path) -> None:
         _begin_file(temporary, path)
     except OSError as error:
         raise _cannot_write(path, error) from error
+    finally:
+        _remove(temporary)
+
+
+def check_folder(folder: Path, error: Error = DataError, *, option: str = "") -> None:
+    """Make a folder, and find out before the work that files can be written into it.
+
+    ``error`` is raised where they cannot; it names ``option``, which asked for the folder.
+    """
+    temporary = _temporary_name(folder / "probe")
+    try:
+        _begin_file(temporary, temporary)
+    except OSError as problem:
+        where = f"{option} {folder}".lstrip()
+        raise error(f"cannot write to {where}: {reason_of(problem)}") from problem
     finally:
         _remove(temporary)
 
@@ -196,4 +212,4 @@ def _remove(path: Path) -> None:
 
 
 def _cannot_write(path: Path, error: OSError) -> DataError:
-    return DataError(f"cannot write {path}: {error.strerror or error}")
+    return DataError(f"cannot write {path}: {reason_of(error)}")

@@ -15,11 +15,11 @@ from mediswift_cs.params.run_options import (
     writing_to,
 )
 from mediswift_cs.storage.lock import only_process
+from mediswift_cs.storage.read import read_json_object
 from mediswift_cs.storage.write import check_writable
 from mediswift_cs.sweep.report import REPORT_FILE, Report
 from mediswift_cs.sweep.runs import Run, carry_out
 from mediswift_cs.sweep.values import OPTION, Swept, parse_sweep
-from mediswift_cs.tasks.json_input import read_json_object
 from mediswift_cs.tuning import NUM_THREADS, check_threads, default_threads
 
 LOCK_FILE = "sweep.lock"

@@ -5,9 +5,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from mediswift_cs.checkpoints.model_dir import LOG_FILE, METRICS_FILE
+from mediswift_cs.checkpoints.model_dir import LOG_FILE, METRICS_FILE, metric_lines
 from mediswift_cs.child import exit_code_of_command
 from mediswift_cs.errors import (
     INTERRUPTED_EXIT_CODE,
@@ -19,9 +19,9 @@ from mediswift_cs.params.load import LoadedParams
 from mediswift_cs.params.plain import values_by_key
 from mediswift_cs.params.run_options import FAILURE_FILE
 from mediswift_cs.steps import StepError
+from mediswift_cs.storage.read import NO_OTHER_KEYS, check_keys, check_type, read_json_object
 from mediswift_cs.storage.write import write_json
 from mediswift_cs.sweep.values import Swept, SweptValue
-from mediswift_cs.tasks.json_input import read_json_lines, read_json_object
 from mediswift_cs.tokens.manifest import find_manifest
 
 RECORD_FILE = "sweep_run.json"
@@ -40,6 +40,8 @@ class Outcome:
         val_bits_per_byte: None where the size of the held-out text is not known too.
         error: why the run diverged.
     """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = NO_OTHER_KEYS
 
     state: Literal["finished", "diverged"]
     step: int | None = None
@@ -94,10 +96,8 @@ class Run:
                 f"{self.folder} holds a run with other settings ({'; '.join(changed)}), allowed: "
                 "another --model_dir, or remove that folder to run it anew"
             )
-        try:
-            return Outcome(**found["outcome"]) if found["outcome"] else None
-        except (KeyError, TypeError) as error:
-            raise DataError(f"{record} is no record of a run: remove {self.folder}") from error
+        kept = check_keys(found, ("outcome",), str(record))["outcome"]
+        return None if kept is None else check_type(Outcome, kept, f"{record}: outcome")
 
     def carry_out(self) -> Outcome:
         """Run it, or let it go on where it stopped.
@@ -177,11 +177,11 @@ def _last_evaluation(folder: Path) -> Outcome:
         DataError: there are none.
     """
     found: dict[str, Any] = {}
-    for _, line in read_json_lines(folder / METRICS_FILE):
+    for _, line in metric_lines(folder / METRICS_FILE):
         suffix = next((end for end in ("", "_0") if f"val_loss{end}" in line), None)
         if suffix is not None:
             names = ("val_loss", "val_bits_per_byte")
             found = {"step": line["step"], **{name: line.get(f"{name}{suffix}") for name in names}}
     if not found:
         raise DataError(f"{folder / METRICS_FILE} has no held-out loss: remove {folder}")
-    return Outcome(state="finished", **found)
+    return check_type(Outcome, {"state": "finished", **found}, str(folder / METRICS_FILE))

@@ -8,7 +8,7 @@ from typing import Any
 
 from mediswift_cs.corpora.document import check_unicode
 from mediswift_cs.errors import DataError
-from mediswift_cs.tasks.json_input import check_keys, check_strings, read_json_lines
+from mediswift_cs.storage.read import check_keys, check_strings, read_json_lines
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 
-from mediswift_cs.errors import ConfigError, DataError
+from mediswift_cs.errors import ConfigError
+from mediswift_cs.storage.read import read_text
 from mediswift_cs.tasks.example import Example, check_no_overlap, collapse
 from mediswift_cs.tasks.label_sets import Convention, LabelSets, state_labels
 from mediswift_cs.tasks.task import refuse_context
@@ -110,11 +111,7 @@ def read_split(folder: Path, name: str) -> dict[str, tuple[str, ...]]:
     parts: dict[str, tuple[str, ...]] = {}
     for part in SPLIT_PARTS[name]:
         path = folder / "splits" / f"{name}_{part}.txt"
-        try:
-            pmids = tuple(path.read_text(encoding="ascii").split())
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"cannot read the split in {path}: {error}") from error
-        parts["val" if part == "devel" else part] = pmids
+        parts["val" if part == "devel" else part] = tuple(read_text(path, encoding="ascii").split())
     check_no_overlap(parts, str(folder))
     return parts
 

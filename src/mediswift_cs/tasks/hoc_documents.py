@@ -12,8 +12,8 @@ from typing import Any
 
 from mediswift_cs.corpora.data_set import DataSet
 from mediswift_cs.errors import DataError
+from mediswift_cs.storage.read import check_keys, check_strings, read_json_lines, read_text
 from mediswift_cs.tasks.hoc import LABELS, HallmarksDocument
-from mediswift_cs.tasks.json_input import check_keys, check_strings, read_json_lines
 
 DOCUMENTS_FILE = "hoc_docs.jsonl"
 TEXT_FOLDER, LABELS_FOLDER = "text", "labels"
@@ -97,11 +97,7 @@ def _read_corpus(folder: Path) -> dict[str, HallmarksDocument]:
 
 def _read_corpus_document(text_path: Path) -> dict[str, Any]:
     label_path = text_path.parent.parent / LABELS_FOLDER / text_path.name
-    try:
-        text = text_path.read_text(encoding="utf-8")
-        labels = label_path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read {text_path} with its labels: {error}") from error
+    text, labels = read_text(text_path), read_text(label_path)
     sentences = [line.strip() for line in text.split("\n") if line.strip()]
     # What is before the first "<" belongs to no sentence.
     entries = labels.split("<")[1:]

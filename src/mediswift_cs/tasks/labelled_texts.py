@@ -11,7 +11,7 @@ from mediswift_cs.corpora.latest import LatestRecords
 from mediswift_cs.corpora.pubmed import Deletion, Record, read_pubmed
 from mediswift_cs.corpora.selection import Selection
 from mediswift_cs.errors import DataError
-from mediswift_cs.tasks.json_input import check_keys, read_json_lines
+from mediswift_cs.storage.read import check_keys, read_json_lines
 
 # Where the labels of PubMed records come from.
 PubMedLabels = Literal["mesh", "publication_types"]

@@ -8,8 +8,8 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from mediswift_cs.errors import ConfigError, DataError
+from mediswift_cs.storage.read import check_keys
 from mediswift_cs.tasks.example import Example, read_examples_file
-from mediswift_cs.tasks.json_input import check_keys
 from mediswift_cs.tasks.prompt_layout import DESCRIBED, PromptLayout
 from mediswift_cs.tasks.registry import find_task
 from mediswift_cs.tasks.task import Task

@@ -8,7 +8,7 @@ from typing import Any
 
 from mediswift_cs.corpora.data_set import DataSet
 from mediswift_cs.errors import DataError
-from mediswift_cs.tasks.json_input import check_keys, read_json_object
+from mediswift_cs.storage.read import check_keys, read_json_object
 from mediswift_cs.tasks.pubmedqa import LABELS
 
 RECORDS_FILE = "ori_pqal.json"

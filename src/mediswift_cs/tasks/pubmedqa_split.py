@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mediswift_cs.errors import ConfigError, DataError
+from mediswift_cs.storage.read import check_keys, check_strings, read_json_object
 from mediswift_cs.tasks.example import check_no_overlap
-from mediswift_cs.tasks.json_input import check_keys, check_strings, read_json_object
 
 NUM_FOLDS = 10
 SPLIT_FILE = "official_split_pmids.json"

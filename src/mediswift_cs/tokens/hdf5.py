@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from mediswift_cs.errors import ConfigError, DataError
 from mediswift_cs.sizes import MAX_SEQUENCE_LENGTH
+from mediswift_cs.storage.read import reason_of
 
 # The shards are int32, and numpy would wrap a larger id around without a word.
 MAX_TOKEN_ID = 2**31 - 1
@@ -188,12 +189,16 @@ def read_shard_info(path: Path) -> ShardInfo:
                 num_samples=int(dataset.shape[0]),
                 max_sequence_length=int(dataset.shape[2]),
                 tokenizer_sha256=None if sha256 is None else str(sha256),
-                vocab_size=_optional_int(file.attrs.get("vocab_size")),
-                max_token_id=_optional_int(file.attrs.get("max_token_id")),
+                vocab_size=whole_attribute(file, "vocab_size"),
+                max_token_id=whole_attribute(file, "max_token_id"),
             )
     except OSError as error:
-        raise DataError(f"{path} is not a readable HDF5 file: {error}") from error
+        raise DataError(f"{path} is not a readable HDF5 file: {reason_of(error)}") from error
 
 
-def _optional_int(value: Any) -> int | None:
+def whole_attribute(file: h5py.File, name: str) -> int | None:
+    """A number that a shard says of its samples, or None; DataError for what is no number."""
+    value = file.attrs.get(name)
+    if value is not None and not isinstance(value, int | np.integer):
+        raise DataError(f"{name} of {file.filename}: got {value!r:.80}, allowed: a whole number")
     return None if value is None else int(value)

@@ -11,11 +11,12 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from mediswift_cs.corpora.document import SourceEntry
 from mediswift_cs.errors import DataError
 from mediswift_cs.storage.made import is_empty
+from mediswift_cs.storage.read import NO_OTHER_KEYS, check_type, read_json_object
 
 MANIFEST_NAME = "manifest.json"
 TOKENIZER_NAME = "tokenizer.json"
@@ -38,6 +39,8 @@ class TokenizerEntry:
         eos_id: id of the token that ends each document.
     """
 
+    __pydantic_config__: ClassVar[dict[str, str]] = NO_OTHER_KEYS
+
     file: str
     sha256: str
     vocab_size: int
@@ -47,6 +50,8 @@ class TokenizerEntry:
 @dataclass(frozen=True, kw_only=True)
 class ShardEntry:
     """One HDF5 file; ``file`` is relative to the manifest's folder."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = NO_OTHER_KEYS
 
     file: str
     num_samples: int
@@ -66,6 +71,8 @@ class SplitEntry:
             tokens (validation split only): the loss that a model has to beat to have learned
             anything beyond token frequencies.
     """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = NO_OTHER_KEYS
 
     num_documents: int
     num_tokens: int
@@ -191,38 +198,11 @@ def read_manifest(data_dir: Path) -> Manifest:
             f"no {MANIFEST_NAME} in {data_dir} or in the folder above it: "
             "make the data with `mediswift shards`"
         )
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path} is not a readable JSON file: {error}") from error
-    return _parse_manifest(content, path)
-
-
-def _parse_manifest(content: Any, path: Path) -> Manifest:
-    version = content.get("format_version") if isinstance(content, dict) else None
-    if version != FORMAT_VERSION:
+    content = read_json_object(path)
+    if (version := content.get("format_version")) != FORMAT_VERSION:
         raise DataError(f"{path} has format_version {version!r}, allowed: {FORMAT_VERSION}")
-    try:
-        return Manifest(
-            package_version=str(content["package_version"]),
-            max_sequence_length=int(content["max_sequence_length"]),
-            tokenizer=TokenizerEntry(**content["tokenizer"]),
-            sources=tuple(SourceEntry(**source) for source in content["sources"]),
-            counts={str(reason): int(count) for reason, count in content["counts"].items()},
-            splits={name: _parse_split(split) for name, split in content["splits"].items()},
-            options=dict(content["options"]),
-            documents=tuple(content["documents"]),
-            cut_contexts={str(k): int(v) for k, v in content.get("cut_contexts", {}).items()},
-            folder=path.parent,
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        reason = f"key {error} is missing" if isinstance(error, KeyError) else str(error)
-        raise DataError(f"{path} is not a manifest of `mediswift shards`: {reason}") from error
-
-
-def _parse_split(split: dict[str, Any]) -> SplitEntry:
-    shards = tuple(ShardEntry(**shard) for shard in split["shards"])
-    return SplitEntry(**{**split, "shards": shards})
+    where = f"{path} is not a manifest of `mediswift shards`"
+    return check_type(Manifest, {**content, "folder": path.parent}, where)
 
 
 def existing_manifest(output: Path, kind: str, *, overwrite: bool) -> Manifest | None:

@@ -14,6 +14,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 
 from mediswift_cs.errors import ConfigError, DataError
 from mediswift_cs.progress import progress, stages
+from mediswift_cs.storage.read import read_text
 from mediswift_cs.storage.write import write_text
 from mediswift_cs.tokens.hdf5 import MAX_TOKEN_ID
 from mediswift_cs.tokens.manifest import TOKENIZER_NAME, TokenizerEntry
@@ -70,10 +71,7 @@ def load_tokenizer(path: Path) -> Tokenizer:
 
 
 def _load_file(file: Path) -> Tokenizer:
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read tokenizer {file}: {error}") from error
+    text = read_text(file)
     try:
         return _without_model_rows(Tokenizer.from_str(text))
     except Exception as error:  # tokenizers raises bare Exception on any malformed file

@@ -1,6 +1,5 @@
 """A tokenizer made once: ``tokenizer.json``, and beside it what it was made from."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from itertools import islice
@@ -10,8 +9,9 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from mediswift_cs import __version__
-from mediswift_cs.errors import ConfigError, DataError
+from mediswift_cs.errors import ConfigError
 from mediswift_cs.storage.made import check_same, no_output_of_ours
+from mediswift_cs.storage.read import read_json_object
 from mediswift_cs.storage.write import write_json
 from mediswift_cs.tokens.texts import TextSource
 from mediswift_cs.tokens.tokenizer import (
@@ -103,11 +103,8 @@ def _existing(output: Path, planned: Mapping[str, Any]) -> Tokenizer:
     path = manifest_path(output)
     if not path.is_file():
         raise no_output_of_ours(output, path.name)
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        different = [name for name in planned if found.get(name) != planned[name]]
-    except (OSError, ValueError, AttributeError, RecursionError) as error:
-        raise DataError(f"{path} is no manifest of `mediswift tokenizer`: {error}") from error
+    found = read_json_object(path)
+    different = [name for name in planned if found.get(name) != planned[name]]
     tokenizer = load_tokenizer(output)
     if found.get("sha256") != fingerprint_of(tokenizer):
         different.append("tokens")

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from mediswift_cs.checkpoints.damage import reason_of
 from mediswift_cs.checkpoints.mdl import check_file
 from mediswift_cs.checkpoints.model_dir import list_checkpoints
 from mediswift_cs.errors import CheckpointError, DataError
@@ -45,9 +46,9 @@ def save_checkpoint(
     except (DataError, RuntimeError) as error:
         # h5py tells of a full disk with an error of either kind.
         remove_partial_files(path.parent)
-        raise CheckpointError(
-            f"cannot write the checkpoint {path}: {error.__cause__ or error}"
-        ) from error
+        cause = error.__cause__
+        reason = reason_of(cause if isinstance(cause, OSError) else error)
+        raise CheckpointError(f"cannot write the checkpoint {path}: {reason}") from error
 
 
 def remove_partial_files(model_dir: Path) -> None:
@@ -78,9 +79,12 @@ def load_checkpoint(
     except CheckpointError:
         raise
     except Exception as error:
-        raise CheckpointError(f"cannot read the checkpoint {path}: {error}") from error
-    if not isinstance(state, dict) or "model" not in state:
+        raise CheckpointError(f"cannot read the checkpoint {path}: {reason_of(error)}") from error
+    if not isinstance(state, dict) or not isinstance(state.get("model"), dict):
         raise CheckpointError(f"a checkpoint must hold the key 'model', got none in {path}")
+    for key, value in state["model"].items():
+        if not isinstance(value, torch.Tensor):
+            raise CheckpointError(f"{key} in the checkpoint {path}: got {value!r:.80}, no tensor")
     return state
 
 
@@ -112,9 +116,9 @@ def optimizer_fits(source: Path) -> Iterator[None]:
     """Turn the errors of states that do not fit into a CheckpointError that names ``source``."""
     try:
         yield
-    except (KeyError, ValueError, TypeError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise CheckpointError(
-            f"the optimizer state in {source} does not fit the params: {error}"
+            f"the optimizer state in {source} does not fit the params: {reason_of(error)}"
         ) from error
 
 

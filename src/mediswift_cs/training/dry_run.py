@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mediswift_cs.checkpoints.mdl import MdlFile
+from mediswift_cs.checkpoints.record import global_step
 from mediswift_cs.params.budget import checkpoint_bytes, state_bytes
 from mediswift_cs.params.data_contents import read_contents
 from mediswift_cs.params.load import LoadedParams
@@ -86,8 +87,8 @@ def _start(params: Params, options: RunOptions) -> tuple[int, str]:
     if is_new_start(params.trainer.init, path, options.model_dir):
         return 0, f"the weights of {path}"
     with MdlFile(path) as file:
-        step = file.state.get("global_step")
-    return (step if isinstance(step, int) else 0), f"{path}, which it goes on from"
+        step = global_step(file.state, path) or 0
+    return step, f"{path}, which it goes on from"
 
 
 def _frequencies(plan: RunPlan) -> str:

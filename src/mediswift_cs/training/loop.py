@@ -8,11 +8,11 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
-from mediswift_cs.checkpoints.record import Record, stored_params
+from mediswift_cs.checkpoints.record import Record, global_step, stored_params
 from mediswift_cs.data.processors import make_processor
 from mediswift_cs.data.prompts import MediSwiftPromptDataProcessor
 from mediswift_cs.data.restartable import position
-from mediswift_cs.errors import ConfigError
+from mediswift_cs.errors import CheckpointError, ConfigError
 from mediswift_cs.params.schema import DataLoaderParams, Params
 from mediswift_cs.params.training_cost import decoder_shape, weights_train
 from mediswift_cs.training import checkpoint, origin, ranks
@@ -20,7 +20,7 @@ from mediswift_cs.training.changed_params import changed_params
 from mediswift_cs.training.held_out import EvaluationStoppedError, evaluate
 from mediswift_cs.training.hosts.host import Batch, Host
 from mediswift_cs.training.journal import Journal, check_finite, not_finite, open_journal
-from mediswift_cs.training.masks import format_sparsity, measure_sparsity
+from mediswift_cs.training.masks import measure_sparsity
 from mediswift_cs.training.plan import RunPlan, num_checkpoints_kept, plan_run
 from mediswift_cs.training.stopping import AFTER_BATCH, AFTER_STEP, StopRequest, stop_on_signal
 from mediswift_cs.training.warm_start import (
@@ -83,17 +83,23 @@ class Trainer:
         check_soft_prompt(self.host.model, state, path)
         changed = changed_params(stored_params(state), self.params, path)
         self.host.load_state_dict(state, path)
-        self.step = int(state.get("global_step", 0))
+        self.step = global_step(state, path) or 0
         if self.init.sparsity is not None and not self.host.is_traced:
             check_sparsity(self.host.model, self.init.sparsity.level_after(self.step), path)
         self.continues_own_run = path.resolve().parent == self.model_dir.resolve()
         if saved := state.get("dataloader"):
             self.dataloader.load_state_dict(saved)
-            self.samples_streamed = int(saved["samples_streamed"])
+            self.samples_streamed = saved["samples_streamed"]
         record = Record.read(state)
         self._clipping = record.clipping
         if record.rng_state is not None:
-            torch.set_rng_state(record.rng_state.detach().clone())
+            try:
+                torch.set_rng_state(record.rng_state.detach().clone())
+            except (AttributeError, RuntimeError, TypeError) as error:
+                raise CheckpointError(
+                    f"rng_state in the checkpoint {path}: got {record.rng_state!r:.80}, allowed: "
+                    "a random state of torch"
+                ) from error
         LOGGER.info("continuing from %s at step %d", path, self.step)
         for line in changed:
             LOGGER.info("%s", line)
@@ -209,7 +215,7 @@ class Trainer:
     def log_sparsity(self, moment: str) -> None:
         """Write the fraction of zeros of each weight, as it is now, into the log."""
         if not self.host.is_traced:
-            table = format_sparsity(measure_sparsity(self.host.model))
+            table = measure_sparsity(self.host.model).to_text()
             LOGGER.info("zeros in the weights %s:\n%s", moment, table)
 
     def _is_stopped(self, stop: StopRequest) -> bool:

@@ -5,27 +5,14 @@ A mask is the buffer ``<weight>_mask`` beside its weight, as cerebras-pytorch re
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from mediswift_cs.checkpoints.blocks import PartReport
+from mediswift_cs.checkpoints.sparsity_report import SparsityReport, sparsity_report
 from mediswift_cs.params.sparsity import SparsityParams
 from mediswift_cs.params.weights import MASK_SUFFIX
-
-
-@dataclass(frozen=True, kw_only=True)
-class WeightSparsity:
-    """The zeros of one weight."""
-
-    name: str
-    num_weights: int
-    num_zeros: int
-
-    @property
-    def sparsity(self) -> float:
-        """The fraction of zeros."""
-        return self.num_zeros / self.num_weights
 
 
 @torch.no_grad()
@@ -99,38 +86,14 @@ def fold_masks(model: nn.Module) -> None:
 
 
 @torch.no_grad()
-def measure_sparsity(model: nn.Module) -> list[WeightSparsity]:
+def measure_sparsity(model: nn.Module) -> SparsityReport:
     """The zeros of every weight matrix of the decoder layers, counted."""
-    return [
-        WeightSparsity(
+    return sparsity_report(
+        PartReport(
             name=name,
-            num_weights=weight.numel(),
+            num_elements=weight.numel(),
             num_zeros=weight.numel() - int(torch.count_nonzero(weight)),
         )
         for name, weight in model.named_parameters()
         if weight.dim() == 2 and ".layers." in name
-    ]
-
-
-def format_sparsity(weights: list[WeightSparsity]) -> str:
-    """One line a layer with the fraction of zeros of each of its weights, and the total."""
-    layers: dict[int, dict[str, WeightSparsity]] = {}
-    for weight in weights:
-        index, _, rest = weight.name.partition(".layers.")[2].partition(".")
-        layers.setdefault(int(index), {})[column_title(rest)] = weight
-    titles = list(dict.fromkeys(title for layer in layers.values() for title in layer))
-    lines = ["layer " + " ".join(f"{title:>8}" for title in titles)]
-    for number, layer in sorted(layers.items()):
-        cells = (f"{layer[title].sparsity:8.4f}" for title in titles)
-        lines.append(f"{number:5d} " + " ".join(cells))
-    num_zeros = sum(weight.num_zeros for weight in weights)
-    num_weights = sum(weight.num_weights for weight in weights)
-    lines.append(f"total {num_zeros:,} zeros of {num_weights:,} = {num_zeros / num_weights:.6f}")
-    return "\n".join(lines)
-
-
-def column_title(name: str) -> str:
-    """``self_attn.proj_q_dense_layer.weight`` -> ``q``; ``ffn.ffn.0...`` -> ``ffn.0``."""
-    if ".proj_" in name:
-        return name.partition(".proj_")[2].partition("_dense_layer")[0]
-    return "ffn." + name.split(".")[2]
+    )

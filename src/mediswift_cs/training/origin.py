@@ -1,6 +1,5 @@
 """What a model_dir's run started from, and where a run continues: ``origin.json``."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import torch
 from mediswift_cs.checkpoints.model_dir import list_checkpoints
 from mediswift_cs.errors import ConfigError
 from mediswift_cs.params.run_options import ORIGIN_FILE
+from mediswift_cs.storage.read import read_json_object, whole_number
 from mediswift_cs.storage.write import write_json
 
 
@@ -58,9 +58,9 @@ def counted_from(model_dir: Path, step: int) -> int:
 
     It is where the run began, also when it was interrupted since; a run that ended begins anew.
     """
-    counted = _read(model_dir).get("counted_from", step)
-    assert isinstance(counted, int)
-    return min(counted, step)
+    where = str(model_dir / ORIGIN_FILE)
+    counted = whole_number(_read(model_dir), "counted_from", where, _damaged)
+    return step if counted is None else min(counted, step)
 
 
 def record_counting(model_dir: Path, step: int) -> None:
@@ -73,13 +73,11 @@ def _read(model_dir: Path) -> dict[str, Any]:
     path = model_dir / ORIGIN_FILE
     if not path.exists():
         return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"cannot read {path}: {error}; remove it to start anew") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path}: got {content!r:.80}, allowed: a JSON object")
-    return content
+    return read_json_object(path, _damaged)
+
+
+def _damaged(what: str) -> ConfigError:
+    return ConfigError(f"{what}; remove it to start anew")
 
 
 def _update(model_dir: Path, **values: object) -> None:

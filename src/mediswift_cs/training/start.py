@@ -2,13 +2,13 @@
 
 import logging
 import shlex
-import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from mediswift_cs.checkpoints.model_dir import LOCK_FILE, list_checkpoints
+from mediswift_cs.checkpoints.record import global_step
 from mediswift_cs.data.processors import make_processor
 from mediswift_cs.errors import (
     INTERRUPTED_EXIT_CODE,
@@ -18,10 +18,10 @@ from mediswift_cs.errors import (
     TrainingError,
 )
 from mediswift_cs.params.load import LoadedParams
-from mediswift_cs.params.run_options import FAILURE_FILE, Mode, RunOptions, writing_to
+from mediswift_cs.params.run_options import FAILURE_FILE, Mode, RunOptions
 from mediswift_cs.params.schema import DataLoaderParams, Params
 from mediswift_cs.storage.lock import only_process
-from mediswift_cs.storage.write import write_json
+from mediswift_cs.storage.write import check_folder, write_json
 from mediswift_cs.training import checkpoint, origin, ranks
 from mediswift_cs.training.device import check_device
 from mediswift_cs.training.held_out import evaluate
@@ -84,9 +84,7 @@ def prepare_model_dir(model_dir: Path) -> Path:
     """Make the folder of the run; ConfigError where that is not allowed."""
     if not ranks.is_main():
         return model_dir
-    with writing_to(model_dir):
-        model_dir.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=model_dir).close()
+    check_folder(model_dir, ConfigError, option="--model_dir")
     return model_dir
 
 
@@ -210,7 +208,7 @@ def score(params: Params, options: RunOptions) -> int:
         state = checkpoint.load_checkpoint(path, host.read)
         checkpoint.load_model_state(host.model, state["model"], path)
         host.draw_masks()
-        step = int(state.get("global_step", 0))
+        step = global_step(state, path) or 0
         LOGGER.info("evaluating %s", path)
         journal = open_journal(
             options.model_dir, first_step=step, last_step=step, log_steps=1, trains=False

@@ -261,8 +261,8 @@ class Session:
             self._apply_settings()
             if self.sparsity is not None and "sparsity" in state:
                 self.sparsity.load_state_dict(checkpoint.materialise(state["sparsity"]))
-        if self.precision.scaler is not None and "grad_scaler" in state:
-            self.precision.scaler.load_state_dict(state["grad_scaler"])
+            if self.precision.scaler is not None and "grad_scaler" in state:
+                self.precision.scaler.load_state_dict(state["grad_scaler"])
 
 
 def _position_of(scheduler: Mapping[str, Any]) -> dict[str, Any]:
