@@ -25,7 +25,7 @@ REPLY = '<Reply Id="9" error="The following PMCID is not available"/>'
 def read(tmp_path: Path, content: Any) -> Any:
     path = tmp_path / "a.xml"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return list(read_pmc(path))
+    return list(read_pmc(path, text_options=None))
 
 
 def outcomes(articles: Any) -> Any:

@@ -31,7 +31,12 @@ def tokenizer(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     answers = [hoc.answer_text([label]) for label in hoc.LABELS]
     path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
     lines = [*(e.source + e.target for e in texts), *answers * 5]
-    save_tokenizer(train_tokenizer(lines, vocab_size=VOCAB_SIZE), path)
+    save_tokenizer(
+        train_tokenizer(
+            lines, vocab_size=VOCAB_SIZE, min_frequency=2, num_texts=None, show_progress=False
+        ),
+        path,
+    )
     return path
 
 
@@ -87,6 +92,7 @@ def prepare(splits: dict[str, list[Example]], tokenizer: Path, output: Path) -> 
         task=PubMedQA(),
         counts={},
         sources=(),
+        overwrite=False,
     )
 
 
@@ -198,6 +204,7 @@ def test_hoc_documents_are_learned(shared_data: Path, tokenizer: Path, tmp_path:
         task=task,
         counts=counts,
         sources=(),
+        overwrite=False,
     )
     checkpoint = fine_tune(tmp_path / "data", tmp_path / "run", 120, length)
     data = tmp_path / "data"

@@ -19,6 +19,7 @@ from mediswift_cs.tasks.prompt_data import PromptSettings
 from mediswift_cs.tasks.prompt_folder import read_prompt_data
 from mediswift_cs.tasks.question_data import write_questions
 from mediswift_cs.tokens.tokenizer import fingerprint
+from mediswift_cs.training import mdl_state
 from mediswift_cs.training.checkpoint import save_checkpoint
 
 DOCUMENTS = [
@@ -42,7 +43,7 @@ def checkpoint(tmp_path: Path, toy_model: MediSwiftFineTuningModel, toy_tokenize
             {"params": {"trainer": {"init": {"model": toy_model.config.model_dump()}}}}
         ],
     }
-    save_checkpoint(state, path)
+    save_checkpoint(state, path, write=mdl_state.write)
     return path
 
 
@@ -59,6 +60,9 @@ def test_each_question_gets_the_models_own_answer(
         task=answerer.task,
         val_fraction=0.0,
         answer=answerer.answer,
+        limit=None,
+        sources=(),
+        overwrite=False,
     )
     assert counts.documents_read == 3 == sum(counts.by_reason.values())
     assert counts.by_reason == {"kept": 2, "title_is_no_question": 1}

@@ -68,7 +68,7 @@ def test_two_processes_cannot_hold_one_lock(tmp_path: Path) -> None:
 
 
 def test_workers_have_one_thread_and_end_when_their_parent_is_killed(tmp_path: Path) -> None:
-    with process_pool(1) as pool:
+    with process_pool(1, begin=None) as pool:
         assert pool.submit(os.getenv, "OMP_NUM_THREADS").result() == "1"
     script = tmp_path / "pool.py"
     script.write_text(POOL)

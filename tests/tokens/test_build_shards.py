@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mediswift_cs.errors import ConfigError, DataError
-from mediswift_cs.tokens.build_shards import build_shards
+from mediswift_cs.tokens.build_shards import SAMPLES_PER_SHARD, build_shards
 from mediswift_cs.tokens.hdf5 import read_shard_info
 from mediswift_cs.tokens.manifest import read_manifest, shard_paths
 from mediswift_cs.tokens.splits import split_of
@@ -24,7 +24,13 @@ DOCUMENTS = [(f"pubmed:{n}", text) for n, text in enumerate(texts(400))]
 
 
 def build(path: Path, tokenizer_path: Path, output: Path, **options: Any) -> Any:
-    options = {"max_sequence_length": LENGTH, "val_fraction": 0.2, **options}
+    options = {
+        "max_sequence_length": LENGTH,
+        "val_fraction": 0.2,
+        "samples_per_shard": SAMPLES_PER_SHARD,
+        "overwrite": False,
+        **options,
+    }
     return build_shards(documents_source([path]), tokenizer_path, output, **options)
 
 

@@ -59,7 +59,7 @@ def plan_export(
     dtype: str | None,
     max_shard_bytes: int,
     keep_masks: bool,
-    peft_adapter: bool = False,
+    peft_adapter: bool,
 ) -> ExportPlan:
     """Lay the files out.
 

@@ -120,7 +120,7 @@ class Summary:
         return ", ".join(f"{key} {value}" for key, value in self.soft_prompt.items())
 
 
-def summarize(path: Path, *, exact: bool = False) -> Summary:
+def summarize(path: Path, *, exact: bool) -> Summary:
     """Describe a ``.mdl`` file; ``exact`` reads every mask. CheckpointError for no such file."""
     with MdlFile(path) as file:
         leaves = dict(treespec.leaves(file.state))

@@ -120,9 +120,7 @@ class Overlaps:
         overlap: share of a benchmark text's n-grams that makes a document a near copy of it.
     """
 
-    def __init__(
-        self, texts: Iterable[str], *, ngram: int = NGRAM, overlap: float = OVERLAP
-    ) -> None:
+    def __init__(self, texts: Iterable[str], *, ngram: int, overlap: float) -> None:
         if ngram < 1:
             raise ConfigError(f"guard ngram must be at least 1 word, got {ngram}")
         if not 0 < overlap <= 1:

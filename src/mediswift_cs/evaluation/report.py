@@ -123,7 +123,7 @@ def make_report(
     task: Task,
     split: str,
     method: str,
-    convention: str | None = None,
+    convention: str | None,
     num_resamples: int = NUM_RESAMPLES,
 ) -> Report:
     """Score predictions.

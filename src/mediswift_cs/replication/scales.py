@@ -145,7 +145,7 @@ def training_flops(size: ModelSize, sparsity: float = 0.0) -> int:
     return run_flops(one, size.num_tokens, size.max_position_embeddings).total
 
 
-def num_weights(size: ModelSize, sparsity: float = 0.0) -> int:
+def num_weights(size: ModelSize, sparsity: float) -> int:
     """The weights of the projections that are not pruned."""
     shape = shape_of_size(size, sparsity)
     return shape.num_projection_weights + shape.num_feed_forward_weights

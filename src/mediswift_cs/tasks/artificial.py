@@ -82,7 +82,7 @@ def split_abstract(abstract: str) -> Abstract | None:
     return Abstract((" ".join(sentences[:-1]),), sentences[-1], False)
 
 
-def artificial_example(document: Document, *, contrast: bool = False) -> Example | str:
+def artificial_example(document: Document, *, contrast: bool) -> Example | str:
     """The PQA-A example of a document, or the reason why it gives none.
 
     With ``contrast``, every second document (by its id) whose verb has an opposite is asked for

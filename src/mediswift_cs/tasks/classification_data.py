@@ -21,8 +21,8 @@ def make_task(
     labels: Sequence[str] | None,
     *,
     multi_label: bool,
-    instruction: str = "",
-    question: str = "",
+    instruction: str,
+    question: str,
 ) -> Classification:
     """The task of these texts.
 
@@ -61,8 +61,8 @@ def split_texts(
     *,
     val_fraction: float,
     test_fraction: float,
-    max_train: int | None = None,
-    max_val: int | None = None,
+    max_train: int | None,
+    max_val: int | None,
 ) -> dict[str, list[LabelledText]]:
     """The texts by split: as the input says, or by a hash of the document's id.
 

@@ -37,7 +37,7 @@ def read_documents(path: Path) -> dict[str, HallmarksDocument]:
     return documents
 
 
-def read_dataset(name: str, config: str | None = None) -> dict[str, HallmarksDocument]:
+def read_dataset(name: str, config: str | None) -> dict[str, HallmarksDocument]:
     """The documents of a data set with columns pmid, sentences and sentence_labels, by PMID.
 
     Any local file or folder that ``datasets`` reads will do as well; no code of a data set is run.

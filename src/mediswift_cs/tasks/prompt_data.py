@@ -137,7 +137,7 @@ def write_prompt_data(
     task: Task,
     counts: Mapping[str, int],
     sources: tuple[SourceEntry, ...],
-    overwrite: bool = False,
+    overwrite: bool,
 ) -> tuple[Manifest, Lengths]:
     """Write one data set whole or not at all.
 

@@ -64,10 +64,10 @@ def write_questions(
     *,
     task: Task,
     val_fraction: float,
-    limit: int | None = None,
-    answer: Callable[[Iterator[Example]], Iterator[Example]] = iter,
-    sources: tuple[SourceEntry, ...] = (),
-    overwrite: bool = False,
+    limit: int | None,
+    answer: Callable[[Iterator[Example]], Iterator[Example]],
+    sources: tuple[SourceEntry, ...],
+    overwrite: bool,
 ) -> Counts:
     """Write the questions that documents give, with the splits train and val.
 
@@ -111,7 +111,7 @@ def make_examples(
     documents: Iterable[Document],
     make: QuestionMaker,
     counts: Counter[str],
-    limit: int | None = None,
+    limit: int | None,
 ) -> Iterator[Example]:
     """The examples of the documents that give one, ``limit`` at most; ``counts`` says the rest.
 

@@ -61,9 +61,9 @@ def build_shards(
     output: Path,
     *,
     max_sequence_length: int,
-    val_fraction: float = VAL_FRACTION,
-    samples_per_shard: int = SAMPLES_PER_SHARD,
-    overwrite: bool = False,
+    val_fraction: float,
+    samples_per_shard: int,
+    overwrite: bool,
 ) -> tuple[Manifest, bool]:
     """Tokenize, pack and write one data set; memory does not grow with it.
 

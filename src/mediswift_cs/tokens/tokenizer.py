@@ -135,9 +135,9 @@ def train_tokenizer(
     texts: Iterable[str],
     *,
     vocab_size: int,
-    min_frequency: int = 2,
-    num_texts: int | None = None,
-    show_progress: bool = False,
+    min_frequency: int,
+    num_texts: int | None,
+    show_progress: bool,
 ) -> Tokenizer:
     """Train a byte-level BPE without prefix space, as BioMedLM did for PubMed.
 

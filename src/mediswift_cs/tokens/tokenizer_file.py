@@ -29,9 +29,9 @@ def train_tokenizer_file(
     output: Path,
     *,
     vocab_size: int,
-    min_frequency: int = 2,
+    min_frequency: int,
     limit: int | None = None,
-    overwrite: bool = False,
+    overwrite: bool,
     show_progress: bool = False,
 ) -> tuple[Tokenizer, bool]:
     """Train on the first ``limit`` texts (None: on all) and write ``output`` and its manifest.
@@ -73,9 +73,7 @@ def train_tokenizer_file(
     return tokenizer, True
 
 
-def convert_tokenizer_file(
-    path: Path, output: Path, *, overwrite: bool = False
-) -> tuple[Tokenizer, bool]:
+def convert_tokenizer_file(path: Path, output: Path, *, overwrite: bool) -> tuple[Tokenizer, bool]:
     """Write what :func:`~.tokenizer.load_tokenizer` takes as one ``tokenizer.json``.
 
     Returns:

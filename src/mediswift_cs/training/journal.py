@@ -265,7 +265,7 @@ def check_finite(what: str, loss: float, step: int, learning_rate: float | None 
         raise not_finite(f"{what} is {loss}", step, learning_rate)
 
 
-def not_finite(what: str, step: int, learning_rate: float | None = None) -> TrainingError:
+def not_finite(what: str, step: int, learning_rate: float | None) -> TrainingError:
     """The error that ends a run whose numbers are not finite any more."""
     rate = "" if learning_rate is None else f" with the learning rate {learning_rate:g}"
     return TrainingError(

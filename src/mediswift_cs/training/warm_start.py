@@ -138,7 +138,7 @@ def check_soft_prompt(model: MediSwiftModel, state: Mapping[str, Any], path: Pat
 
 
 def own_record(
-    model: MediSwiftModel, tokenizer_sha256: str | None, clipping: tuple[int, int] | None = None
+    model: MediSwiftModel, tokenizer_sha256: str | None, clipping: tuple[int, int] | None
 ) -> Record:
     """What a checkpoint of this package notes, for another run of it to know."""
     soft_prompt = None
