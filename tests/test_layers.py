@@ -66,6 +66,13 @@ NEED_TORCH = {
     },
 }
 
+# Units that serve every task, and what they may know of tasks: no one of them.
+SERVE_EVERY_TASK = ("evaluation", "checkpoints", "report", "training", "data")
+OF_ANY_TASK = {
+    *("registry", "task", "example", "scoring", "metrics"),
+    *("prompt_data", "prompt_folder", "prompt_layout", "json_input"),
+}
+
 # Units of one layer of which the first may import the second.
 SIBLINGS = {("tokens", "corpora"), ("tasks", "corpora"), ("tasks", "tokens")}
 
@@ -107,6 +114,32 @@ def test_imports_point_downwards() -> None:
                 if not is_allowed(unit, name)
             ]
     assert not wrong, "\n".join(wrong)
+
+
+def names_a_task(unit: str, name: str) -> bool:
+    """Whether a unit that serves every task imports what belongs to some tasks alone."""
+    parts = name.split(".")
+    if unit not in SERVE_EVERY_TASK or parts[:2] != ["mediswift_cs", "tasks"]:
+        return False
+    return parts[2] not in OF_ANY_TASK
+
+
+def test_those_that_serve_every_task_import_no_task() -> None:
+    wrong = [
+        f"{path.relative_to(PACKAGE)} imports {name}"
+        for unit in SERVE_EVERY_TASK
+        for path in sorted((PACKAGE / unit).rglob("*.py"))
+        for name in imports(path)
+        if names_a_task(unit, name)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_control_a_task_by_name_is_seen() -> None:
+    assert names_a_task("evaluation", "mediswift_cs.tasks.pubmedqa.PubMedQA")
+    assert names_a_task("checkpoints", "mediswift_cs.tasks.label_sets.LabelSets")
+    assert not names_a_task("evaluation", "mediswift_cs.tasks.registry.find_task")
+    assert not names_a_task("commands", "mediswift_cs.tasks.pubmedqa.PubMedQA")
 
 
 def needs_torch(path: Path) -> list[str]:

@@ -19,6 +19,7 @@ from mediswift_cs.params.run_options import (
     Mode,
     RunOptions,
     threads_of_run,
+    trains,
 )
 from mediswift_cs.tuning import check_threads, tune
 
@@ -258,7 +259,7 @@ def run_options(args: argparse.Namespace, loaded: "LoadedParams", model_dir: Pat
     from mediswift_cs.params.sparsity_rules import check_method
 
     engine = choose_engine(args.engine, device)
-    if args.mode in ("train", "train_and_eval"):
+    if trains(args.mode):
         check_method(loaded.params.trainer.init, engine)
     return RunOptions(
         device=device,

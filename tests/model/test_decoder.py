@@ -103,8 +103,9 @@ def test_logits_and_loss_equal_transformers(toy: DecoderLanguageModel) -> None:
 def both_attentions() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     torch.manual_seed(1)
     query, key, value = (torch.randn(2, 3, 17, 8, requires_grad=True) for _ in range(3))
-    for attend in (attention.fused_attention, attention.explicit_attention):
-        result = attend(query, key, value, 0.0)
+    # One sees what is visible to each query, here what is causal; the other computes in float32.
+    for attend, last in ((attention.fused_attention, None), (attention.explicit_attention, True)):
+        result = attend(query, key, value, 0.0, last)  # type: ignore[operator]
         (gradient,) = torch.autograd.grad(result.square().sum(), query, retain_graph=True)
         yield result, gradient
 

@@ -26,7 +26,7 @@ POOL = """
 import sys, time
 from mediswift_cs.storage.processes import process_pool
 if __name__ == "__main__":
-    with process_pool(2) as pool:
+    with process_pool(2, begin=None) as pool:
         for job in [pool.submit(time.sleep, 0.2) for _ in range(2)]:
             job.result()
         print(*(pool._processes), flush=True)

@@ -301,7 +301,8 @@ def test_the_same_shards_with_and_without_it(
         "from mediswift_cs.tokens.build_shards import build_shards\n"
         "from mediswift_cs.tokens.texts import documents_source\n"
         "documents, tokenizer, output = map(Path, sys.argv[1:])\n"
-        "build_shards(documents_source([documents]), tokenizer, output, max_sequence_length=64)\n"
+        "build_shards(documents_source([documents]), tokenizer, output, max_sequence_length=64,\n"
+        f" val_fraction={VAL_FRACTION}, samples_per_shard={SAMPLES_PER_SHARD}, overwrite=False)\n"
     )
     command = [sys.executable, "-c", program, documents, tokenizer_path, tmp_path / "slow"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=dict(os.environ))

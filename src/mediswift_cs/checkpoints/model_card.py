@@ -12,7 +12,6 @@ from mediswift_cs.checkpoints.source import Checkpoint
 from mediswift_cs.checkpoints.sparsity_report import COLUMNS, SparsityReport
 from mediswift_cs.checkpoints.tokenizer_files import training_manifest, virtual_tokens
 from mediswift_cs.errors import DataError
-from mediswift_cs.tasks.label_sets import LabelSets
 from mediswift_cs.tasks.prompt_folder import read_prompt_data
 from mediswift_cs.tasks.task import Task
 
@@ -57,7 +56,6 @@ def model_card(
         runs=all_runs,
         start=start,
         task=task,
-        has_label_sets=isinstance(task, LabelSets),
         text=task.wording().source if task else _BEGINNING,
         sparsity=sparsity,
         columns=COLUMNS,

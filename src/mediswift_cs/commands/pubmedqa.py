@@ -150,14 +150,14 @@ def _artificial(args: argparse.Namespace) -> int:
 def _unlabelled(args: argparse.Namespace) -> int:
     from mediswift_cs.evaluation.pseudo_labels import Answerer
     from mediswift_cs.tasks.artificial import unlabelled_question
+    from mediswift_cs.tasks.pubmedqa import PubMedQA
     from mediswift_cs.tokens.splits import check_val_fraction
 
     # Before the model is loaded.
     check_val_fraction(args.val_fraction)
-    answerer = Answerer(args.checkpoint, args.tokenizer, prompt_settings(args))
-    return _write_questions(
-        args, unlabelled_question, answerer.task, answerer.settings, answerer.answer
-    )
+    task = PubMedQA(pseudo_labelled_by=args.checkpoint.name)
+    answerer = Answerer(args.checkpoint, args.tokenizer, prompt_settings(args), task)
+    return _write_questions(args, unlabelled_question, task, answerer.settings, answerer.answer)
 
 
 def _write_questions(

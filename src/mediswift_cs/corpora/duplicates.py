@@ -5,7 +5,6 @@ sorting, a few million at a time, so memory does not grow with the corpus; pairs
 are kept if their signatures agree often enough.
 """
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,6 +18,7 @@ from scipy.sparse.csgraph import connected_components
 
 from mediswift_cs.corpora.ngrams import Hashes, ngram_hashes
 from mediswift_cs.errors import ConfigError
+from mediswift_cs.storage.checksums import hash64
 
 Signature = npt.NDArray[np.uint32]
 Pairs = npt.NDArray[np.int64]
@@ -98,8 +98,7 @@ def _bands(threshold: float, num_perm: int) -> tuple[int, int]:
 
 def text_hash(words: Sequence[str]) -> int:
     """64 bits that are the same for texts of the same words: case and punctuation do not count."""
-    digest = hashlib.blake2b(" ".join(words).encode("utf-8", "surrogatepass"), digest_size=8)
-    return int.from_bytes(digest.digest(), "big")
+    return hash64(" ".join(words))
 
 
 def equal_pairs(hashes: Hashes, places: npt.NDArray[np.int64]) -> Pairs:

@@ -29,7 +29,7 @@ from mediswift_cs.errors import ConfigError, DataError
 from mediswift_cs.params import rules
 from mediswift_cs.params.data_rules import check_dataloader
 from mediswift_cs.params.load import LoadedParams, fingerprint
-from mediswift_cs.params.run_options import Mode, writing_to
+from mediswift_cs.params.run_options import Mode, trains, writing_to
 from mediswift_cs.params.schema import DataLoaderParams, Params
 from mediswift_cs.params.training_cost import kept_weights, sparse_groups
 
@@ -112,7 +112,7 @@ def graphs_of_mode(params: Params, mode: Mode) -> dict[str, DataLoaderParams]:
     """
     trainer = params.trainer
     graphs: dict[str, DataLoaderParams] = {}
-    if mode in ("train", "train_and_eval"):
+    if trains(mode):
         if trainer.fit is None or trainer.init.optimizer is None:
             raise ConfigError(
                 f"--mode {mode} trains: got no trainer.fit.train_dataloader or no "

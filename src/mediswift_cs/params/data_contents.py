@@ -85,7 +85,7 @@ def _read_shards(paths: list[Path]) -> Contents:
         max_token_id=highest,
         min_token_id=lowest,
         tokenizer_sha256=shards[0].tokenizer_sha256,
-        prompt=_prompt_layout(paths[0]),
+        prompt=shards[0].prompt,
     )
 
 
@@ -106,17 +106,3 @@ def _ranges_of_ids(path: Path) -> Iterator[tuple[int, int]]:
                 yield int(ids.min(initial=0)), int(ids.max(initial=0))
     except OSError as error:
         raise DataError(f"{path} is damaged: {error}") from error
-
-
-def _prompt_layout(path: Path) -> dict[str, Any] | None:
-    """What `mediswift pubmedqa` and its like write into their shards, under the manifest's keys."""
-    import h5py
-
-    with h5py.File(path, "r") as file:
-        if "num_virtual_tokens" not in file.attrs:
-            return None
-        return {
-            "num_virtual_tokens": int(file.attrs["num_virtual_tokens"]),
-            "position": str(file.attrs.get("soft_prompt_position")),
-            "vocab_size": int(file.attrs.get("vocab_size", -1)),
-        }

@@ -1,6 +1,5 @@
 """The runs of a sweep, one after the other; each is a command that a user could type."""
 
-import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -19,6 +18,7 @@ from mediswift_cs.params.load import LoadedParams
 from mediswift_cs.params.plain import values_by_key
 from mediswift_cs.params.run_options import FAILURE_FILE
 from mediswift_cs.steps import StepError
+from mediswift_cs.storage.checksums import sha256_of
 from mediswift_cs.storage.write import write_json
 from mediswift_cs.sweep.values import Swept, SweptValue
 from mediswift_cs.tasks.json_input import read_json_lines, read_json_object
@@ -65,7 +65,7 @@ class Run:
         assert fit is not None
         loaders = [fit.train_dataloader, *(fit.val_dataloader or [])]
         manifests = {
-            folder: path and hashlib.sha256(path.read_bytes()).hexdigest()
+            folder: path and sha256_of(path)
             for loader in loaders
             for folder in loader.data_dirs
             for path in [find_manifest(Path(folder))]

@@ -13,6 +13,7 @@ from mediswift_cs.tasks.task import (
     UNPARSED,
     Answered,
     Confusion,
+    Step,
     Task,
     sentence,
     stated,
@@ -26,20 +27,6 @@ Level = Literal["document", "sentence"]
 LEVELS: tuple[Level, ...] = get_args(Level)
 
 _METRICS = {"micro_f1": metrics.micro_f1, "example_based_f1": metrics.example_based_f1}
-
-
-class Step(NamedTuple):
-    """What may follow in an answer of several labels.
-
-    Attributes:
-        text: what the answer goes on with.
-        label: the label that it adds; None for the answer without labels.
-        goes_on: whether another label follows.
-    """
-
-    text: str
-    label: str | None
-    goes_on: bool
 
 
 class Convention(NamedTuple):
@@ -68,6 +55,7 @@ class LabelSets(Task):
 
     level: Level = "document"
 
+    has_label_sets = True
     rules: ClassVar[Mapping[str, Convention]]
 
     def __post_init__(self) -> None:

@@ -1,6 +1,5 @@
 """One split of a data set: which documents it has, its stream of tokens, its shards, its totals."""
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
@@ -9,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mediswift_cs.errors import ConfigError
-from mediswift_cs.storage.checksums import md5_of
+from mediswift_cs.storage.checksums import hash64, md5_of
 from mediswift_cs.tokens.hdf5 import Samples, ShardWriter
 from mediswift_cs.tokens.manifest import Manifest, ShardEntry, SplitEntry
 
@@ -31,8 +30,7 @@ def split_of(document_id: str, val_fraction: float) -> str:
     The same id is on the same side whatever else is in the corpus, and a document that is in "val"
     stays there when val_fraction grows.
     """
-    digest = hashlib.blake2b(document_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return "val" if int.from_bytes(digest, "big") < val_fraction * 2**64 else "train"
+    return "val" if hash64(document_id) < val_fraction * 2**64 else "train"
 
 
 class Packer:
