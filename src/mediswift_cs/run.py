@@ -60,7 +60,7 @@ COMPILE_OPTIONS = ("compile_dir", "compile_only", "validate_only")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of a run."""
+    """Add the options of a run to a parser."""
     parser.add_argument(
         "device",
         nargs="?",

@@ -33,7 +33,7 @@ def test_own_pmids(tmp_path: Path) -> None:
     path.write_text("# mine\n12\n\n 7 # seven\n")
     assert read_pmids(path) == {7, 12}
     path.write_text("12\nPMC7\n")
-    with pytest.raises(DataError, match=r"line 2 of .*pmids\.txt is 'PMC7', expected a PMID"):
+    with pytest.raises(DataError, match=r"line 2 of .*pmids\.txt: got 'PMC7', allowed: a PMID"):
         read_pmids(path)
 
 
@@ -76,11 +76,11 @@ def test_own_texts(tmp_path: Path) -> None:
     (tmp_path / "b.jsonl").write_text('{"text": "third\u2028part"}\n\n{"sentences": ["a", "b"]}\n')
     assert benchmark_texts(tmp_path) == ["one text", "another text", "third\u2028part", "a b"]
     (tmp_path / "c.jsonl").write_text('{"question": 1}\n')
-    with pytest.raises(DataError, match=r"c\.jsonl is no benchmark file: expected an obj"):
+    with pytest.raises(DataError, match=r"c\.jsonl is no benchmark file, allowed: an obj"):
         benchmark_texts(tmp_path)
 
 
 @pytest.mark.parametrize("option", [{"ngram": 0}, {"overlap": 0.0}, {"overlap": 1.5}])
 def test_settings_out_of_range(option: Any) -> None:
-    with pytest.raises(ConfigError, match=f"guard {next(iter(option))} must be"):
+    with pytest.raises(ConfigError, match=f"guard {next(iter(option))}: got .*, allowed: "):
         Overlaps([], **{"ngram": NGRAM, "overlap": OVERLAP, **option})

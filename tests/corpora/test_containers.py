@@ -152,7 +152,7 @@ def test_one_rule_for_pmids(tmp_path: Path, text: Any, pmid: Any) -> None:
         path = tmp_path / "pmids.txt"
         path.write_text(text)
         if pmid is None:
-            with pytest.raises(DataError, match="expected a PMID"):
+            with pytest.raises(DataError, match="allowed: a PMID"):
                 read_pmids(path)
         else:
             assert read_pmids(path) == {pmid}

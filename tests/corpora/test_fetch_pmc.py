@@ -63,5 +63,5 @@ def test_no_more_connections_than_allowed(server: Any, tmp_path: Path) -> None:
     fetch_pmc(tmp_path / "out", str(listing), address=server.address, downloader=downloader)
     # The server may still be at the end of an answer when the next request is there.
     assert 1 <= server.most_active <= 4
-    with pytest.raises(ConfigError, match="connections must be from 1 to 32, got 100"):
+    with pytest.raises(ConfigError, match="connections: got 100, allowed: 1 to 32"):
         Downloader(num_connections=100)

@@ -79,7 +79,7 @@ def test_a_limit_that_leaves_no_question_is_refused(limit: int) -> None:
         make_examples(DOCUMENTS, artificial.unlabelled_question, counts, limit),
         make_examples(DOCUMENTS, title_matcher(), counts, limit),
     ):
-        with pytest.raises(ConfigError, match=f"limit must be at least 1 question, got {limit}"):
+        with pytest.raises(ConfigError, match=f"limit: got {limit}, allowed: 1 question or"):
             next(questions)
 
 

@@ -250,10 +250,10 @@ def test_a_split_without_documents_is_an_error_that_leaves_nothing(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"max_sequence_length": 0}, "must be at least 1 and at most 1048576, got 0"),
+        ({"max_sequence_length": 0}, "max_sequence_length: got 0, allowed: 1 to 1048576"),
         ({"max_sequence_length": 99999999999}, "at most 1048576, got 99999999999"),
-        ({"samples_per_shard": -1}, "samples_per_shard must be at least 1, got -1"),
-        ({"val_fraction": 1.0}, "val_fraction must be at least 0 and below 1"),
+        ({"samples_per_shard": -1}, "samples_per_shard: got -1, allowed: 1 or more"),
+        ({"val_fraction": 1.0}, "val_fraction: got 1.0, allowed: 0 or more, below 1"),
     ],
 )
 def test_settings_out_of_range(

@@ -200,7 +200,7 @@ def test_gaps_in_the_ids_count_for_the_vocabulary(trained: Any, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({}, r"no tokenizer in .*: expected tokenizer\.json, vocab\.json \+ merges\.txt, encoder"),
+        ({}, r"no tokenizer in .*, allowed: tokenizer\.json, vocab\.json \+ merges\.txt, encoder"),
         ({"tokenizer.json": "{"}, r"tokenizer\.json is not a tokenizer\.json"),
         ({"vocab.json": "{", "merges.txt": ""}, "are not a BPE tokenizer"),
         ({"vocab.json": '{"a": 0}', "merges.txt": "#version: 0.2\n"}, "has no token"),

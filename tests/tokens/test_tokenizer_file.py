@@ -94,7 +94,7 @@ def test_the_limit_limits(path: Path, tmp_path: Path) -> None:
         show_progress=False,
     )
     assert few.get_vocab() == expected.get_vocab() != every.get_vocab()
-    with pytest.raises(ConfigError, match="limit must be at least 1 document, got 0"):
+    with pytest.raises(ConfigError, match="limit: got 0, allowed: 1 document or"):
         train(path, tmp_path / "none.json", limit=0)
 
 

@@ -71,7 +71,7 @@ class Rows(Protocol):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Its shape."""
+        """The shape of the tensor that the rows belong to."""
 
     def __getitem__(self, rows: Any, /) -> Any:
         """The rows of a slice, as bits."""

@@ -61,7 +61,7 @@ def plan_export(
     keep_masks: bool,
     peft_adapter: bool,
 ) -> ExportPlan:
-    """Lay the files out.
+    """Decide which file of the Hugging Face folder holds which tensor.
 
     Args:
         peft_adapter: leave the soft prompt out of the vocabulary and write a PEFT adapter.

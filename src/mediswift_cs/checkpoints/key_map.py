@@ -59,7 +59,7 @@ class Rule:
 
     @property
     def hf_shape(self) -> Shape:
-        """Shape in transformers."""
+        """The shape that the tensor has in transformers."""
         return self.joined_shape[::-1] if self.is_transposed else self.joined_shape
 
 

@@ -48,7 +48,7 @@ class NewTensor:
 
     @property
     def num_bytes(self) -> int:
-        """Bytes of its numbers."""
+        """How many bytes the numbers of the tensor take."""
         count = int(np.prod(self.shape, dtype=np.int64))
         return count * number_formats.storage_dtype(self.dtype).itemsize
 

@@ -22,7 +22,7 @@ _BEGINNING = "Insulin resistance is"
 def model_card(
     plan: ExportPlan, sparsity: SparsityReport, licence: str | None, *, has_tokenizer: bool
 ) -> str:
-    """The text of README.md.
+    """The text of the model card, the README.md of an exported folder.
 
     Args:
         licence: of the weights, one line; None says that it is not stated.

@@ -76,7 +76,7 @@ def shard(tensors: Mapping[str, NewTensor], max_bytes: int) -> list[dict[str, Ne
 
 
 def shard_names(num_shards: int) -> list[str]:
-    """transformers' file names."""
+    """The file names that transformers gives the parts of a model's weights."""
     if num_shards == 1:
         return [WEIGHTS_NAME]
     return [f"model-{i:05d}-of-{num_shards:05d}.safetensors" for i in range(1, num_shards + 1)]
@@ -126,7 +126,7 @@ class TensorRegion:
 
 
 def read_header(path: Path) -> dict[str, TensorRegion]:
-    """Every tensor of one file.
+    """Every tensor that the header of one file lists.
 
     Raises:
         CheckpointError: the file cannot be read, is damaged or cut, has bytes that are no tensor's,

@@ -76,14 +76,14 @@ class Summary:
     unreadable: str | None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data."""
+        """The summary as plain data, which JSON can hold."""
         content = asdict(self)
         if self.masks is not None:
             content["masks"]["is_exact"] = self.masks.is_exact
         return content
 
     def to_text(self) -> str:
-        """A few lines."""
+        """The summary as a few lines for a terminal."""
         step = "not kept" if self.global_step is None else f"{self.global_step:,}"
         lines = [
             f"{self.path}: {self.file_bytes:,} bytes, cerebras-pytorch {self.cerebras_pytorch}",

@@ -62,7 +62,7 @@ class Verification:
 
     @property
     def tolerance(self) -> float:
-        """The difference that is allowed."""
+        """The largest difference of logits that counts as the same."""
         return TOLERANCE * max(1.0, self.largest_logit)
 
     @property
@@ -71,7 +71,7 @@ class Verification:
         return self.max_difference <= self.tolerance
 
     def to_text(self) -> str:
-        """One line."""
+        """The outcome as one line for a terminal."""
         how = "one layer at a time" if self.is_streamed else "whole"
         return (
             f"verified: {'the same' if self.passed else 'NOT THE SAME'} - logits of "

@@ -48,13 +48,11 @@ class NearDuplicates:
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold <= 1:
-            raise ConfigError(
-                f"dedup threshold must be above 0 and at most 1, got {self.threshold}"
-            )
+            raise ConfigError(f"dedup threshold: got {self.threshold}, allowed: above 0, at most 1")
         if not 16 <= self.num_perm <= 1024:
-            raise ConfigError(f"dedup num_perm must be from 16 to 1024, got {self.num_perm}")
+            raise ConfigError(f"dedup num_perm: got {self.num_perm}, allowed: 16 to 1024")
         if self.ngram < 1:
-            raise ConfigError(f"dedup ngram must be at least 1 word, got {self.ngram}")
+            raise ConfigError(f"dedup ngram: got {self.ngram}, allowed: 1 word or more")
 
     @property
     def bands(self) -> tuple[int, int]:

@@ -38,7 +38,7 @@ def words_of(text: str) -> list[str]:
 
 
 def word_hashes(words: Sequence[str]) -> Hashes:
-    """uint64 [num_words]."""
+    """A 64-bit hash of each word, as uint64 [num_words]."""
     return np.fromiter(map(_word_hash.__getitem__, words), np.uint64, len(words))
 
 

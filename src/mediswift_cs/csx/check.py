@@ -171,8 +171,8 @@ def judge(
             verdict.failure = _check_graph(verdict, graph, cirh, loaded.params, folder / LOG_FILE)
     if verdict.failure is None and result.get("params_sha256") != verdict.params_sha256:
         verdict.failure = _plain_failure(
-            f"the compiler read other params than those that were asked for: sha256 "
-            f"{result.get('params_sha256')}, expected {verdict.params_sha256}"
+            f"the compiler read other params than those that were asked for: got sha256 "
+            f"{result.get('params_sha256')}, allowed: {verdict.params_sha256}"
         )
     return verdict
 
@@ -209,7 +209,7 @@ def _check_graph(
     if summary.num_sparsity_hints != expected:
         return _plain_failure(
             f"the {graph} graph tells the compiler of {summary.num_sparsity_hints} sparse "
-            f"tensors, expected {expected} for {num_masks} masks among "
+            f"tensors, allowed: {expected} for {num_masks} masks among "
             f"{len(kept_weights(params))} matrices"
         )
     return None

@@ -42,7 +42,7 @@ class GraphSummary:
 
     @property
     def num_operations(self) -> int:
-        """Operations in all."""
+        """How many operations the graph has, of all kinds."""
         return sum(self.operations.values())
 
     def to_json(self) -> dict[str, Any]:

@@ -53,13 +53,13 @@ class Answer:
         return {name: weight / sum(weights.values()) for name, weight in weights.items()}
 
     def line(self) -> str:
-        """The answer on one line."""
+        """The answer and its probabilities on one line of a terminal."""
         shown = [f"{name} {value:.3f}" for name, value in self.probabilities.items()]
         text = " ".join(self.text.split())
         return f"{text}  ({', '.join(shown)})" if shown else text
 
     def record(self) -> dict[str, Any]:
-        """One JSON line."""
+        """The answer as what ``--json`` prints on one line."""
         return {
             "question": self.question,
             "answer": self.text,
@@ -78,7 +78,7 @@ class TaskAnswerer:
 
     @property
     def about(self) -> str:
-        """What can be asked."""
+        """One sentence on what this model can be asked."""
         task = self.predictor.task
         return f"{task.title}: {', '.join(task.labels)}"
 

@@ -46,12 +46,12 @@ class Prediction:
         return len(best) == 2 and best[0] == best[1]
 
     def answered(self) -> Answered:
-        """What scores are made of."""
+        """The labels of the example and of the answer, as scores need them."""
         labels = None if self.labels is None else frozenset(self.labels)
         return Answered(self.example.document, frozenset(self.example.labels), labels)
 
     def record(self) -> dict[str, Any]:
-        """One JSON line."""
+        """The prediction as one line of ``predictions.jsonl`` holds it."""
         record: dict[str, Any] = {
             "id": self.example.id,
             "pmid": self.example.document,

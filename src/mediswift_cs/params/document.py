@@ -70,7 +70,7 @@ def read_text(path: Path) -> str:
 
 
 def parse_yaml(text: str, source: str) -> Any:
-    """Plain data from YAML text.
+    """Read YAML text as plain data.
 
     Raises:
         ConfigError: the text is not plain YAML.

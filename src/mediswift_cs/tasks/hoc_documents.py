@@ -107,8 +107,8 @@ def _read_corpus_document(text_path: Path) -> dict[str, Any]:
     entries = labels.split("<")[1:]
     if len(entries) != len(sentences):
         raise DataError(
-            f"{label_path} has labels for {len(entries)} sentences, expected the {len(sentences)} "
-            f"of {text_path}"
+            f"labels in {label_path}: got those of {len(entries)} sentences, allowed: those of the "
+            f"{len(sentences)} in {text_path}"
         )
     return {
         "pmid": text_path.stem,

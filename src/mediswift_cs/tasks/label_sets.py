@@ -77,7 +77,7 @@ class LabelSets(Task):
         return state_labels(self.stem, labels, self.labels)
 
     def longest_answers(self) -> list[str]:
-        """The answer that has all labels."""
+        """The one answer that states all labels."""
         return [self.answer_text(self.labels)]
 
     def parse_answer(self, text: str) -> tuple[str, ...] | None:
@@ -139,7 +139,7 @@ class LabelSets(Task):
         return _METRICS[rules.metric](gold, said)
 
     def constant_answers(self) -> dict[str, frozenset[str]]:
-        """No label, and each label alone."""
+        """The answer without labels, and each label alone."""
         return {EMPTY: frozenset(), **{label: frozenset({label}) for label in self.labels}}
 
     def shown(self, labels: AbstractSet[str] | None) -> tuple[str, ...]:

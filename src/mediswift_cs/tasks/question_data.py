@@ -48,7 +48,7 @@ class Counts:
     lengths: Lengths
 
     def text(self) -> str:
-        """The counts for people."""
+        """The counts as lines for a terminal."""
         parts = (self.by_reason, self.by_split, self.by_label)
         lines = [f"{self.documents_read} documents read"]
         lines += map(counts_text, parts)
@@ -119,7 +119,7 @@ def make_examples(
         ConfigError: ``limit`` is below 1.
     """
     if limit is not None and limit < 1:
-        raise ConfigError(f"limit must be at least 1 question, got {limit}")
+        raise ConfigError(f"limit: got {limit}, allowed: 1 question or more")
     for document in documents_outside_benchmarks(documents, counts):
         made = make(document)
         if isinstance(made, str):

@@ -186,7 +186,7 @@ def refuse_context(task: Task, context: str) -> None:
 
 
 def sentence(stem: str, statement: str) -> str:
-    """The answer that states something."""
+    """The sentence of an answer: its stem, and what it states."""
     return f"{stem} {statement}."
 
 

@@ -109,7 +109,7 @@ def _check_settings(length: int, val_fraction: float, samples_per_shard: int) ->
     check_val_fraction(val_fraction)
     check_sequence_length(length)
     if samples_per_shard < 1:
-        raise ConfigError(f"samples_per_shard must be at least 1, got {samples_per_shard}")
+        raise ConfigError(f"samples_per_shard: got {samples_per_shard}, allowed: 1 or more")
 
 
 def planned_manifest(

@@ -28,8 +28,7 @@ def check_sequence_length(max_sequence_length: int) -> None:
     """Raise ConfigError unless 1 <= max_sequence_length <= MAX_SEQUENCE_LENGTH."""
     if not 1 <= max_sequence_length <= MAX_SEQUENCE_LENGTH:
         raise ConfigError(
-            f"max_sequence_length must be at least 1 and at most {MAX_SEQUENCE_LENGTH}, "
-            f"got {max_sequence_length}"
+            f"max_sequence_length: got {max_sequence_length}, allowed: 1 to {MAX_SEQUENCE_LENGTH}"
         )
 
 
@@ -185,7 +184,7 @@ def read_shard_info(path: Path) -> ShardInfo:
                 raise DataError(f"{path} has no data set named {DATASET!r}")
             if dataset.ndim != 3 or dataset.shape[1] != len(ROWS) or dataset.dtype.kind not in "iu":
                 raise DataError(
-                    f"{DATASET!r} of {path} is {dataset.dtype} {list(dataset.shape)}, expected "
+                    f"{DATASET!r} of {path}: got {dataset.dtype} {list(dataset.shape)}, allowed: "
                     f"integers [samples, {len(ROWS)}, length] (rows {', '.join(ROWS)})"
                 )
             sha256, position = map(file.attrs.get, ("tokenizer_sha256", "soft_prompt_position"))

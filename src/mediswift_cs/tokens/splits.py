@@ -21,11 +21,11 @@ SPLIT_FUNCTION = "blake2b-64(id) < val_fraction * 2**64"
 def check_val_fraction(val_fraction: float) -> None:
     """Raise ConfigError unless 0 <= val_fraction < 1."""
     if not 0 <= val_fraction < 1:
-        raise ConfigError(f"val_fraction must be at least 0 and below 1, got {val_fraction}")
+        raise ConfigError(f"val_fraction: got {val_fraction}, allowed: 0 or more, below 1")
 
 
 def split_of(document_id: str, val_fraction: float) -> str:
-    """``"train"`` or ``"val"``.
+    """The split that a document belongs to, ``"train"`` or ``"val"``.
 
     The same id is on the same side whatever else is in the corpus, and a document that is in "val"
     stays there when val_fraction grows.

@@ -46,7 +46,7 @@ def train_tokenizer_file(
         DataError: ``output`` was made otherwise, or cannot be written; no text.
     """
     if limit is not None and limit < 1:
-        raise ConfigError(f"limit must be at least 1 document, got {limit}")
+        raise ConfigError(f"limit: got {limit}, allowed: 1 document or more")
     planned = {
         "format_version": FORMAT_VERSION,
         "package_version": __version__,

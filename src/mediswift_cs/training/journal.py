@@ -241,13 +241,13 @@ class SilentJournal(Journal):
         pass
 
     def write(self, *_values: object) -> None:
-        """Nothing."""
+        """Write nothing: another rank keeps the journal."""
 
     def train_step(self, *_values: object, **_named: object) -> None:
-        """Nothing."""
+        """Note nothing: another rank keeps the journal."""
 
     def evaluation(self, *_values: object) -> None:
-        """Nothing."""
+        """Note nothing: another rank keeps the journal."""
 
 
 def open_journal(model_dir: Path, **settings: Any) -> Journal | SilentJournal:

@@ -127,7 +127,7 @@ class TorchSession:
     # Data
 
     def make_dataloader(self, params: DataLoaderParams) -> RestartableDataLoader:
-        """A loader at the first sample."""
+        """A loader that begins at the first sample."""
         return make_processor(params).create_local_dataloader()
 
     def updates(
