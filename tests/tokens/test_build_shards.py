@@ -251,7 +251,7 @@ def test_a_split_without_documents_is_an_error_that_leaves_nothing(
     ("options", "message"),
     [
         ({"max_sequence_length": 0}, "max_sequence_length: got 0, allowed: 1 to 1048576"),
-        ({"max_sequence_length": 99999999999}, "at most 1048576, got 99999999999"),
+        ({"max_sequence_length": 99999999999}, "got 99999999999, allowed: 1 to 1048576"),
         ({"samples_per_shard": -1}, "samples_per_shard: got -1, allowed: 1 or more"),
         ({"val_fraction": 1.0}, "val_fraction: got 1.0, allowed: 0 or more, below 1"),
     ],

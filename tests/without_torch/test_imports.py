@@ -9,7 +9,7 @@ import mediswift_cs
 PACKAGE = Path(mediswift_cs.__file__).parent
 UNITS = (
     *("storage", "corpora", "tokens", "tasks", "params", "prepare", "checkpoints", "pages"),
-    *("report", "sizes", "flops", "machines", "child", "steps", "cli", "commands"),
+    *("report", "sizes", "flops", "machines", "steps", "cli", "commands"),
 )
 # It computes logits, and is imported by a conversion only where torch is installed.
 NEED_TORCH = {"checkpoints.verify"}

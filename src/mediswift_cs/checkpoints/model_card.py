@@ -37,7 +37,7 @@ def model_card(
     )
     all_runs, start = runs(checkpoint)
     task = _task(checkpoint)
-    return environment.get_template("model_card.md").render(
+    return environment.get_template("model_card.md.jinja").render(
         # As YAML, which reads `no` and `a: b` as something else than text.
         license=yaml.safe_dump(
             {"license": licence or "other"}, allow_unicode=True, width=sys.maxsize

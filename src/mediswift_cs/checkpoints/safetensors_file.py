@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from mediswift_cs.checkpoints import number_formats
 from mediswift_cs.checkpoints.blocks import Place
 from mediswift_cs.checkpoints.mdl_writer import NewTensor
-from mediswift_cs.checkpoints.number_formats import Bits
+from mediswift_cs.checkpoints.number_formats import Bits, TensorForm
 from mediswift_cs.checkpoints.typed import parse_object, read_object
 from mediswift_cs.errors import CheckpointError
 from mediswift_cs.params.problem import dotted, spell
@@ -92,13 +92,11 @@ def index_json(shards: Sequence[Mapping[str, NewTensor]]) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TensorRegion:
+class TensorRegion(TensorForm):
     """Where a tensor lies: its numbers, row-major, from ``offset`` on."""
 
     path: Path
     offset: int
-    shape: tuple[int, ...]
-    dtype: str
 
     def __getitem__(self, rows: slice, /) -> Bits:
         """The rows of a slice, as bits."""

@@ -171,6 +171,7 @@ def _docs_text(**values: Any) -> str:
     environment = Environment(
         loader=PackageLoader("mediswift_cs.replication"),
         undefined=StrictUndefined,
+        autoescape=False,  # Markdown
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,

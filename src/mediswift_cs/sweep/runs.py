@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mediswift_cs.checkpoints.model_dir import LOG_FILE, METRICS_FILE
-from mediswift_cs.child import exit_code_of_command
 from mediswift_cs.errors import (
     INTERRUPTED_EXIT_CODE,
     JOB_FAILED_EXIT_CODE,
@@ -17,7 +16,7 @@ from mediswift_cs.errors import (
 from mediswift_cs.params.load import LoadedParams
 from mediswift_cs.params.plain import values_by_key
 from mediswift_cs.params.run_options import FAILURE_FILE
-from mediswift_cs.steps import StepError
+from mediswift_cs.steps import StepError, exit_code_of_command
 from mediswift_cs.storage.checksums import sha256_of
 from mediswift_cs.storage.write import write_json
 from mediswift_cs.sweep.values import Swept, SweptValue
