@@ -78,7 +78,7 @@ class TaskAnswerer:
 
     @property
     def about(self) -> str:
-        """One sentence on what this model can be asked."""
+        """What this model can be asked, in a few words."""
         task = self.predictor.task
         return f"{task.title}: {', '.join(task.labels)}"
 
