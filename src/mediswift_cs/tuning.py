@@ -143,19 +143,21 @@ def available_memory(
 
 
 def _memory_limits(membership: Path, root: Path) -> Iterator[tuple[int, int]]:
-    """The limit of each control group, and what is taken of it beside copies of files."""
+    """The limit of each control group, and what is taken of it beside copies of files on disk."""
     for folder in _groups("memory", membership, root):
         stat = dict(line.split(maxsplit=1) for line in _lines(folder / "memory.stat"))
         # As either version of control groups calls it; "max" is no number.
-        for limit, used, files in (
-            ("memory.max", "memory.current", "file"),
-            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_cache"),
+        for limit, used, files, in_memory in (
+            ("memory.max", "memory.current", "file", "shmem"),
+            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_cache", "total_shmem"),
         ):
             most, taken = (
                 [int(line) for line in _lines(folder / name) if line.isdigit()]
                 for name in (limit, used)
             )
-            yield from ((number, sum(taken) - int(stat.get(files, 0))) for number in most)
+            # Files that are in memory alone cannot be given back.
+            copies = int(stat.get(files, 0)) - int(stat.get(in_memory, 0))
+            yield from ((number, sum(taken) - copies) for number in most)
 
 
 def _meminfo(key: str, source: Path) -> list[int]:

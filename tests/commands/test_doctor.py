@@ -301,10 +301,10 @@ def test_memory_that_a_container_has_left(tmp_path: Path, version: int) -> None:
     assert tuning.available_memory(membership, root, meminfo) == 5000
     used.write_text("3000\n")
     assert tuning.available_memory(membership, root, meminfo) == 2000
-    # Copies of files, which Linux gives back, are counted as used.
-    name = "total_cache" if version == 1 else "file"
-    (group / "memory.stat").write_text(f"anon 2200\n{name} 800\n")
-    assert tuning.available_memory(membership, root, meminfo) == 2800
+    # Copies of files, which Linux gives back, are counted as used; so are files without a disk.
+    files, in_memory = ("total_cache", "total_shmem") if version == 1 else ("file", "shmem")
+    (group / "memory.stat").write_text(f"anon 2200\n{files} 800\n{in_memory} 100\n")
+    assert tuning.available_memory(membership, root, meminfo) == 2700
     # Control: the machine itself has less.
     meminfo.write_text("MemTotal:  1000 kB\nMemAvailable:  1 kB\n")
     assert tuning.available_memory(membership, root, meminfo) == 1024
