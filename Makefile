@@ -19,9 +19,9 @@ DOCS_VENV ?= .venv-docs
 PYTEST ?=
 NEEDED_GB := 7
 # The layers that need neither torch nor cerebras-pytorch; a test there that compares with a library
-# of the whole installation skips.
-LIGHT_TESTS := $(addprefix tests/,storage params corpora tokens tasks prepare without_torch \
-  test_sizes.py test_layers.py)
+# of the whole installation skips, and pytest says first which files it leaves out.
+LIGHT_TESTS := $(addprefix tests/,storage params corpora tokens tasks prepare checkpoints \
+  without_torch test_flops.py test_flops_of_runs.py test_sizes.py test_layers.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo replicate test light test-light test-package docs torture check format install clean

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from mediswift_cs.training import mdl_state
+
 if TYPE_CHECKING:
     from mediswift_cs.tasks.prompt_folder import PromptData
 
@@ -80,6 +82,7 @@ def prepare(args: argparse.Namespace, folder: Path) -> "PromptData":
         task=PubMedQA(),
         counts={},
         sources=(),
+        overwrite=False,
     )
     return read_prompt_data(folder)
 
@@ -105,7 +108,9 @@ def save_random_model(args: argparse.Namespace, vocab_size: int, folder: Path) -
     model = build_model(Params.model_validate(raw).trainer.init.model)
     state = {key: value.detach() for key, value in model.state_dict().items()}
     checkpoint = folder / "checkpoint_0.mdl"
-    save_checkpoint({"model": state, "__metadata__": [{"params": raw}]}, checkpoint)
+    save_checkpoint(
+        {"model": state, "__metadata__": [{"params": raw}]}, checkpoint, write=mdl_state.write
+    )
     return checkpoint, sum(p.numel() for p in model.parameters())
 
 

@@ -66,7 +66,7 @@ def documents(paths: list[Path], folder: Path, **_: Any) -> dict[str, float]:
         }
     )
     start = time.process_time()
-    manifest, _new = write_documents(settings)
+    manifest, _new = write_documents(settings, overwrite=False)
     return {
         "records": manifest["counts"]["records_read"],
         "seconds": time.process_time() - start,
@@ -79,12 +79,12 @@ def train(folder: Path, tokenizer: Path, **_: Any) -> dict[str, float]:
 
     start = time.process_time()
     source = documents_source([folder / "docs.jsonl.zst"])
-    train_tokenizer_file(source, tokenizer, vocab_size=8192)
+    train_tokenizer_file(source, tokenizer, vocab_size=8192, min_frequency=2, overwrite=False)
     return {"documents": source.num_expected or 0, "seconds": time.process_time() - start}
 
 
 def shards_ours(folder: Path, tokenizer: Path, **_: Any) -> dict[str, float]:
-    from mediswift_cs.tokens.build_shards import build_shards
+    from mediswift_cs.tokens.build_shards import SAMPLES_PER_SHARD, build_shards
     from mediswift_cs.tokens.texts import documents_source
 
     start = time.process_time()
@@ -94,6 +94,8 @@ def shards_ours(folder: Path, tokenizer: Path, **_: Any) -> dict[str, float]:
         folder / "out",
         max_sequence_length=LENGTH,
         val_fraction=0,
+        samples_per_shard=SAMPLES_PER_SHARD,
+        overwrite=False,
     )
     split = manifest.splits["train"]
     return {
@@ -215,7 +217,7 @@ def pipeline(
     settings = pipeline_settings(paths, folder / "corpus", tokenizer, 1, pmc)
     shutil.rmtree(settings.output, ignore_errors=True)
     start = time.process_time()
-    Pipeline(settings).run()
+    Pipeline(settings, chosen=PIPELINE_STAGES).run()
     result = {"seconds": time.process_time() - start}
     shutil.rmtree(settings.output)
     # Each of these reads what the ones before it have made, so that their sum is more.

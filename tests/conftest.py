@@ -35,8 +35,11 @@ NO_CEREBRAS = "needs cerebras-pytorch, which Python 3.11 alone has"
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 # Packages that not every tested environment has, with our modules that import them. A test file
-# that imports one of these at its top is left out where the package is absent, and said so.
+# that imports one of these at its top, or a helper that does, is left out where the package is
+# absent, and said so.
 OPTIONAL = {
+    "torch": ("model", "data", "training", "csx", "evaluation", "modelzoo", "checkpoints.verify"),
+    "transformers": (),
     "cerebras": ("csx", "data.cluster", "training.hosts.cerebras"),
     "datasets": (),
 }
@@ -44,9 +47,11 @@ ABSENT = [package for package in OPTIONAL if find_spec(package) is None]
 
 
 def _imported(path: Path) -> Iterator[str]:
-    for node in ast.parse(path.read_text()).body:
+    for node in ast.parse(path.read_text()).body if path.is_file() else ():
         if isinstance(node, ast.Import):
             yield from (f"{alias.name}." for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            yield from _imported(path.parents[node.level - 1] / f"{node.module}.py")
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield from (f"{node.module}.{alias.name}." for alias in node.names)
 

@@ -18,9 +18,8 @@ LAYER = {
     "endings": 1,
     "tuning": 2,
     "storage": 1,
-    "steps": 3,
+    "steps": 2,
     "sizes": 1,
-    "child": 2,
     "machines": 2,
     "flops": 2,
     "pages": 2,
@@ -53,20 +52,40 @@ HEAVY = {"torch": 4, "transformers": 4, "peft": 4, "cerebras.pytorch": 5, "cereb
 
 # Units whose tests also run in an environment without torch (the Makefile's test-light), and the
 # files there that pytest then leaves out (tests/conftest.py).
-LIGHT = ("storage", "params", "corpora", "tokens", "tasks", "prepare")
-NEED_TORCH = {"test_defaults.py", "test_param_filter.py"}
+LIGHT = ("storage", "params", "corpora", "tokens", "tasks", "prepare", "checkpoints")
+NEED_TORCH = {
+    "params": {"test_defaults", "test_param_filter"},
+    # Most compare with torch, transformers or cerebras-pytorch, or convert what torch has drawn.
+    "checkpoints": {
+        *("small_checkpoints", "test_baked_prompt", "test_command_line", "test_engines"),
+        *("test_export", "test_faults", "test_key_map_models", "test_killed"),
+        *("test_lm_eval_scores", "test_mdl", "test_model_card", "test_modelzoo"),
+        *("test_number_formats", "test_round_trip", "test_scaled_attention", "test_soft_prompt"),
+        *("test_untrusted", "test_untrusted_params", "test_verify", "test_verify_bits"),
+    },
+}
+
+# Units that serve every task, and what they may know of tasks: no one of them.
+SERVE_EVERY_TASK = ("evaluation", "checkpoints", "report", "training", "data")
+OF_ANY_TASK = {
+    *("registry", "task", "example", "scoring", "metrics"),
+    *("prompt_data", "prompt_folder", "prompt_layout", "json_input"),
+}
 
 # Units of one layer of which the first may import the second.
 SIBLINGS = {("tokens", "corpora"), ("tasks", "corpora"), ("tasks", "tokens")}
 
 
 def imports(path: Path, top: bool = False) -> Iterator[str]:
-    """Every module that a file imports, also inside functions; or at its top alone."""
+    """Every module that a file imports, also inside functions; or at its top, helpers included."""
     tree = ast.parse(path.read_text())
     for node in tree.body if top else ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            helper = path.parents[node.level - 1] / f"{node.module}.py"
+            yield from imports(helper, top) if helper.is_file() else ()
+        elif isinstance(node, ast.ImportFrom) and node.module:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
@@ -96,9 +115,35 @@ def test_imports_point_downwards() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def names_a_task(unit: str, name: str) -> bool:
+    """Whether a unit that serves every task imports what belongs to some tasks alone."""
+    parts = name.split(".")
+    if unit not in SERVE_EVERY_TASK or parts[:2] != ["mediswift_cs", "tasks"]:
+        return False
+    return parts[2] not in OF_ANY_TASK
+
+
+def test_those_that_serve_every_task_import_no_task() -> None:
+    wrong = [
+        f"{path.relative_to(PACKAGE)} imports {name}"
+        for unit in SERVE_EVERY_TASK
+        for path in sorted((PACKAGE / unit).rglob("*.py"))
+        for name in imports(path)
+        if names_a_task(unit, name)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_control_a_task_by_name_is_seen() -> None:
+    assert names_a_task("evaluation", "mediswift_cs.tasks.pubmedqa.PubMedQA")
+    assert names_a_task("checkpoints", "mediswift_cs.tasks.label_sets.LabelSets")
+    assert not names_a_task("evaluation", "mediswift_cs.tasks.registry.find_task")
+    assert not names_a_task("commands", "mediswift_cs.tasks.pubmedqa.PubMedQA")
+
+
 def needs_torch(path: Path) -> list[str]:
     """What a test file imports at its top that only a whole installation has."""
-    units = ("model", "data", "training", "csx", "evaluation", "modelzoo")
+    units = ("model", "data", "training", "csx", "evaluation", "modelzoo", "checkpoints.verify")
     heavy = [*HEAVY, *(f"mediswift_cs.{unit}" for unit in units)]
     return [
         f"{path.name} imports {name}"
@@ -109,7 +154,10 @@ def needs_torch(path: Path) -> list[str]:
 
 def test_tests_of_light_units_can_be_collected_without_torch() -> None:
     files = [path for unit in LIGHT for path in sorted((TESTS / unit).glob("*.py"))]
-    assert not [line for path in files if path.name not in NEED_TORCH for line in needs_torch(path)]
+    light = [p for p in files if p.stem not in NEED_TORCH.get(p.parent.name, ())]
+    assert not [line for path in [*light, TESTS / "test_flops.py"] for line in needs_torch(path)]
+    # Control: of those that are left out, each has a reason.
+    assert not [path.name for path in {*files} - {*light} if not needs_torch(path)]
 
 
 def test_control_a_test_that_needs_torch_is_seen() -> None:

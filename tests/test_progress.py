@@ -156,7 +156,8 @@ def test_a_tokenizer_is_trained_with_a_time_left(folder: Path) -> None:
         "def texts():\n"
         "    for n in range(12):\n"
         "        time.sleep(0.1); yield f'insulin {n} in people'\n"
-        "train_tokenizer(texts(), vocab_size=300, num_texts=12, show_progress=True)"
+        "train_tokenizer("
+        "texts(), vocab_size=300, min_frequency=2, num_texts=12, show_progress=True)"
     )
     exit_code, lines = in_terminal(python(code))
     assert exit_code == 0

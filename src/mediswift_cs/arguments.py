@@ -78,7 +78,12 @@ def add_documents(parser: Options, *, required: bool) -> None:
 def add_output(parser: Options, what: str = "a new folder") -> None:
     """``--output``, and ``--overwrite`` to replace what another call made there."""
     parser.add_argument("--output", required=True, type=path, help=what)
-    parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
+    add_overwrite(parser, "an existing output")
+
+
+def add_overwrite(parser: Options, what: str) -> None:
+    """``--overwrite``: replace what another call made."""
+    parser.add_argument("--overwrite", action="store_true", help=f"replace {what}")
 
 
 def add_tokenizer(parser: Options, default: str = "") -> None:
@@ -112,11 +117,49 @@ def add_max_sequence_length(parser: Options, default: int | None = None) -> None
     )
 
 
-def add_val_fraction(parser: Options, what: str = "share of val") -> None:
+def add_val_fraction(parser: Options, what: str = "share of val", default: float = 0.05) -> None:
     """``--val-fraction``, the share of the documents that goes to the validation split."""
     parser.add_argument(
-        "--val-fraction", type=float, default=0.05, help=f"{what} (default: %(default)s)"
+        "--val-fraction", type=float, default=default, help=f"{what} (default: %(default)s)"
     )
+
+
+def add_sample(parser: Options) -> None:
+    """``--sample``: real PubMed records in the place of files of one's own."""
+    parser.add_argument(
+        "--sample",
+        action="store_true",
+        help="30,000 real records of 2020 (fetched once with pip, 57 MB)",
+    )
+
+
+def add_own_input(parser: Options) -> None:
+    """``--input``: files of one's own in the place of that sample."""
+    parser.add_argument(
+        "--input", type=path, help="PubMed XML of your own in place of the fetched sample"
+    )
+
+
+def add_seed(parser: Options, what: str, default: int | None = None) -> None:
+    """``--seed`` of what is drawn."""
+    parser.add_argument("--seed", type=int, default=default, help=what)
+
+
+def add_data_set(parser: Options, what: str) -> None:
+    """``--dataset``: what the package `datasets` reads."""
+    parser.add_argument("--dataset", type=path_text, metavar="NAME_OR_PATH", help=what)
+
+
+def add_data_set_config(parser: Options, default: str | None = None) -> None:
+    """``--dataset-config``: which configuration of the data set is read."""
+    what = "where the data set has several" if default is None else "default: %(default)s"
+    parser.add_argument("--dataset-config", default=default, metavar="NAME", help=what)
+
+
+def add_columns(parser: Options, of_id: str) -> None:
+    """``--text-column`` and ``--id-column``; ``of_id`` says what the second is without."""
+    parser.add_argument("--text-column", default="text", help="default: %(default)s")
+    parser.add_argument("--id-column", help=of_id)
 
 
 def add_limit(parser: Options, what: str) -> None:

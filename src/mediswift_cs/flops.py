@@ -39,11 +39,11 @@ class Flops:
 
     @property
     def total(self) -> int:
-        """The sum of the parts."""
+        """The FLOPs of all parts together."""
         return sum(self.by_part().values())
 
     def by_part(self) -> dict[str, int]:
-        """Part -> operations."""
+        """The FLOPs of each part of the model by its name."""
         return {part.name: getattr(self, part.name) for part in fields(self)}
 
     def __mul__(self, times: int) -> "Flops":

@@ -145,7 +145,7 @@ class TasksDone:
 
     @property
     def number(self) -> float:
-        """Whole tasks and parts of tasks."""
+        """How many tasks are done, parts of tasks included."""
         return float(self._number.value)
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def add_prompt_arguments(parser: arguments.Options, num_virtual_tokens: int = 9) -> None:
-    """The options of a prompt data set."""
+    """Add the options of a data set of prompts."""
     arguments.add_tokenizer(parser)
     arguments.add_max_sequence_length(parser, default=1024)
     parser.add_argument(

@@ -19,6 +19,7 @@ from mediswift_cs.params.run_options import (
     Mode,
     RunOptions,
     threads_of_run,
+    trains,
 )
 from mediswift_cs.tuning import check_threads, tune
 
@@ -59,7 +60,7 @@ COMPILE_OPTIONS = ("compile_dir", "compile_only", "validate_only")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of a run."""
+    """Add the options of a run to a parser."""
     parser.add_argument(
         "device",
         nargs="?",
@@ -258,7 +259,7 @@ def run_options(args: argparse.Namespace, loaded: "LoadedParams", model_dir: Pat
     from mediswift_cs.params.sparsity_rules import check_method
 
     engine = choose_engine(args.engine, device)
-    if args.mode in ("train", "train_and_eval"):
+    if trains(args.mode):
         check_method(loaded.params.trainer.init, engine)
     return RunOptions(
         device=device,

@@ -128,15 +128,41 @@ def memory_limit(
     source: Path = Path("/proc/meminfo"),
 ) -> float:
     """Bytes of memory of this machine, or fewer where control groups allow no more."""
-    limits = [math.inf]
-    # As either version of control groups calls it; "max" is no number.
+    limits = [limit for limit, _ in _memory_limits(membership, root)]
+    return min([*_meminfo("MemTotal:", source), *limits], default=math.inf)
+
+
+def available_memory(
+    membership: Path = Path("/proc/self/cgroup"),
+    root: Path = Path("/sys/fs/cgroup"),
+    source: Path = Path("/proc/meminfo"),
+) -> float:
+    """Bytes that this process can still take, by what Linux and its control groups say."""
+    left = [limit - used for limit, used in _memory_limits(membership, root)]
+    return min([*_meminfo("MemAvailable:", source), *left], default=math.inf)
+
+
+def _memory_limits(membership: Path, root: Path) -> Iterator[tuple[int, int]]:
+    """The limit of each control group, and what is taken of it beside copies of files on disk."""
     for folder in _groups("memory", membership, root):
-        for name in ("memory.max", "memory.limit_in_bytes"):
-            limits += [int(line) for line in _lines(folder / name) if line.isdigit()]
-    for line in _lines(source):
-        if line.startswith("MemTotal:"):
-            limits.append(int(line.split()[1]) * 1024)
-    return min(limits)
+        stat = dict(line.split(maxsplit=1) for line in _lines(folder / "memory.stat"))
+        # As either version of control groups calls it; "max" is no number.
+        for limit, used, files, in_memory in (
+            ("memory.max", "memory.current", "file", "shmem"),
+            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_cache", "total_shmem"),
+        ):
+            most, taken = (
+                [int(line) for line in _lines(folder / name) if line.isdigit()]
+                for name in (limit, used)
+            )
+            # Files that are in memory alone cannot be given back.
+            copies = int(stat.get(files, 0)) - int(stat.get(in_memory, 0))
+            yield from ((number, sum(taken) - copies) for number in most)
+
+
+def _meminfo(key: str, source: Path) -> list[int]:
+    """Bytes of one line of Linux's account, which other systems do not keep."""
+    return [int(line.split()[1]) * 1024 for line in _lines(source) if line.startswith(key)]
 
 
 def _groups(controller: str, membership: Path, root: Path) -> Iterator[Path]:

@@ -14,19 +14,10 @@ from mediswift_cs.model.decoder import DecoderLanguageModel
 from mediswift_cs.params.decoder import ModelParams
 from mediswift_cs.training import mdl_state
 
-VOCAB_SIZE, NUM_VIRTUAL_TOKENS = 320, 3
+from .section import SECTION, VOCAB_SIZE
+
+NUM_VIRTUAL_TOKENS = 3
 NUM_STEPS = 300
-SECTION: dict[str, Any] = {
-    "name": "mediswift",
-    "vocab_size": VOCAB_SIZE,
-    "hidden_size": 32,
-    "num_hidden_layers": 2,
-    "num_heads": 4,
-    "filter_size": 96,
-    "max_position_embeddings": 160,
-    "dropout_rate": 0.0,
-    "attention_dropout_rate": 0.0,
-}
 UNVERIFIED = ConvertOptions(has_tokenizer=False, verify=False)
 
 

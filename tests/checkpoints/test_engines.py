@@ -236,7 +236,14 @@ def test_lm_eval_by_its_command_line(
     )
     data = tmp_path / "data"
     write_prompt_data(
-        {"test": notes}, tokenizer_file, data, settings, task=TASK, counts={}, sources=()
+        {"test": notes},
+        tokenizer_file,
+        data,
+        settings,
+        task=TASK,
+        counts={},
+        sources=(),
+        overwrite=False,
     )
     argv = ["evaluate", "--data", str(data), "--lm-eval-task", str(tmp_path / "tasks")]
     assert main(argv) == 0

@@ -182,7 +182,7 @@ def test_other_files_are_never_followed(tmp_path: Path, fake: Fake) -> None:
     # A file may be exchanged after it was looked at.
     tensor = StoredTensor(key=name, shape=shape, dtype="float32")
     with (
-        mdl.reopen(path) as file,
+        mdl.open_complete(path) as file,
         pytest.raises(CheckpointError, match=r"ln_f\.weight in .* is a link to another file"),
     ):
         mdl.open_numbers(file, tensor)

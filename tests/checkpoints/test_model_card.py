@@ -61,6 +61,7 @@ def task_data(folder: Path, tokenizer_file: Path, task: Task) -> Path:
         task=task,
         counts={},
         sources=(),
+        overwrite=False,
     )
     return folder / "train"
 
@@ -108,7 +109,9 @@ def test_a_tuned_model_tells_its_task_and_its_pretraining(tuned: Path, tmp_path:
     sparse = Params(**params("mediswift_tiny_75", tmp_path))
     dense = Params(**params("finetuning/mediswift_tiny_classification", tmp_path))
     counts = [
-        run_flops(decoder_shape(one).training_flops(), tokens, sequence_length(one)).total
+        run_flops(
+            decoder_shape(one, as_dense=False).training_flops(), tokens, sequence_length(one)
+        ).total
         for one in (sparse, dense)
     ]
     assert counts[0] < 0.9 * counts[1], "control: the two runs cost differently"

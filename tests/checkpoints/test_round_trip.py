@@ -15,6 +15,7 @@ from mediswift_cs.checkpoints.convert import convert
 from mediswift_cs.errors import CheckpointError
 from mediswift_cs.model.pretraining import MediSwiftModel
 from mediswift_cs.params.decoder import ModelParams
+from mediswift_cs.training import mdl_state
 from mediswift_cs.training.checkpoint import load_checkpoint, load_model_state
 
 from ..small_gpt2 import small_gpt2
@@ -41,7 +42,7 @@ def test_mdl_and_back(sparse: Path, tmp_path: Path) -> None:
     convert(sparse, tmp_path / "export", replace(UNVERIFIED, keep_masks=True))
     convert(tmp_path / "export", tmp_path / "back.mdl", UNVERIFIED)
     assert same_state(sparse, tmp_path / "back.mdl")
-    state = load_checkpoint(tmp_path / "back.mdl")
+    state = load_checkpoint(tmp_path / "back.mdl", read=mdl_state.read)
     assert state["global_step"] == 0
     assert "optimizer" not in state
     assert state["__metadata__"][-1]["params"]["trainer"]["init"]["model"] == SECTION
@@ -77,7 +78,7 @@ def test_foreign_model_and_back(tmp_path: Path, tied: bool) -> None:
     assert (tmp_path / "theirs" / "model.safetensors.index.json").exists()
     convert(tmp_path / "theirs", tmp_path / "a.mdl", UNVERIFIED)
     path = tmp_path / "a.mdl"
-    state = load_checkpoint(path)
+    state = load_checkpoint(path, read=mdl_state.read)
     section = state["__metadata__"][-1]["params"]["trainer"]["init"]["model"]
     ours = MediSwiftModel(ModelParams(**{**section, "name": "mediswift"})).eval()
     load_model_state(ours, state["model"], path)

@@ -17,6 +17,7 @@ from mediswift_cs.checkpoints.verify import verify
 from mediswift_cs.model.decoder import DecoderLanguageModel
 from mediswift_cs.model.pretraining import MediSwiftModel
 from mediswift_cs.params.decoder import ModelParams
+from mediswift_cs.training import mdl_state
 from mediswift_cs.training.checkpoint import load_checkpoint, load_model_state
 
 from ..small_gpt2 import small_gpt2
@@ -35,7 +36,7 @@ BIOMEDLM = {
 
 def our_logits(path: Path) -> Tensor:
     """Of the decoder as training loads it, by the params in the checkpoint."""
-    state = load_checkpoint(path)
+    state = load_checkpoint(path, read=mdl_state.read)
     section = state["__metadata__"][-1]["params"]["trainer"]["init"]["model"]
     model = MediSwiftModel(ModelParams(**{**section, "name": "mediswift"})).eval()
     load_model_state(model, state["model"], path)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
+from mediswift_cs import tuning
 from mediswift_cs.checkpoints.convert import convert
 from mediswift_cs.checkpoints.hf_folder import read_huggingface
 from mediswift_cs.checkpoints.sample_text import sample_ids
@@ -31,6 +32,17 @@ def test_whole_and_streamed_agree(sparse: Path, tmp_path: Path, dtype: str) -> N
     if dtype != "float32":
         unrounded = verify(checkpoint, folder, IDS, dtype="float32")
         assert not unrounded.passed, "control: rounding shows"
+
+
+@pytest.mark.parametrize("is_short", [True, False])
+def test_where_a_container_leaves_little_memory_the_model_is_not_loaded_whole(
+    sparse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_short: bool
+) -> None:
+    convert(sparse, tmp_path / "export", UNVERIFIED)
+    folder, checkpoint = read_huggingface(tmp_path / "export"), read_checkpoint(sparse)
+    needed = 8 * checkpoint.architecture.num_parameters
+    monkeypatch.setattr(tuning, "_memory_limits", lambda *_: iter([(needed - is_short, 0)]))
+    assert verify(checkpoint, folder, IDS, dtype="float32").is_streamed == is_short
 
 
 @pytest.mark.parametrize(

@@ -214,7 +214,10 @@ def test_no_write_permission(pubmed: Any, locked_folder: Any, tmp_path: Path, co
     ("arguments", "message"),
     [
         (["documents", "--output", "x.jsonl.zst"], "no input: give PubMed XML files"),
-        (["documents", "x", "--limit", "0", "--output", "x.jsonl.zst"], "--limit must be at least"),
+        (
+            ["documents", "x", "--limit", "0", "--output", "x.jsonl.zst"],
+            "--limit: got 0, allowed: 1 record or",
+        ),
         (
             ["documents", "x", "--no-guard", "--guard-text", "y", "--output", "x.jsonl.zst"],
             "--no-guard: got also a file for the guard, allowed: one of them",

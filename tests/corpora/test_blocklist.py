@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 
 from mediswift_cs.corpora.blocklist import (
+    NGRAM,
+    OVERLAP,
     Overlaps,
     benchmark_pmids,
     benchmark_texts,
@@ -31,7 +33,7 @@ def test_own_pmids(tmp_path: Path) -> None:
     path.write_text("# mine\n12\n\n 7 # seven\n")
     assert read_pmids(path) == {7, 12}
     path.write_text("12\nPMC7\n")
-    with pytest.raises(DataError, match=r"line 2 of .*pmids\.txt is 'PMC7', expected a PMID"):
+    with pytest.raises(DataError, match=r"line 2 of .*pmids\.txt: got 'PMC7', allowed: a PMID"):
         read_pmids(path)
 
 
@@ -39,7 +41,7 @@ def test_real_benchmark_texts_are_found_in_copies(shared_data: Path) -> None:
     questions = benchmark_texts(shared_data / "pubmedqa" / "ori_pqal.json")
     hallmarks = benchmark_texts(shared_data / "hoc" / "hoc_docs.jsonl")
     assert (len(questions), len(hallmarks)) == (1000, 1852)
-    overlaps = Overlaps(questions)
+    overlaps = Overlaps(questions, ngram=NGRAM, overlap=OVERLAP)
     for text in questions[::50]:
         copy = f"Introduction of another kind.\n{text.upper()}\nAnd an end." * 2
         assert is_near_copy(overlaps, copy)
@@ -51,19 +53,19 @@ def test_real_benchmark_texts_are_found_in_copies(shared_data: Path) -> None:
 
 def test_the_overlap_is_that_of_the_benchmark_text() -> None:
     words = [f"w{n}" for n in range(112)]
-    overlaps = Overlaps([" ".join(words), "too short"], overlap=0.5)
+    overlaps = Overlaps([" ".join(words), "too short"], overlap=0.5, ngram=NGRAM)
     assert overlaps.num_grams.tolist() == [100]
     # m words hold m - 12 of the 100 13-grams.
     assert is_near_copy(overlaps, "a b c " + " ".join(words[:62]) + " d e f")
     assert not is_near_copy(overlaps, "a b c " + " ".join(words[:61]) + " d e f")
     assert not is_near_copy(overlaps, "w1 w2 w3")
-    assert not is_near_copy(Overlaps([]), " ".join(words))
+    assert not is_near_copy(Overlaps([], ngram=NGRAM, overlap=OVERLAP), " ".join(words))
 
 
 def test_an_ngram_of_several_texts_counts_for_each() -> None:
     shared = " ".join(f"s{n}" for n in range(20))
     first, second = (shared + " " + " ".join(f"{x}{n}" for n in range(40)) for x in "ab")
-    overlaps = Overlaps([first, second])
+    overlaps = Overlaps([first, second], ngram=NGRAM, overlap=OVERLAP)
     assert is_near_copy(overlaps, second)
     assert not is_near_copy(overlaps, shared)
 
@@ -74,11 +76,11 @@ def test_own_texts(tmp_path: Path) -> None:
     (tmp_path / "b.jsonl").write_text('{"text": "third\u2028part"}\n\n{"sentences": ["a", "b"]}\n')
     assert benchmark_texts(tmp_path) == ["one text", "another text", "third\u2028part", "a b"]
     (tmp_path / "c.jsonl").write_text('{"question": 1}\n')
-    with pytest.raises(DataError, match=r"c\.jsonl is no benchmark file: expected an obj"):
+    with pytest.raises(DataError, match=r"c\.jsonl is no benchmark file, allowed: an obj"):
         benchmark_texts(tmp_path)
 
 
 @pytest.mark.parametrize("option", [{"ngram": 0}, {"overlap": 0.0}, {"overlap": 1.5}])
 def test_settings_out_of_range(option: Any) -> None:
-    with pytest.raises(ConfigError, match=f"guard {next(iter(option))} must be"):
-        Overlaps([], **option)
+    with pytest.raises(ConfigError, match=f"guard {next(iter(option))}: got .*, allowed: "):
+        Overlaps([], **{"ngram": NGRAM, "overlap": OVERLAP, **option})

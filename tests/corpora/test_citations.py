@@ -12,7 +12,7 @@ from mediswift_cs.corpora.text_options import TextOptions
 
 def line_of(inner: str, **options: Any) -> Any:
     element = etree.fromstring(f"<article><body><p>{inner}</p></body></article>")
-    collector = TextCollector(TextOptions(**options))
+    collector = TextCollector(TextOptions(**options), language=None)
     collector.add(element[0])
     return "\n".join(collector.lines)
 
@@ -110,7 +110,7 @@ def test_a_reference_without_a_type_is_known_by_its_target() -> None:
         '<article><body><p>grown<xref rid="b1">1</xref> <xref rid="f1">2</xref></p></body><back>'
         '<ref-list><ref id="b1"/></ref-list></back></article>'
     )
-    collector = TextCollector(TextOptions())
+    collector = TextCollector(TextOptions(), language=None)
     collector.add(element[0])
     assert collector.lines == ["grown [1] 2"]
 

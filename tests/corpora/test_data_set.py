@@ -122,9 +122,9 @@ def test_missing_columns(tmp_path: Path, options: Any, message: str) -> None:
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ({"key": "a", "abstract": 5}, "column 'abstract' of row 1 .* is int, expected a string"),
-        ({"key": "", "abstract": "x"}, "column 'key' of row 1 of .* is '', expected an id"),
-        ({"key": None, "abstract": "x"}, "column 'key' of row 1 of .* is None, expected an id"),
+        ({"key": "a", "abstract": 5}, "column 'abstract' of row 1 .*: got int, allowed: a string"),
+        ({"key": "", "abstract": "x"}, "column 'key' of row 1 of .*: got '', allowed: an id"),
+        ({"key": None, "abstract": "x"}, "column 'key' of row 1 of .*: got None, allowed: an id"),
     ],
 )
 def test_values_of_another_type(tmp_path: Path, row: Any, message: str) -> None:

@@ -144,7 +144,9 @@ def real(shared_data: Path) -> Any:
     if not paths:
         pytest.skip("no real open-access articles in the test data")
     assert len(paths) == 117
-    return [(etree.parse(path).getroot(), list(read_pmc(path))) for path in paths]
+    return [
+        (etree.parse(path).getroot(), list(read_pmc(path, text_options=None))) for path in paths
+    ]
 
 
 def counts_of(real: Any, change: Any = lambda text: text) -> Any:

@@ -74,7 +74,7 @@ def test_faults_that_pass(pubmed: Any, tmp_path: Path, fault: Any) -> None:
     [
         ([503] * 9, "HTTP 503 Service Unavailable, 4 attempts"),
         ([404], "HTTP 404 Not Found"),
-        (["other bytes"] * 9, "md5 is .*, expected"),
+        (["other bytes"] * 9, "md5: got .*, allowed"),
     ],
 )
 def test_faults_that_stay_stop_that_file_only(

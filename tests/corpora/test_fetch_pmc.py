@@ -28,7 +28,9 @@ def test_pmc_by_a_list(server: Any, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "3 fetched, 0 already there" in capsys.readouterr().out
     assert (tmp_path / "out/PMC2.1/PMC2.1.xml").read_text() == "<article>2</article>"
     server.files["/list.txt"] = b"PMC1.1/PMC1.1.xml\n"
-    counts = fetch_pmc(tmp_path / "out", server.address + "list.txt", address=server.address)
+    counts = fetch_pmc(
+        tmp_path / "out", server.address + "list.txt", address=server.address, downloader=None
+    )
     assert counts == Counter(fetched=0, already_there=1)
 
 
@@ -37,7 +39,7 @@ def test_no_key_leaves_the_folder(server: Any, tmp_path: Path, key: Any) -> None
     listing = tmp_path / "list.txt"
     listing.write_text(f"PMC1.xml\n{key}\n")
     with pytest.raises(DataError, match=r"line 2 of .*list\.txt has .* no key of a bucket"):
-        fetch_pmc(tmp_path / "out", str(listing), address=server.address)
+        fetch_pmc(tmp_path / "out", str(listing), address=server.address, downloader=None)
     assert not (tmp_path / "out").exists()
 
 
@@ -61,5 +63,5 @@ def test_no_more_connections_than_allowed(server: Any, tmp_path: Path) -> None:
     fetch_pmc(tmp_path / "out", str(listing), address=server.address, downloader=downloader)
     # The server may still be at the end of an answer when the next request is there.
     assert 1 <= server.most_active <= 4
-    with pytest.raises(ConfigError, match="connections must be from 1 to 32, got 100"):
+    with pytest.raises(ConfigError, match="connections: got 100, allowed: 1 to 32"):
         Downloader(num_connections=100)

@@ -150,7 +150,7 @@ def test_every_real_plos_file_is_commercial(shared_data: Path) -> None:
     """Most of them state it in prose only; one is WHO's, under PLOS's own principles."""
     names = {}
     for path in sorted((shared_data / "pmc_nxml" / "plos").glob("*.xml")):
-        (article,) = read_pmc(path)
+        (article,) = read_pmc(path, text_options=None)
         assert article.licence.licence_class == "commercial", path.name
         names[path.name] = article.licence.name
     assert len(names) == 40
@@ -160,11 +160,13 @@ def test_every_real_plos_file_is_commercial(shared_data: Path) -> None:
 
 
 def test_the_real_non_commercial_articles_are_not(shared_data: Path) -> None:
-    articles = list(read_pmc(shared_data / "pmc_nxml" / "pubget" / "articleset.xml"))
+    articles = list(
+        read_pmc(shared_data / "pmc_nxml" / "pubget" / "articleset.xml", text_options=None)
+    )
     classes = [(a.licence.licence_class, a.licence.name) for a in articles]
     assert (
         classes == [("commercial", "CC BY 4.0")] * 4 + [("non-commercial", "CC BY-NC-ND 4.0")] * 3
     )
     for path in (shared_data / "pmc_nxml" / "s2orc_doc2json").glob("*.nxml"):
-        (article,) = read_pmc(path)
+        (article,) = read_pmc(path, text_options=None)
         assert article.licence.licence_class == "commercial"

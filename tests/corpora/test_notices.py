@@ -84,7 +84,7 @@ RELATED = {
 def outcome_of(tmp_path: Any, content: str) -> Any:
     path = tmp_path / "a.xml"
     path.write_text(content)
-    (found,) = read_pmc(path)
+    (found,) = read_pmc(path, text_options=None)
     return ArticleSelection(licences=("other",)).outcome(found)
 
 

@@ -36,7 +36,7 @@ def read(tmp_path: Path) -> Any:
     def read_text(content: Any, **options: Any) -> Any:
         path = tmp_path / "PMC77.nxml"
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return list(read_pmc(path, **options))
+        return list(read_pmc(path, **{"text_options": None, **options}))
 
     return read_text
 

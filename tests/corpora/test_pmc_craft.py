@@ -52,7 +52,7 @@ def craft(shared_data: Path) -> Any:
 
 def test_precision_and_recall_of_every_article(craft: Any) -> None:
     for path in craft:
-        (article,) = read_pmc(path)
+        (article,) = read_pmc(path, text_options=None)
         precision, recall = score(article.to_document(path.name).text, path)
         assert precision >= 0.999, path.name
         assert recall >= 0.999, path.name
@@ -63,7 +63,7 @@ def test_control_worse_texts_score_worse(craft: Any) -> None:
     for path in craft[:5]:
         (more,) = read_pmc(path, text_options=TextOptions(references=True))
         assert score(more.to_document("x").text.replace(" ", "x"), path)[0] < 0.9
-        assert len(more.body) > 1.05 * len(next(iter(read_pmc(path))).body)
+        assert len(more.body) > 1.05 * len(next(iter(read_pmc(path, text_options=None))).body)
         assert score(more.abstract, path)[1] < 0.5
         glued = re.sub(r"(\w) (\w)", r"\1\2", more.to_document("x").text, count=2000)
         assert score(glued, path)[1] < 0.97
@@ -73,7 +73,7 @@ def test_the_order_is_the_golds(craft: Any) -> None:
     """Every paragraph that the gold has too comes in the same order."""
     for path in craft:
         gold = [" ".join(line.split()) for line in path.with_suffix(".txt").read_text().split("\n")]
-        (article,) = read_pmc(path)
+        (article,) = read_pmc(path, text_options=None)
         place = {line: number for number, line in enumerate(gold) if len(line) > 200}
         found = [place[line] for line in article.to_document("x").text.split("\n") if line in place]
         assert len(found) > 10

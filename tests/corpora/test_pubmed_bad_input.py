@@ -106,7 +106,7 @@ CASES = {
     "empty gzip": (gzip.compress(b""), "holds no XML element"),
     "deletion of no number": (
         article_set(record(1), deletion("x")).encode(),
-        "'x' as a PMID in DeleteCitation",
+        "PMID in DeleteCitation of .*: got 'x'",
     ),
 }
 

@@ -78,14 +78,14 @@ def test_other_number_formats_are_refused(dtype: torch.dtype) -> None:
 
 def test_a_worker_can_import_the_input_function(toy_raw: dict[str, Any]) -> None:
     arguments = toy_raw["trainer"]["fit"]["train_dataloader"]
-    assert ImportCheck(create_dataloader, [arguments]).finish() is None
+    assert ImportCheck(create_dataloader, [arguments], python_paths=()).finish() is None
 
 
 def test_a_function_of_this_process_alone_is_found(toy_raw: dict[str, Any]) -> None:
     def closure(config: dict[str, Any]) -> Any:
         return create_dataloader({**config, **toy_raw})
 
-    error = ImportCheck(closure, [{}]).finish()
+    error = ImportCheck(closure, [{}], python_paths=()).finish()
     assert error is not None
     assert "cannot be pickled" in error
 
@@ -98,7 +98,7 @@ def test_a_function_that_no_worker_can_import_is_found(
     monkeypatch.syspath_prepend(str(tmp_path))
     import input_of_mine  # type: ignore[import-not-found]
 
-    error = ImportCheck(input_of_mine.create, [{}]).finish()
+    error = ImportCheck(input_of_mine.create, [{}], python_paths=()).finish()
     assert error is not None
     assert "cannot be imported by a worker" in error
     assert "input_of_mine" in error

@@ -9,7 +9,6 @@ from mediswift_cs.csx.cirh import (
     differences,
     normalised_lines,
     summarise,
-    summary_from_json,
 )
 
 CIRH = """#loc0 = loc(unknown)
@@ -35,7 +34,7 @@ def test_operations_and_annotations_are_counted(tmp_path: Path) -> None:
     assert summary.operations == {"Cast": 1, "Mul": 2}
     assert summary.num_operations == 3
     assert summary.num_sparsity_hints == 1
-    assert summary_from_json(summary.to_json()) == summary
+    assert GraphSummary(**summary.to_json()) == summary
 
 
 def test_locations_do_not_count(tmp_path: Path) -> None:

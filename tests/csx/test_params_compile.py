@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mediswift_cs.csx.check import Verdict, validate
-from mediswift_cs.csx.cirh import differences, summary_from_json
+from mediswift_cs.csx.cirh import GraphSummary, differences
 from mediswift_cs.params.load import load_params, shipped_files
 from mediswift_cs.params.weights import num_parameters
 
@@ -91,7 +91,7 @@ def test_pretraining_graphs_are_the_recorded_ones(
     assert verdict.trace["cerebras_pytorch"] == golden["cerebras_pytorch"], REFRESH
     assert verdict.graphs.keys() == golden["graphs"].keys()
     for graph, found in verdict.graphs.items():
-        changes = differences(summary_from_json(golden["graphs"][graph]), found)
+        changes = differences(GraphSummary(**golden["graphs"][graph]), found)
         assert not changes, "\n".join(
             [f"the {graph} graph of {name} changed:", *changes, f"if that is meant: {REFRESH}"]
         )

@@ -25,7 +25,9 @@ def toy_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "question: Does a cell divide? context: Cells of mice divide, those of rats do not.",
     ]
     # Large enough that an answer with all of HoC's labels fits into the toy model.
-    tokenizer = train_tokenizer(texts * 3, vocab_size=600)
+    tokenizer = train_tokenizer(
+        texts * 3, vocab_size=600, min_frequency=2, num_texts=None, show_progress=False
+    )
     path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
     save_tokenizer(tokenizer, path)
     return path

@@ -10,6 +10,7 @@ from mediswift_cs.model.finetuning import build_model
 from mediswift_cs.tasks.prompt_data import PromptSettings, write_prompt_data
 from mediswift_cs.tasks.task import Task
 from mediswift_cs.tokens.tokenizer import fingerprint, load_tokenizer, vocab_size
+from mediswift_cs.training import mdl_state
 from mediswift_cs.training.checkpoint import save_checkpoint
 
 from .asker import QUESTIONS
@@ -41,6 +42,7 @@ def prepare(folder: Path, tokenizer: Path, task: Task, context: str, **settings:
         task=task,
         counts={},
         sources=(),
+        overwrite=False,
     )
     return folder
 
@@ -69,5 +71,5 @@ def save_model(path: Path, tokenizer: Path, data: Path | None, **changes: Any) -
         },
         "__metadata__": [{"params": params}],
     }
-    save_checkpoint(state, path)
+    save_checkpoint(state, path, write=mdl_state.write)
     return path

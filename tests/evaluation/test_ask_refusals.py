@@ -63,7 +63,7 @@ def test_a_tokenizer_of_more_ids_than_the_model_is_refused(
         config["mediswift_cs"]["prompt"] = prompt
         (tmp_path / "export" / "config.json").write_text(json.dumps(config))
         ask(tmp_path / "export", "--tokenizer", tmp_path / "more.json", text=b"a", code=2)
-        assert f"has {number + 1} ids, allowed: at most the {number} of" in ask.error
+        assert f"has {number + 1} ids, allowed: at most the vocab_size {number} of" in ask.error
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from mediswift_cs.tasks import pubmedqa
 from mediswift_cs.tasks.prompt_data import PromptSettings, write_prompt_data
 from mediswift_cs.tasks.pubmedqa import PubMedQA
 from mediswift_cs.tokens.manifest import shard_paths, shards_fingerprint
+from mediswift_cs.training import mdl_state
 from mediswift_cs.training.checkpoint import save_checkpoint
 
 
@@ -34,6 +35,7 @@ def data(tmp_path: Path, toy_tokenizer: Path) -> Path:
         task=PubMedQA(),
         counts={},
         sources=(),
+        overwrite=False,
     )
     return tmp_path / "data"
 
@@ -43,7 +45,7 @@ def checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two files that are complete, and no model."""
     monkeypatch.chdir(tmp_path)
     for name in ("a.mdl", "b.mdl"):
-        save_checkpoint({"model": {}}, tmp_path / name)
+        save_checkpoint({"model": {}}, tmp_path / name, write=mdl_state.write)
 
 
 @pytest.fixture
@@ -118,7 +120,7 @@ def test_scoring_what_was_trained_on_is_told(
             "__metadata__": [{"params": params}],
             "dataloader": {"dataset": {"shards_sha256": fingerprint}},
         }
-        save_checkpoint(state, tmp_path / "a.mdl")
+        save_checkpoint(state, tmp_path / "a.mdl", write=mdl_state.write)
         assert evaluate(data, "--split", split, "--output", str(tmp_path / split)) == 0
         scores = json.loads((tmp_path / split / "scores.json").read_text())
         return scores["documents_trained_on"], capsys.readouterr().err

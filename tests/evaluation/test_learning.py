@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,11 @@ import torch
 from mediswift_cs.cli import main
 from mediswift_cs.params.schema import Params
 from mediswift_cs.tasks import hoc, hoc_documents, pubmedqa_records
-from mediswift_cs.tasks.artificial import with_label
 from mediswift_cs.tasks.example import Example
 from mediswift_cs.tasks.hoc import HallmarksOfCancer
 from mediswift_cs.tasks.official_split import split_examples
 from mediswift_cs.tasks.prompt_data import PromptSettings, write_prompt_data
-from mediswift_cs.tasks.pubmedqa import PubMedQA
+from mediswift_cs.tasks.pubmedqa import PubMedQA, answer_text
 from mediswift_cs.tokens.tokenizer import save_tokenizer, train_tokenizer
 from mediswift_cs.training.start import RunOptions, train
 
@@ -31,7 +31,12 @@ def tokenizer(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     answers = [hoc.answer_text([label]) for label in hoc.LABELS]
     path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
     lines = [*(e.source + e.target for e in texts), *answers * 5]
-    save_tokenizer(train_tokenizer(lines, vocab_size=VOCAB_SIZE), path)
+    save_tokenizer(
+        train_tokenizer(
+            lines, vocab_size=VOCAB_SIZE, min_frequency=2, num_texts=None, show_progress=False
+        ),
+        path,
+    )
     return path
 
 
@@ -87,6 +92,7 @@ def prepare(splits: dict[str, list[Example]], tokenizer: Path, output: Path) -> 
         task=PubMedQA(),
         counts={},
         sources=(),
+        overwrite=False,
     )
 
 
@@ -130,7 +136,10 @@ def test_32_real_questions_are_learned_and_shuffled_labels_do_not_carry_over(
     unseen = balanced(shared_data, 100, skip=NUM_EXAMPLES)
     labels = [example.labels[0] for example in examples]
     random.Random(0).shuffle(labels)
-    shuffled = [with_label(e, label) for e, label in zip(examples, labels, strict=True)]
+    shuffled = [
+        replace(e, target=answer_text(label), labels=(label,))
+        for e, label in zip(examples, labels, strict=True)
+    ]
     assert [e.labels for e in shuffled] != [e.labels for e in examples]
     prepare({"train": shuffled, "val": unseen}, tokenizer, tmp_path / "data")
     checkpoint = fine_tune(tmp_path / "data", tmp_path / "run", 160)
@@ -198,6 +207,7 @@ def test_hoc_documents_are_learned(shared_data: Path, tokenizer: Path, tmp_path:
         task=task,
         counts=counts,
         sources=(),
+        overwrite=False,
     )
     checkpoint = fine_tune(tmp_path / "data", tmp_path / "run", 120, length)
     data = tmp_path / "data"

@@ -24,6 +24,7 @@ from mediswift_cs.tasks.prompt_data import PromptSettings, write_prompt_data
 from mediswift_cs.tasks.prompt_folder import PromptData, read_prompt_data
 from mediswift_cs.tasks.pubmedqa import PubMedQA
 from mediswift_cs.tokens.tokenizer import save_tokenizer, train_tokenizer
+from mediswift_cs.training import mdl_state
 from mediswift_cs.training.checkpoint import save_checkpoint
 
 NUM_ITEMS = 20
@@ -50,6 +51,7 @@ def data(tmp_path: Path, shared_data: Path) -> PromptData:
         task=PubMedQA(),
         counts={},
         sources=(),
+        overwrite=False,
     )
     return read_prompt_data(tmp_path / "data")
 
@@ -69,7 +71,7 @@ def checkpoint(tmp_path: Path) -> Path:
         "global_step": 0,
         "__metadata__": [{"params": raw}],
     }
-    save_checkpoint(state, path)
+    save_checkpoint(state, path, write=mdl_state.write)
     return path
 
 
@@ -129,13 +131,23 @@ def classified(folder: Path, file: Path, **settings: Any) -> PromptData:
         task=WORDS,
         counts={},
         sources=(),
+        overwrite=False,
     )
     return read_prompt_data(folder)
 
 
 @pytest.fixture
 def small_tokenizer(tmp_path: Path) -> Path:
-    save_tokenizer(train_tokenizer(["The patient fell."], vocab_size=260), tmp_path / "tok.json")
+    save_tokenizer(
+        train_tokenizer(
+            ["The patient fell."],
+            vocab_size=260,
+            min_frequency=2,
+            num_texts=None,
+            show_progress=False,
+        ),
+        tmp_path / "tok.json",
+    )
     return tmp_path / "tok.json"
 
 
@@ -208,6 +220,7 @@ def test_cut_contexts(tmp_path: Path, small_tokenizer: Path) -> None:
             task=WORDS,
             counts={},
             sources=(),
+            overwrite=False,
         )
         data = read_prompt_data(folder)
         ids, num_cut = data.layout.encode_source(data.tokenizer, example)

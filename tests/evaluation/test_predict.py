@@ -11,6 +11,7 @@ import torch
 
 from mediswift_cs.errors import CheckpointError, ConfigError, DataError
 from mediswift_cs.evaluation import predict
+from mediswift_cs.evaluation.batching import MAX_BATCH_TOKENS
 from mediswift_cs.evaluation.loading import LoadedModel, load_model
 from mediswift_cs.evaluation.predict import METHODS, Predictor, make_predictor
 from mediswift_cs.evaluation.score import Choices, score_choices
@@ -25,6 +26,7 @@ from mediswift_cs.tasks.prompt_layout import Position
 from mediswift_cs.tasks.pubmedqa import PubMedQA
 from mediswift_cs.tasks.registry import find_task
 from mediswift_cs.tokens.tokenizer import fingerprint, load_tokenizer
+from mediswift_cs.training import mdl_state
 from mediswift_cs.training.checkpoint import save_checkpoint
 
 QUESTIONS = [
@@ -64,7 +66,11 @@ def test_constrained_scores_are_those_of_whole_answers(
     found = asked.predict(QUESTIONS, "constrained")
     whole = [encode(asked, pubmedqa.answer_text(label)) for label in pubmedqa.LABELS]
     scores = score_choices(
-        asked.decoder, asked.prompts(QUESTIONS), [whole] * len(QUESTIONS), pad_id=0
+        asked.decoder,
+        asked.prompts(QUESTIONS),
+        [whole] * len(QUESTIONS),
+        pad_id=0,
+        max_batch_tokens=MAX_BATCH_TOKENS,
     )
     for prediction, values in zip(found, scores, strict=True):
         ours = list(prediction.scores.values())
@@ -94,7 +100,13 @@ def test_hoc_answers_are_always_legal_and_stepwise_likeliest(
         stem, ids = encode(asked, hoc.ANSWER_STEM), encode(asked, answer)
         assert ids[: len(stem)] == stem
         prompt = [*asked.prompts([example])[0], *stem]
-        ((score,),) = score_choices(asked.decoder, [prompt], [[ids[len(stem) :]]], pad_id=0)
+        ((score,),) = score_choices(
+            asked.decoder,
+            [prompt],
+            [[ids[len(stem) :]]],
+            pad_id=0,
+            max_batch_tokens=MAX_BATCH_TOKENS,
+        )
         assert prediction.scores["answer"] == pytest.approx(score, abs=1e-3)
 
 
@@ -166,6 +178,7 @@ def test_a_model_may_list_all_labels_after_a_truncated_prompt(
         task=task,
         counts=counts,
         sources=(),
+        overwrite=False,
     )
     assert list(lengths.cut) == ["1"]
     data = read_prompt_data(tmp_path / "data")
@@ -203,6 +216,7 @@ def data(tmp_path: Path, toy_tokenizer: Path) -> PromptData:
         task=PubMedQA(),
         counts={},
         sources=(),
+        overwrite=False,
     )
     return read_prompt_data(tmp_path / "data")
 
@@ -256,6 +270,6 @@ def test_a_model_without_numbers_has_no_answers(
     with pytest.raises(CheckpointError, match=r"no numbers for \d of 6 prompts"):
         predictor(broken, toy_tokenizer, "pubmedqa").predict(QUESTIONS, "constrained")
     path = tmp_path / "checkpoint_1.mdl"
-    save_checkpoint({"model": dict(broken.state_dict())}, path)
+    save_checkpoint({"model": dict(broken.state_dict())}, path, write=mdl_state.write)
     with pytest.raises(CheckpointError, match=r"model\..* in the checkpoint .* is not finite"):
         load_model(path, toy_model.config)

@@ -17,8 +17,10 @@ from mediswift_cs.model.finetuning import MediSwiftFineTuningModel
 from mediswift_cs.tasks.artificial import unlabelled_question
 from mediswift_cs.tasks.prompt_data import PromptSettings
 from mediswift_cs.tasks.prompt_folder import read_prompt_data
+from mediswift_cs.tasks.pubmedqa import PubMedQA
 from mediswift_cs.tasks.question_data import write_questions
 from mediswift_cs.tokens.tokenizer import fingerprint
+from mediswift_cs.training import mdl_state
 from mediswift_cs.training.checkpoint import save_checkpoint
 
 DOCUMENTS = [
@@ -42,23 +44,27 @@ def checkpoint(tmp_path: Path, toy_model: MediSwiftFineTuningModel, toy_tokenize
             {"params": {"trainer": {"init": {"model": toy_model.config.model_dump()}}}}
         ],
     }
-    save_checkpoint(state, path)
+    save_checkpoint(state, path, write=mdl_state.write)
     return path
 
 
 def test_each_question_gets_the_models_own_answer(
     tmp_path: Path, checkpoint: Path, toy_tokenizer: Path
 ) -> None:
-    answerer = Answerer(checkpoint, toy_tokenizer, SETTINGS)
+    task = PubMedQA(pseudo_labelled_by=checkpoint.name)
+    answerer = Answerer(checkpoint, toy_tokenizer, SETTINGS, task)
     counts = write_questions(
         DOCUMENTS,
         unlabelled_question,
         toy_tokenizer,
         tmp_path / "out",
         answerer.settings,
-        task=answerer.task,
+        task=task,
         val_fraction=0.0,
         answer=answerer.answer,
+        limit=None,
+        sources=(),
+        overwrite=False,
     )
     assert counts.documents_read == 3 == sum(counts.by_reason.values())
     assert counts.by_reason == {"kept": 2, "title_is_no_question": 1}
@@ -77,13 +83,13 @@ def test_another_prompt_or_tokenizer_is_an_error(
 ) -> None:
     other = PromptSettings(max_sequence_length=90, num_virtual_tokens=4)
     with pytest.raises(CheckpointError, match="num_virtual_tokens, got 4, allowed: 3"):
-        Answerer(checkpoint, toy_tokenizer, other)
+        Answerer(checkpoint, toy_tokenizer, other, PubMedQA())
     gpt2 = shared_data / "tokenizers" / "gpt2"
     with pytest.raises(
         CheckpointError,
         match=r"gpt2 has fingerprint .* the one that .*_1\.mdl was",
     ):
-        Answerer(checkpoint, gpt2, SETTINGS)
+        Answerer(checkpoint, gpt2, SETTINGS, PubMedQA())
 
 
 def test_from_the_command_line(

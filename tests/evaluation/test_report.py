@@ -40,7 +40,9 @@ def test_single_label_report() -> None:
         *answers("no", "no", 20, 200),
         *answers("maybe", None, 20, 300),
     ]
-    report = make_report(predictions, task=PubMedQA(), split="test", method="generate")
+    report = make_report(
+        predictions, task=PubMedQA(), split="test", method="generate", convention=None
+    )
     assert report.score == 0.7
     assert (report.baseline, report.baseline_answer) == (0.6, "yes")
     assert report.interval.low < 0.7 < report.interval.high
@@ -136,7 +138,9 @@ def test_unreadable_hoc_answers_are_wrong(shared_data: Path, convention: str) ->
 
 def test_files(tmp_path: Path) -> None:
     predictions = [*answers("yes", "yes", 3), *answers("no", "yes", 2, 10)]
-    report = make_report(predictions, task=PubMedQA(), split="val", method="constrained")
+    report = make_report(
+        predictions, task=PubMedQA(), split="val", method="constrained", convention=None
+    )
     prepare_folder(tmp_path / "out", OPTIONS, overwrite=False)
     paths = write_report(report, predictions, tmp_path / "out", OPTIONS)
     assert {path.name for path in paths} == {
@@ -168,7 +172,9 @@ def test_leaderboard_file_is_for_the_official_test_set_only(
         Prediction(example=example, labels=("yes",))
         for example in select(records, test, PubMedQA().examples)
     ]
-    report = make_report(predictions, task=PubMedQA(), split="test", method="constrained")
+    report = make_report(
+        predictions, task=PubMedQA(), split="test", method="constrained", convention=None
+    )
     assert round(report.score, 4) == 0.552
     assert round(report.scores["macro_f1"], 4) == 0.2371
     names = {path.name for path in write_report(report, predictions, tmp_path, OPTIONS)}
@@ -178,7 +184,9 @@ def test_leaderboard_file_is_for_the_official_test_set_only(
     assert set(written) == set(truth)
     # One unreadable answer, and there is nothing to hand in.
     predictions[0] = replace(predictions[0], labels=None)
-    report = make_report(predictions, task=PubMedQA(), split="test", method="generate")
+    report = make_report(
+        predictions, task=PubMedQA(), split="test", method="generate", convention=None
+    )
     assert "pubmedqa_leaderboard.json" not in {
         path.name for path in write_report(report, predictions, tmp_path, OPTIONS)
     }
@@ -216,7 +224,11 @@ def test_what_makes_a_score_say_less_is_told() -> None:
     tied = replace(everything_yes[0], scores={"yes": -1.0, "no": -1.0, "maybe": -2.0})
     clear = replace(everything_yes[1], scores={"yes": -1.0, "no": -1.5, "maybe": -1.5})
     report = make_report(
-        [tied, clear, *everything_yes[2:]], task=PubMedQA(), split="test", method="constrained"
+        [tied, clear, *everything_yes[2:]],
+        task=PubMedQA(),
+        split="test",
+        method="constrained",
+        convention=None,
     )
     assert report.num_ties == 1
     text = report.text()
@@ -230,6 +242,8 @@ def test_what_makes_a_score_say_less_is_told() -> None:
         *answers("no", "maybe", 4, 9),
         *answers("maybe", "no", 2, 50),
     ]
-    told = make_report(sound, task=PubMedQA(), split="test", method="constrained").text()
+    told = make_report(
+        sound, task=PubMedQA(), split="test", method="constrained", convention=None
+    ).text()
     assert "warning" not in told
     assert "macro_f1 is" not in told

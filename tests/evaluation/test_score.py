@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mediswift_cs.errors import DataError
 from mediswift_cs.evaluation import score
-from mediswift_cs.evaluation.batching import batches_by_length, check_lengths
+from mediswift_cs.evaluation.batching import MAX_BATCH_TOKENS, batches_by_length, check_lengths
 from mediswift_cs.evaluation.generate import generate
 from mediswift_cs.evaluation.prefill import prefill
 from mediswift_cs.evaluation.score import common_prefix, score_choices
@@ -66,7 +66,10 @@ def test_scores_do_not_depend_on_the_batch(
 ) -> None:
     prompts = some_prompts(decoder.config.vocab_size)
     choices = [[[1, 2], [3], [4, 5, 6]]] * len(prompts)
-    alone = [score_choices(decoder, [p], [choices[0]], pad_id=0)[0] for p in prompts]
+    alone = [
+        score_choices(decoder, [p], [choices[0]], pad_id=0, max_batch_tokens=MAX_BATCH_TOKENS)[0]
+        for p in prompts
+    ]
     together = score_choices(decoder, prompts, choices, pad_id=7, max_batch_tokens=max_batch_tokens)
     for a, b in zip(alone, together, strict=True):
         assert a == pytest.approx(b, abs=1e-4)
@@ -145,7 +148,11 @@ def test_batches_hold_each_item_once_and_stay_in_their_budget() -> None:
 
 def test_batches_are_as_large_as_their_budget_allows_longest_first() -> None:
     assert list(batches_by_length([5, 50, 7, 300, 20, 20, 1], 100)) == [[3], [1, 4], [5, 2, 0, 6]]
-    assert list(batches_by_length([4096, 2048, 2048, 1])) == [[0], [1, 2], [3]]
+    assert list(batches_by_length([4096, 2048, 2048, 1], max_batch_tokens=MAX_BATCH_TOKENS)) == [
+        [0],
+        [1, 2],
+        [3],
+    ]
     assert list(batches_by_length([0, 0], 1)) == [[0], [1]]
     assert list(batches_by_length([], 100)) == []
 
@@ -160,7 +167,9 @@ def test_choices_count_in_the_length_of_a_batch(
         return batches_by_length(lengths, max_batch_tokens)
 
     monkeypatch.setattr(score, "batches_by_length", note)
-    score_choices(decoder, [[1, 2], [3]], [[[4, 5], [6]], [[7]]], pad_id=0)
+    score_choices(
+        decoder, [[1, 2], [3]], [[[4, 5], [6]], [[7]]], pad_id=0, max_batch_tokens=MAX_BATCH_TOKENS
+    )
     assert asked == [[5, 2]]
 
 

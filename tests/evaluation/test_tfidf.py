@@ -71,7 +71,11 @@ def test_it_learns_what_words_say_and_nothing_else(
 ) -> None:
     save_tokenizer(
         train_tokenizer(
-            [str(row["text"]) for row in rows(30, multi_label=multi_label)], vocab_size=300
+            [str(row["text"]) for row in rows(30, multi_label=multi_label)],
+            vocab_size=300,
+            min_frequency=2,
+            num_texts=None,
+            show_progress=False,
         ),
         tmp_path / "tokenizer.json",
     )

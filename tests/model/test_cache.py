@@ -96,10 +96,12 @@ def test_dropout_of_a_layer_is_in_both_its_branches() -> None:
 @torch.no_grad()
 def test_explicit_attention_drops_weights_and_computes_the_softmax_as_asked() -> None:
     query, key, value = (torch.randn(1, 2, 6, 8) for _ in range(3))
-    plain = attention.explicit_attention(query, key, value, 0.0)
-    assert not torch.equal(attention.explicit_attention(query, key, value, 0.5), plain)
+    plain = attention.explicit_attention(query, key, value, 0.0, softmax_in_float32=True)
+    assert not torch.equal(
+        attention.explicit_attention(query, key, value, 0.5, softmax_in_float32=True), plain
+    )
     half = [t.bfloat16() for t in (query, key, value)]
-    exact = attention.explicit_attention(*half, 0.0)
+    exact = attention.explicit_attention(*half, 0.0, softmax_in_float32=True)
     coarse = attention.explicit_attention(*half, 0.0, softmax_in_float32=False)
     assert exact.dtype == coarse.dtype == torch.bfloat16
     bias = attention.causal_bias(query, 3)

@@ -92,7 +92,7 @@ def test_logits_and_loss_equal_transformers(toy: DecoderLanguageModel) -> None:
     output = twin(ids.long(), labels=ids.long())
     torch.testing.assert_close(logits, output.logits, atol=1e-5, rtol=0)
     loss = language_model_loss(
-        logits[:, :-1], ids[:, 1:], torch.ones_like(ids[:, 1:]), "num_tokens"
+        logits[:, :-1], ids[:, 1:], torch.ones_like(ids[:, 1:]), "num_tokens", loss_weight=1.0
     )
     assert abs(float(loss - output.loss)) < 1e-6
 
@@ -103,8 +103,9 @@ def test_logits_and_loss_equal_transformers(toy: DecoderLanguageModel) -> None:
 def both_attentions() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     torch.manual_seed(1)
     query, key, value = (torch.randn(2, 3, 17, 8, requires_grad=True) for _ in range(3))
-    for attend in (attention.fused_attention, attention.explicit_attention):
-        result = attend(query, key, value, 0.0)
+    # One sees what is visible to each query, here what is causal; the other computes in float32.
+    for attend, last in ((attention.fused_attention, None), (attention.explicit_attention, True)):
+        result = attend(query, key, value, 0.0, last)  # type: ignore[operator]
         (gradient,) = torch.autograd.grad(result.square().sum(), query, retain_graph=True)
         yield result, gradient
 
@@ -213,13 +214,15 @@ def test_loss_counts_only_masked_in_tokens() -> None:
     mask = torch.tensor([[1, 1, 0, 1, 0], [0, 0, 1, 0, 0]], dtype=torch.int32)
     kept = mask.bool()
     expected = nn.functional.cross_entropy(logits[kept], labels[kept].long())
-    loss = language_model_loss(logits, labels, mask)
+    loss = language_model_loss(logits, labels, mask, loss_scaling="num_tokens", loss_weight=1.0)
     torch.testing.assert_close(loss, expected)
 
     scaled = language_model_loss(logits, labels, mask, "batch_size", 0.2)
     torch.testing.assert_close(scaled, expected * 4 / 2 * 0.2)
     torch.testing.assert_close(mean_loss_per_token(scaled, mask, "batch_size", 0.2), expected)
-    everything = language_model_loss(logits, labels, torch.ones_like(mask))
+    everything = language_model_loss(
+        logits, labels, torch.ones_like(mask), loss_scaling="num_tokens", loss_weight=1.0
+    )
     assert not torch.isclose(loss, everything), "control: the mask matters"
 
 
@@ -234,13 +237,15 @@ def test_tokens_without_weight_cost_nothing() -> None:
     )
     for needs_gradient in (False, True):
         given = logits.clone().requires_grad_(needs_gradient)
-        loss = language_model_loss(given, labels, mask)
+        loss = language_model_loss(given, labels, mask, loss_scaling="num_tokens", loss_weight=1.0)
         assert float(loss) == pytest.approx(float(expected.sum()) / 4)
         if needs_gradient:
             loss.backward()
             assert given.grad is not None
             assert (given.grad[mask.bool() & (labels >= 0)] != 0).all()
             assert (given.grad[(mask == 0) | (labels < 0)] == 0).all()
-        nothing = language_model_loss(given, labels, torch.zeros_like(mask))
+        nothing = language_model_loss(
+            given, labels, torch.zeros_like(mask), loss_scaling="num_tokens", loss_weight=1.0
+        )
         assert float(nothing) == 0.0
         assert float(mean_loss_per_token(nothing, mask * 0, "batch_size", 1.0)) == 0.0

@@ -11,6 +11,7 @@ import torch
 import yaml
 
 from mediswift_cs.params.schema import ModelParams
+from mediswift_cs.training import mdl_state
 
 from .conftest import REPOSITORY, drive, run_own, run_python
 
@@ -63,7 +64,7 @@ def assert_same_logits(checkpoint: Path, folder: Path) -> None:
     from mediswift_cs.training.checkpoint import load_checkpoint, materialise
 
     converted = GPT2LMHeadModel.from_pretrained(folder).eval()
-    state = load_checkpoint(checkpoint)
+    state = load_checkpoint(checkpoint, read=mdl_state.read)
     raw = state["__metadata__"][-1]["params"]
     model = MediSwiftModel(ModelParams(**raw["trainer"]["init"]["model"])).eval()
     weights = materialise(state["model"])

@@ -14,6 +14,7 @@ from mediswift_cs.errors import CheckpointError, ConfigError
 from mediswift_cs.modelzoo import engine
 from mediswift_cs.params.load import load_params
 from mediswift_cs.params.run_options import Mode
+from mediswift_cs.training import mdl_state
 from mediswift_cs.training.checkpoint import checkpoint_path, save_checkpoint
 
 from .conftest import OPTIONS
@@ -73,7 +74,7 @@ def test_a_finished_run_has_nothing_left_to_train(
 ) -> None:
     (tmp_path / "out").mkdir()
     state = {"model": {"weight": torch.zeros(2)}, "global_step": step}
-    save_checkpoint(state, checkpoint_path(tmp_path / "out", step))
+    save_checkpoint(state, checkpoint_path(tmp_path / "out", step), write=mdl_state.write)
     if is_done:
         assert hand_over(*overrides, mode=mode) == 0
         assert f"nothing left to train: step {step} of 12 is done" in capsys.readouterr().err
@@ -104,7 +105,7 @@ def test_what_is_left_of_an_accumulated_run_is_handed_over(
     """An evaluation has no steps to count, whatever the length of the training."""
     (tmp_path / "out").mkdir()
     state = {"model": {"weight": torch.zeros(2)}, "global_step": 5}
-    save_checkpoint(state, checkpoint_path(tmp_path / "out", 5))
+    save_checkpoint(state, checkpoint_path(tmp_path / "out", 5), write=mdl_state.write)
     with pytest.raises(StartedError):
         hand_over(f"{INIT}.loop.grad_accum_steps=3", *overrides, mode=mode)
     handed = yaml.safe_load((tmp_path / "out" / engine.RESOLVED_FILE).read_text())
@@ -140,7 +141,9 @@ def test_random_weights_are_not_scored(
     assert not (tmp_path / "out").exists()
     # Control: with a checkpoint it starts, and so does training without one.
     path = tmp_path / "checkpoint_6.mdl"
-    save_checkpoint({"model": {"weight": torch.zeros(2)}, "global_step": 6}, path)
+    save_checkpoint(
+        {"model": {"weight": torch.zeros(2)}, "global_step": 6}, path, write=mdl_state.write
+    )
     with pytest.raises(StartedError):
         hand_over(*overrides, mode=mode, given=path)
     with pytest.raises(StartedError):
@@ -182,7 +185,9 @@ def test_an_evaluation_counts_no_updates(
     hand_over: Callable[..., int], tmp_path: Path, mode: Mode
 ) -> None:
     path = tmp_path / "checkpoint_6.mdl"
-    save_checkpoint({"model": {"weight": torch.zeros(2)}, "global_step": 6}, path)
+    save_checkpoint(
+        {"model": {"weight": torch.zeros(2)}, "global_step": 6}, path, write=mdl_state.write
+    )
     keys = [f"{INIT}.loop={{num_epochs: 1, grad_accum_steps: 2}}", *CONSTANT_RATE]
     with pytest.raises(StartedError):
         hand_over(*keys, mode=mode, given=path)

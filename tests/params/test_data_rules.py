@@ -249,7 +249,7 @@ def test_a_foreign_shard_that_cannot_be_read(tmp_path: Path) -> None:
     damaged.unlink()
     write_foreign(folder, np.zeros(100, np.int32))
     (line,) = foreign_lines(folder)
-    assert "expected integers [samples, 3, length]" in line
+    assert "allowed: integers [samples, 3, length]" in line
     # ModelZoo's own processors read other layouts.
     processor = "trainer.fit.train_dataloader.data_processor=GptHDF5MapDataProcessor"
     assert foreign_lines(folder, processor) == []

@@ -13,7 +13,7 @@ from mediswift_cs.corpora.documents_file import read_lines
 from mediswift_cs.corpora.sample import UPDATE
 from mediswift_cs.prepare.config import PrepareSettings, load_settings
 from mediswift_cs.prepare.documents import write_documents
-from mediswift_cs.prepare.pipeline import NoDocumentError, Pipeline
+from mediswift_cs.prepare.pipeline import STAGES, NoDocumentError, Pipeline
 
 from .conftest import (
     BENCHMARK_PMID,
@@ -135,7 +135,7 @@ def test_the_documents_are_those_of_prepare(
     def lines(name: str, **changes: Any) -> list[bytes]:
         path = tmp_path / f"{name}.jsonl.zst"
         changed = PrepareSettings.model_validate({**content, "output": path, **changes})
-        write_documents(changed)
+        write_documents(changed, overwrite=False)
         return list(read_lines(path))
 
     assert lines("same") == expected
@@ -283,7 +283,7 @@ def test_settings_of_a_file_take_a_data_set_too(inputs: Path, tmp_path: Path) ->
             }
         )
     )
-    pipeline = Pipeline(load_settings(tmp_path / "settings.json"))
+    pipeline = Pipeline(load_settings(tmp_path / "settings.json"), chosen=STAGES)
     pipeline.run()
     assert pipeline.tasks.results.counts()["parse dataset"] == {"kept": 40}
     (documents,) = json.loads((tmp_path / "out" / "hdf5" / "manifest.json").read_text())[

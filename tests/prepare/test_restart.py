@@ -71,7 +71,7 @@ def test_workers_and_engines_give_the_same_bytes(
 
 
 def test_the_largest_parts_begin_first(expected: Path, inputs: Path) -> None:
-    parts = Pipeline(load_settings(expected.parent / "settings.yaml")).tasks.parts
+    parts = Pipeline(load_settings(expected.parent / "settings.yaml"), chosen=STAGES).tasks.parts
     for stage in ("parse", "clean", "guard", "tokens"):
         done = {p: (expected / "work" / stage / f"{p.name}.json").stat().st_mtime_ns for p in parts}
         sizes = [part.num_bytes for part in sorted(parts, key=lambda part: done[part])]
@@ -158,7 +158,7 @@ def test_a_worker_that_dies_is_told_in_a_sentence(tmp_path: Path, engine: str) -
     )
     settings = EngineSettings.model_validate({"name": engine, "workers": 2})
     with (
-        TaskRunner(settings) as runner,
+        TaskRunner(settings, quiet=False) as runner,
         pytest.raises(DataError, match=r"a worker died .*: start again, finished parts are kept"),
     ):
         runner.results("tasks", [task], stage=None)
@@ -255,4 +255,4 @@ def test_two_runs_at_once(settings_file: Callable[..., Path]) -> None:
     with (settings.output / "work" / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(DataError, match="another run is at work in"):
-            Pipeline(settings).run()
+            Pipeline(settings, chosen=STAGES).run()

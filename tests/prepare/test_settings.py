@@ -39,7 +39,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
         ({"dedup": 3}, "dedup: must be a mapping of settings, got 3"),
         ({"engine": None}, "engine: must be a mapping of settings, got null"),
         ({"output": None}, "output: must be a path, got null"),
-        ({"dedup": {"threshold": 2}}, "dedup threshold must be above 0 and at most 1, got 2"),
+        ({"dedup": {"threshold": 2}}, "dedup threshold: got 2.*, allowed: above 0, at most 1"),
         ({"dedup": {"threshold": 0.99}}, r"dedup threshold 0\.99 is too high for num_perm 128"),
         ({"pmc": {"licences": ["free"]}}, "pmc.licences.0: must be 'commercial'"),
         (
@@ -73,7 +73,7 @@ def test_wrong_settings(settings_file: Callable[..., Path], changes: Any, messag
             '{"1": {"CONTEXTS": ["too short"]}}',
             "no text of benchmark .* has the 13",
         ),
-        ("guard", "pmid_files", "PMC12", r"line 1 of .*bad\.json is 'PMC12', expected a PMID"),
+        ("guard", "pmid_files", "PMC12", r"line 1 of .*bad\.json: got 'PMC12', allowed: a PMID"),
         ("tokenizer", "path", "{}", r"bad\.json is not a tokenizer\.json"),
         ("tokenizer", "path", None, r"tokenizer .*bad\.json does not exist"),
     ],

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from mediswift_cs.errors import DataError
-from mediswift_cs.storage.checksums import md5_of, sha256_of
+from mediswift_cs.storage.checksums import hash64, md5_of, sha256_of
 from mediswift_cs.storage.lock import only_process
 from mediswift_cs.storage.made import check_same, is_empty
 from mediswift_cs.storage.processes import process_pool
@@ -26,7 +26,7 @@ POOL = """
 import sys, time
 from mediswift_cs.storage.processes import process_pool
 if __name__ == "__main__":
-    with process_pool(2) as pool:
+    with process_pool(2, begin=None) as pool:
         for job in [pool.submit(time.sleep, 0.2) for _ in range(2)]:
             job.result()
         print(*(pool._processes), flush=True)
@@ -39,6 +39,13 @@ def test_checksums_are_those_of_hashlib(tmp_path: Path) -> None:
     path.write_bytes(b"content")
     assert md5_of(path) == hashlib.md5(b"content").hexdigest()
     assert sha256_of(path) == hashlib.sha256(b"content").hexdigest()
+
+
+def test_64_bits_of_a_text_are_the_same_for_ever() -> None:
+    # Splits, duplicates and n-grams of data that was made before rest on them.
+    assert hash64("insulin") == 0xDA0A28DC48DE5757
+    assert hash64("\ud800") == 0x4208783E927D0D68, "half a surrogate pair has a hash too"
+    assert hash64("insulin ") != hash64("insulin"), "control"
 
 
 def test_an_empty_folder_is_nothing(tmp_path: Path) -> None:
@@ -68,7 +75,7 @@ def test_two_processes_cannot_hold_one_lock(tmp_path: Path) -> None:
 
 
 def test_workers_have_one_thread_and_end_when_their_parent_is_killed(tmp_path: Path) -> None:
-    with process_pool(1) as pool:
+    with process_pool(1, begin=None) as pool:
         assert pool.submit(os.getenv, "OMP_NUM_THREADS").result() == "1"
     script = tmp_path / "pool.py"
     script.write_text(POOL)

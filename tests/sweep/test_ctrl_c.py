@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mediswift_cs import child
+from mediswift_cs import steps
 from mediswift_cs.errors import INTERRUPTED_EXIT_CODE
 from mediswift_cs.training.stopping import stop_on_signal
 
@@ -39,7 +39,7 @@ def test_the_command_is_told_where_it_is_to_be(
     previous = signal.signal(signal.SIGINT, signal.default_int_handler)
     monkeypatch.setattr(subprocess, "Popen", Command)
     try:
-        code = child.exit_code_of_command("run", passes_ctrl_c_on=passes_on)
+        code = steps.exit_code_of_command("run", passes_ctrl_c_on=passes_on)
     finally:
         signal.signal(signal.SIGINT, previous)
     assert code == INTERRUPTED_EXIT_CODE

@@ -39,7 +39,8 @@ def write_artificial(
     task = ArtificialQuestions(contrast=False)
     settings = PromptSettings(max_sequence_length=64, num_virtual_tokens=2)
     arguments = (documents, task.question_maker(), tokenizer, output, settings)
-    return write_questions(*arguments, task=task, val_fraction=0.0, **more)
+    options = {"limit": None, "answer": iter, "sources": (), "overwrite": False, **more}
+    return write_questions(*arguments, task=task, val_fraction=0.0, **options)
 
 
 def test_artificial_questions_and_their_counts(tmp_path: Path, tokenizer: Path) -> None:
@@ -78,7 +79,7 @@ def test_a_limit_that_leaves_no_question_is_refused(limit: int) -> None:
         make_examples(DOCUMENTS, artificial.unlabelled_question, counts, limit),
         make_examples(DOCUMENTS, title_matcher(), counts, limit),
     ):
-        with pytest.raises(ConfigError, match=f"limit must be at least 1 question, got {limit}"):
+        with pytest.raises(ConfigError, match=f"limit: got {limit}, allowed: 1 question or"):
             next(questions)
 
 
@@ -100,7 +101,9 @@ def test_official_questions_never_become_training_questions(shared_data: Path) -
         for pmid, record in records.items()
     ]
     counts: Counter[str] = Counter()
-    questions = make_examples([*official, *DOCUMENTS], artificial.unlabelled_question, counts)
+    questions = make_examples(
+        [*official, *DOCUMENTS], artificial.unlabelled_question, counts, limit=None
+    )
     assert [e.id for e in questions] == ["pubmed:4"]
     assert counts["benchmark_pmid"] == len(records) == 1000
     assert counts.pop("documents_read") == 1007 == counts.total()

@@ -18,7 +18,12 @@ WORDS = ("fever", "cough", "fracture", "scan", "blood", "heart")
 def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
     texts = [f"the patient has {a} and {b}" for a in WORDS for b in WORDS]
-    save_tokenizer(train_tokenizer(texts, vocab_size=300), path)
+    save_tokenizer(
+        train_tokenizer(
+            texts, vocab_size=300, min_frequency=2, num_texts=None, show_progress=False
+        ),
+        path,
+    )
     return path
 
 

@@ -195,7 +195,7 @@ def test_the_authors_corpus_is_read(tmp_path: Path) -> None:
         frozenset(),
     )
     (tmp_path / "labels" / "7.txt").write_text("< <")
-    with pytest.raises(DataError, match="labels for 2 sentences, expected the 3"):
+    with pytest.raises(DataError, match="got those of 2 sentences, allowed: those of the 3"):
         hoc_documents.read_documents(tmp_path)
     (tmp_path / "labels" / "7.txt").write_text("<Growing old--X< <")
     with pytest.raises(DataError, match="got label 'growing old', allowed: activating"):

@@ -14,7 +14,9 @@ def test_hallmarks_by_command(shared_data: Path, tmp_path: Path) -> None:
     pytest.importorskip("datasets", reason="--dataset reads with datasets")
     folder = shared_data / "hoc"
     path = folder / "hoc_docs.jsonl"
-    assert hoc_documents.read_dataset(str(path)) == hoc_documents.read_documents(folder)
+    assert hoc_documents.read_dataset(str(path), config=None) == hoc_documents.read_documents(
+        folder
+    )
     arguments = ["hoc", "--dataset", str(path), "--tokenizer", str(shared_data / "tokenizers/gpt2")]
     output = tmp_path / "hoc"
     assert main([*arguments, "--output", str(output)]) == 2, "the split has to be named"
@@ -27,4 +29,4 @@ def test_hallmarks_by_command(shared_data: Path, tmp_path: Path) -> None:
     repeated = tmp_path / "repeated.jsonl"
     repeated.write_text(f"{line}\n{line}\n")
     with pytest.raises(DataError, match="row 2 repeats PMID"):
-        hoc_documents.read_dataset(str(repeated))
+        hoc_documents.read_dataset(str(repeated), config=None)

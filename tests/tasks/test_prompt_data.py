@@ -28,6 +28,7 @@ def write(output: Path, tokenizer: Path, splits: dict[str, list[Example]], **cha
         "task": PubMedQA(),
         "counts": {"records_read": 3},
         "sources": (),
+        "overwrite": False,
         **changes,
     }
     settings = arguments.pop("settings", SETTINGS)

@@ -29,7 +29,7 @@ from mediswift_cs.tasks.statement import ANTONYMS, VERBS, Reason, question_from_
     ],
 )
 def test_statement(title: str, question: str, label: str) -> None:
-    assert question_from_title(title) == (question, label)
+    assert question_from_title(title, abstract="", contrast=False) == (question, label)
 
 
 @pytest.mark.parametrize(
@@ -54,21 +54,27 @@ def test_statement(title: str, question: str, label: str) -> None:
     ],
 )
 def test_other_titles(title: str, reason: Reason) -> None:
-    assert question_from_title(title) is reason
+    assert question_from_title(title, abstract="", contrast=False) is reason
 
 
 def test_a_common_first_word_is_lowered_and_a_name_is_not() -> None:
     abstract = "We show that depression can be induced. Cimetidine was given."
-    question = question_from_title("Depression can be induced.", abstract)
+    question = question_from_title("Depression can be induced.", abstract, contrast=False)
     assert question == ("Can depression be induced?", "yes")
-    question = question_from_title("Cimetidine is an antiandrogen.", abstract)
+    question = question_from_title("Cimetidine is an antiandrogen.", abstract, contrast=False)
     assert question == ("Is Cimetidine an antiandrogen?", "yes")
 
 
 def test_contrast_asks_for_the_opposite() -> None:
     title = "Zinc increases weight."
-    assert question_from_title(title, contrast=True) == ("Does Zinc decrease weight?", "no")
-    assert question_from_title("Zinc is good.", contrast=True) == ("Is Zinc good?", "yes")
+    assert question_from_title(title, contrast=True, abstract="") == (
+        "Does Zinc decrease weight?",
+        "no",
+    )
+    assert question_from_title("Zinc is good.", contrast=True, abstract="") == (
+        "Is Zinc good?",
+        "yes",
+    )
 
 
 def test_verbs_have_base_forms() -> None:

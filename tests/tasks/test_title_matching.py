@@ -17,7 +17,7 @@ def documents(number: int) -> list[Document]:
 
 def test_yes_asks_for_its_own_title_and_no_for_the_one_before() -> None:
     counts: Counter[str] = Counter()
-    examples = list(make_examples(documents(400), title_matcher(), counts))
+    examples = list(make_examples(documents(400), title_matcher(), counts, limit=None))
     for example in examples:
         number = int(example.id.split(":")[1])
         asked = number if example.labels == ("yes",) else number - 1
@@ -45,7 +45,7 @@ def test_articles_of_a_benchmark_are_passed_over() -> None:
         id=f"pubmed:{blocked}", text="Title of a benchmark.\nAbstract of it.", source="test"
     )
     counts: Counter[str] = Counter()
-    examples = list(make_examples(given, title_matcher(), counts))
+    examples = list(make_examples(given, title_matcher(), counts, limit=None))
     # Its title would be asked of the document after it.
     assert not any("benchmark" in e.head or "of it" in e.context for e in examples)
     assert counts["benchmark_pmid"] == 1
@@ -54,6 +54,6 @@ def test_articles_of_a_benchmark_are_passed_over() -> None:
 
 def test_the_same_document_has_the_same_answer_in_any_corpus() -> None:
     every, odd = documents(60), documents(60)[1::2]
-    first = {e.id: e.labels for e in make_examples(every, title_matcher(), Counter())}
-    second = {e.id: e.labels for e in make_examples(odd, title_matcher(), Counter())}
+    first = {e.id: e.labels for e in make_examples(every, title_matcher(), Counter(), limit=None)}
+    second = {e.id: e.labels for e in make_examples(odd, title_matcher(), Counter(), limit=None)}
     assert all(first[name] == labels for name, labels in second.items() if name in first)

@@ -23,7 +23,12 @@ def texts(num_documents: Any, seed: int = 0) -> Any:
 @pytest.fixture(scope="session")
 def tokenizer_path(tmp_path_factory: pytest.TempPathFactory) -> Any:
     path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
-    save_tokenizer(train_tokenizer(texts(200, seed=1), vocab_size=320), path)
+    save_tokenizer(
+        train_tokenizer(
+            texts(200, seed=1), vocab_size=320, min_frequency=2, num_texts=None, show_progress=False
+        ),
+        path,
+    )
     return path
 
 

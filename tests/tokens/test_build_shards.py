@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mediswift_cs.errors import ConfigError, DataError
-from mediswift_cs.tokens.build_shards import build_shards
+from mediswift_cs.tokens.build_shards import SAMPLES_PER_SHARD, build_shards
 from mediswift_cs.tokens.hdf5 import read_shard_info
 from mediswift_cs.tokens.manifest import read_manifest, shard_paths
 from mediswift_cs.tokens.splits import split_of
@@ -24,7 +24,13 @@ DOCUMENTS = [(f"pubmed:{n}", text) for n, text in enumerate(texts(400))]
 
 
 def build(path: Path, tokenizer_path: Path, output: Path, **options: Any) -> Any:
-    options = {"max_sequence_length": LENGTH, "val_fraction": 0.2, **options}
+    options = {
+        "max_sequence_length": LENGTH,
+        "val_fraction": 0.2,
+        "samples_per_shard": SAMPLES_PER_SHARD,
+        "overwrite": False,
+        **options,
+    }
     return build_shards(documents_source([path]), tokenizer_path, output, **options)
 
 
@@ -244,10 +250,10 @@ def test_a_split_without_documents_is_an_error_that_leaves_nothing(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"max_sequence_length": 0}, "must be at least 1 and at most 1048576, got 0"),
-        ({"max_sequence_length": 99999999999}, "at most 1048576, got 99999999999"),
-        ({"samples_per_shard": -1}, "samples_per_shard must be at least 1, got -1"),
-        ({"val_fraction": 1.0}, "val_fraction must be at least 0 and below 1"),
+        ({"max_sequence_length": 0}, "max_sequence_length: got 0, allowed: 1 to 1048576"),
+        ({"max_sequence_length": 99999999999}, "got 99999999999, allowed: 1 to 1048576"),
+        ({"samples_per_shard": -1}, "samples_per_shard: got -1, allowed: 1 or more"),
+        ({"val_fraction": 1.0}, "val_fraction: got 1.0, allowed: 0 or more, below 1"),
     ],
 )
 def test_settings_out_of_range(

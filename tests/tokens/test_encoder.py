@@ -19,7 +19,7 @@ from mediswift_cs.corpora.pmc import read_pmc
 from mediswift_cs.corpora.pubmed import Record, read_pubmed
 from mediswift_cs.errors import DataError
 from mediswift_cs.tokens import encoder as encoder_module
-from mediswift_cs.tokens.build_shards import build_shards
+from mediswift_cs.tokens.build_shards import SAMPLES_PER_SHARD, VAL_FRACTION, build_shards
 from mediswift_cs.tokens.encoder import Encoder, encoder_of
 from mediswift_cs.tokens.texts import documents_source
 from mediswift_cs.tokens.tokenizer import EOS, load_tokenizer, train_tokenizer
@@ -39,7 +39,13 @@ def tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
     if request.param == "gpt2":
         shared_data: Path = request.getfixturevalue("shared_data")
         return load_tokenizer(shared_data / "tokenizers" / "gpt2")
-    return train_tokenizer([*texts(100), "\u03b2-cells 10\u207b\u00b3 \u2264 5."], vocab_size=400)
+    return train_tokenizer(
+        [*texts(100), "\u03b2-cells 10\u207b\u00b3 \u2264 5."],
+        vocab_size=400,
+        min_frequency=2,
+        num_texts=None,
+        show_progress=False,
+    )
 
 
 def differences(tokenizer: Tokenizer, given: list[str]) -> list[str]:
@@ -100,7 +106,15 @@ def test_any_vocabulary(change: str) -> None:
     source = random.Random(0)
     given = [*texts(60, seed=3), *SPELLINGS, *mixed_blocks(100)]
     for vocab_size in (270, 320, 500):
-        content = json.loads(train_tokenizer(given[:30], vocab_size=vocab_size).to_str())
+        content = json.loads(
+            train_tokenizer(
+                given[:30],
+                vocab_size=vocab_size,
+                min_frequency=2,
+                num_texts=None,
+                show_progress=False,
+            ).to_str()
+        )
         model = content["model"]
         if change == "shuffled":
             source.shuffle(model["merges"])
@@ -124,7 +138,7 @@ def test_real_texts(tokenizer: Tokenizer, shared_data: Path) -> None:
         article.to_document(path.name).text
         for folder in ("oa", "craft")
         for path in sorted((shared_data / "pmc_nxml" / folder).glob("*.nxml"))
-        for article in read_pmc(path)
+        for article in read_pmc(path, text_options=None)
         if article.id
     ]
     for path in sorted((shared_data / "pubmed_xml").rglob("*.xml.gz")):
@@ -150,15 +164,15 @@ class WrongFor:
 def test_a_wrong_encoder_is_found(tokenizer_path: Path) -> None:
     fast = Encoder(load_tokenizer(tokenizer_path))
     given = texts(300)
-    fast.encode_batch(given)
+    fast.encode_batch(given, first=0)
     right, fast._fast = fast._fast, WrongFor(fast._fast, "protein")
     with pytest.raises(DataError, match=r"fastokens gave other token ids .*'[0-9]+ "):
-        fast.encode_batch(given)
+        fast.encode_batch(given, first=0)
     # A character that never came before is looked at in the first text that has it.
     fast._fast = WrongFor(right, "\u03b6")
-    fast.encode_batch(given)
+    fast.encode_batch(given, first=0)
     with pytest.raises(DataError, match="a\u03b6b"):
-        fast.encode_batch([*given[:50], "of \u03b6 cells", *given[50:90]])
+        fast.encode_batch([*given[:50], "of \u03b6 cells", *given[50:90]], first=0)
     # Control: once it was compared, only every hundredth text is.
     fast.encode_batch(["of \u03b6 cells"], 1)
 
@@ -186,9 +200,17 @@ def test_what_was_wrong_once_is_wrong_again(
     monkeypatch.setattr("mediswift_cs.tokens.build_shards.encoder_of", lambda _: fast)
     monkeypatch.setattr("mediswift_cs.tokens.build_shards._BATCH_DOCUMENTS", 40)
     for before in (0, 1, 30):
-        fast.encode_batch(texts(before))
+        fast.encode_batch(texts(before), first=0)
         with pytest.raises(DataError, match="fastokens gave other token ids"):
-            build_shards(source, tokenizer_path, tmp_path / "out", max_sequence_length=64)
+            build_shards(
+                source,
+                tokenizer_path,
+                tmp_path / "out",
+                max_sequence_length=64,
+                val_fraction=VAL_FRACTION,
+                samples_per_shard=SAMPLES_PER_SHARD,
+                overwrite=False,
+            )
 
 
 def test_one_that_is_wrong_at_the_start_is_not_used(
@@ -207,7 +229,7 @@ def test_one_that_is_wrong_at_the_start_is_not_used(
     slow = Encoder(tokenizer)
     assert not slow.is_fast
     assert "`fastokens` gives other ids for ' a!b" in capsys.readouterr().err
-    assert slow.encode_batch(["a!b"])[0].tolist() == tokenizer.encode("a!b").ids
+    assert slow.encode_batch(["a!b"], first=0)[0].tolist() == tokenizer.encode("a!b").ids
 
 
 def with_normalizer(tokenizer: Tokenizer) -> None:
@@ -254,7 +276,7 @@ def test_other_tokenizers_are_read_by_tokenizers_alone(
     assert capsys.readouterr().err.count(message) == 1
     if change is not with_dropout:
         for text in ("12 cells e\u0301", EOS):
-            assert slow.encode_batch([text])[0].tolist() == tokenizer.encode(text).ids
+            assert slow.encode_batch([text], first=0)[0].tolist() == tokenizer.encode(text).ids
 
 
 def test_the_same_shards_with_and_without_it(
@@ -263,7 +285,15 @@ def test_the_same_shards_with_and_without_it(
     given = [*texts(300), *SPELLINGS, *mixed_blocks(200)]
     documents = documents_file([(f"pubmed:{n}", text) for n, text in enumerate(given)])
     source = documents_source([documents])
-    build_shards(source, tokenizer_path, tmp_path / "fast", max_sequence_length=64)
+    build_shards(
+        source,
+        tokenizer_path,
+        tmp_path / "fast",
+        max_sequence_length=64,
+        val_fraction=VAL_FRACTION,
+        samples_per_shard=SAMPLES_PER_SHARD,
+        overwrite=False,
+    )
     # In a process where the package is not installed.
     program = (
         "import sys; sys.modules['fastokens'] = None\n"
@@ -271,7 +301,8 @@ def test_the_same_shards_with_and_without_it(
         "from mediswift_cs.tokens.build_shards import build_shards\n"
         "from mediswift_cs.tokens.texts import documents_source\n"
         "documents, tokenizer, output = map(Path, sys.argv[1:])\n"
-        "build_shards(documents_source([documents]), tokenizer, output, max_sequence_length=64)\n"
+        "build_shards(documents_source([documents]), tokenizer, output, max_sequence_length=64,\n"
+        f" val_fraction={VAL_FRACTION}, samples_per_shard={SAMPLES_PER_SHARD}, overwrite=False)\n"
     )
     command = [sys.executable, "-c", program, documents, tokenizer_path, tmp_path / "slow"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=dict(os.environ))
@@ -283,5 +314,5 @@ def test_the_same_shards_with_and_without_it(
 
 
 def test_ids_are_int32(tokenizer_path: Path) -> None:
-    for ids in Encoder(load_tokenizer(tokenizer_path)).encode_batch(["cells", ""]):
+    for ids in Encoder(load_tokenizer(tokenizer_path)).encode_batch(["cells", ""], first=0):
         assert ids.dtype == np.int32

@@ -83,15 +83,29 @@ def test_shards_of_modelzoos_own_tools_are_read_without_our_attributes(tmp_path:
         file.create_dataset("data", data=np.zeros((2, 3, 16), np.int32))
     info = read_shard_info(path)
     assert (info.num_samples, info.max_sequence_length) == (2, 16)
-    assert info.tokenizer_sha256 is info.vocab_size is info.max_token_id is None
+    assert info.tokenizer_sha256 is info.vocab_size is info.max_token_id is info.prompt is None
+
+
+def test_shards_of_task_examples_say_where_their_soft_prompt_lies(
+    tmp_path: Path, samples: Any
+) -> None:
+    (path, *_) = write(tmp_path / "a", samples, []).paths
+    assert read_shard_info(path).prompt is None, "a vocabulary alone makes no task examples"
+    with h5py.File(path, "r+") as file:
+        file.attrs["num_virtual_tokens"] = 0
+    layout = {"vocab_size": 1000, "num_virtual_tokens": 0, "position": None}
+    assert read_shard_info(path).prompt == layout
+    with h5py.File(path, "r+") as file:
+        file.attrs["soft_prompt_position"] = "infix"
+    assert read_shard_info(path).prompt == {**layout, "position": "infix"}
 
 
 @pytest.mark.parametrize(
     ("name", "shape", "dtype", "message"),
     [
         ("other", (2, 3, 4), np.int32, "no data set named 'data'"),
-        ("data", (2, 4), np.int32, r"int32 \[2, 4\], expected"),
-        ("data", (2, 5, 4), np.int32, r"\[2, 5, 4\], expected"),
+        ("data", (2, 4), np.int32, r"got int32 \[2, 4\], allowed"),
+        ("data", (2, 5, 4), np.int32, r"\[2, 5, 4\], allowed"),
         ("data", (2, 3, 4), np.float32, "float32"),
     ],
 )

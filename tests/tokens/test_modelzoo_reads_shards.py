@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from mediswift_cs.tokens.build_shards import build_shards
+from mediswift_cs.tokens.build_shards import VAL_FRACTION, build_shards
 from mediswift_cs.tokens.manifest import shard_paths
 from mediswift_cs.tokens.texts import documents_source
 
@@ -29,6 +29,8 @@ def train(documents_file: Any, tokenizer_path: Path, tmp_path: Path) -> Any:
         tmp_path / "out",
         max_sequence_length=LENGTH,
         samples_per_shard=64,
+        val_fraction=VAL_FRACTION,
+        overwrite=False,
     )
     return tmp_path / "out" / "train"
 

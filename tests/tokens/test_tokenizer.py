@@ -35,7 +35,12 @@ def gpt2_folder(shared_data: Path) -> Any:
 @pytest.fixture
 def trained(tmp_path: Path) -> Any:
     path = tmp_path / "tokenizer.json"
-    save_tokenizer(train_tokenizer(TEXTS, vocab_size=280, min_frequency=2), path)
+    save_tokenizer(
+        train_tokenizer(
+            TEXTS, vocab_size=280, min_frequency=2, num_texts=None, show_progress=False
+        ),
+        path,
+    )
     return path
 
 
@@ -126,16 +131,39 @@ def test_a_trained_tokenizer_is_one_that_transformers_loads(trained: Any) -> Non
 
 
 def test_training_is_deterministic(trained: Any, tmp_path: Path) -> None:
-    save_tokenizer(train_tokenizer(TEXTS, vocab_size=280), tmp_path / "again.json")
+    save_tokenizer(
+        train_tokenizer(
+            TEXTS, vocab_size=280, min_frequency=2, num_texts=None, show_progress=False
+        ),
+        tmp_path / "again.json",
+    )
     assert (tmp_path / "again.json").read_bytes() == trained.read_bytes()
-    save_tokenizer(train_tokenizer(TEXTS[:1] * 9, vocab_size=280), tmp_path / "other.json")
+    save_tokenizer(
+        train_tokenizer(
+            TEXTS[:1] * 9, vocab_size=280, min_frequency=2, num_texts=None, show_progress=False
+        ),
+        tmp_path / "other.json",
+    )
     assert (tmp_path / "other.json").read_bytes() != trained.read_bytes()
 
 
 def test_min_frequency(tmp_path: Path) -> None:
-    rare = train_tokenizer(["abcdefg hijklmn"], vocab_size=1000, min_frequency=2)
+    rare = train_tokenizer(
+        ["abcdefg hijklmn"], vocab_size=1000, min_frequency=2, num_texts=None, show_progress=False
+    )
     assert vocab_size(rare) == 257
-    assert vocab_size(train_tokenizer(["abcdefg hijklmn"], vocab_size=1000, min_frequency=1)) > 257
+    assert (
+        vocab_size(
+            train_tokenizer(
+                ["abcdefg hijklmn"],
+                vocab_size=1000,
+                min_frequency=1,
+                num_texts=None,
+                show_progress=False,
+            )
+        )
+        > 257
+    )
 
 
 def test_the_name_of_the_end_token_in_a_text_is_text(
@@ -172,7 +200,7 @@ def test_gaps_in_the_ids_count_for_the_vocabulary(trained: Any, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({}, r"no tokenizer in .*: expected tokenizer\.json, vocab\.json \+ merges\.txt, encoder"),
+        ({}, r"no tokenizer in .*, allowed: tokenizer\.json, vocab\.json \+ merges\.txt, encoder"),
         ({"tokenizer.json": "{"}, r"tokenizer\.json is not a tokenizer\.json"),
         ({"vocab.json": "{", "merges.txt": ""}, "are not a BPE tokenizer"),
         ({"vocab.json": '{"a": 0}', "merges.txt": "#version: 0.2\n"}, "has no token"),
@@ -209,23 +237,32 @@ def test_ids_that_no_shard_can_hold_are_refused(tmp_path: Path, trained: Any) ->
 def test_settings_out_of_range() -> None:
     # Just above what is allowed: far above it, `tokenizers` ends the process.
     for number in (256, 2**20 + 1):
-        with pytest.raises(ConfigError, match=rf"at least 257 .* at most 1048576, got {number}"):
-            train_tokenizer(TEXTS, vocab_size=number)
+        with pytest.raises(ConfigError, match=rf"got {number}, allowed: 257 .* to 1048576"):
+            train_tokenizer(
+                TEXTS, vocab_size=number, min_frequency=2, num_texts=None, show_progress=False
+            )
     for number in (0, 2**31, 10**23):
-        with pytest.raises(ConfigError, match=f"at least 1 and at most 2147483647, got {number}"):
-            train_tokenizer(TEXTS, vocab_size=300, min_frequency=number)
+        with pytest.raises(ConfigError, match=f"got {number}, allowed: 1 to 2147483647"):
+            train_tokenizer(
+                TEXTS, vocab_size=300, min_frequency=number, num_texts=None, show_progress=False
+            )
 
 
 @pytest.mark.parametrize("texts", [[], [""], ["", " \n"]])
 def test_there_must_be_text_to_train_on(texts: Any) -> None:
     with pytest.raises(DataError, match="no text to train a tokenizer on"):
-        train_tokenizer(texts, vocab_size=300)
+        train_tokenizer(texts, vocab_size=300, min_frequency=2, num_texts=None, show_progress=False)
 
 
 def test_saving_where_nothing_can_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match="cannot write"):
-        save_tokenizer(train_tokenizer(TEXTS, vocab_size=300), tmp_path / "file" / "t.json")
+        save_tokenizer(
+            train_tokenizer(
+                TEXTS, vocab_size=300, min_frequency=2, num_texts=None, show_progress=False
+            ),
+            tmp_path / "file" / "t.json",
+        )
 
 
 def test_a_normalizer_is_part_of_the_fingerprint(trained: Any, tmp_path: Path) -> None:

@@ -24,7 +24,8 @@ def path(documents_file: Any) -> Any:
 
 
 def train(path: Path, output: Path, **options: Any) -> Any:
-    return train_tokenizer_file(documents_source([path]), output, **{"vocab_size": 300, **options})
+    options = {"vocab_size": 300, "min_frequency": 2, "overwrite": False, **options}
+    return train_tokenizer_file(documents_source([path]), output, **options)
 
 
 def test_a_tokenizer_is_made_once(path: Path, tmp_path: Path) -> None:
@@ -85,9 +86,15 @@ def test_other_documents_and_other_files_are_refused(
 def test_the_limit_limits(path: Path, tmp_path: Path) -> None:
     few, _ = train(path, tmp_path / "few.json", limit=5)
     every, _ = train(path, tmp_path / "every.json")
-    expected = train_tokenizer([text for _, text in DOCUMENTS[:5]], vocab_size=300)
+    expected = train_tokenizer(
+        [text for _, text in DOCUMENTS[:5]],
+        vocab_size=300,
+        min_frequency=2,
+        num_texts=None,
+        show_progress=False,
+    )
     assert few.get_vocab() == expected.get_vocab() != every.get_vocab()
-    with pytest.raises(ConfigError, match="limit must be at least 1 document, got 0"):
+    with pytest.raises(ConfigError, match="limit: got 0, allowed: 1 document or"):
         train(path, tmp_path / "none.json", limit=0)
 
 
@@ -96,8 +103,8 @@ def test_a_converted_tokenizer_is_made_once(path: Path, tmp_path: Path) -> None:
     train(path, tmp_path / "b.json", vocab_size=290)
     output = tmp_path / "out.json"
     for is_new in (True, False):
-        assert convert_tokenizer_file(tmp_path / "a.json", output)[1] is is_new
+        assert convert_tokenizer_file(tmp_path / "a.json", output, overwrite=False)[1] is is_new
     with pytest.raises(DataError, match="made with other tokens"):
-        convert_tokenizer_file(tmp_path / "b.json", output)
+        convert_tokenizer_file(tmp_path / "b.json", output, overwrite=False)
     assert convert_tokenizer_file(tmp_path / "b.json", output, overwrite=True)[1]
     assert fingerprint(output) == fingerprint(tmp_path / "b.json")

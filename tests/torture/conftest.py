@@ -33,7 +33,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (root / "pubmed" / f"pubmed20n000{part}.xml").write_text(text)
     texts = [pubmedqa.answer_text(label) for label in pubmedqa.LABELS]
     texts.append("question: Does a cell divide? context: Cells of mice divide.")
-    save_tokenizer(train_tokenizer(texts * 3, vocab_size=300), root / "tokenizer.json")
+    save_tokenizer(
+        train_tokenizer(
+            texts * 3, vocab_size=300, min_frequency=2, num_texts=None, show_progress=False
+        ),
+        root / "tokenizer.json",
+    )
     questions = [
         pubmedqa.question_example(
             str(number),
@@ -51,5 +56,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         task=pubmedqa.PubMedQA(),
         counts={},
         sources=(),
+        overwrite=False,
     )
     return root

@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 import yaml
 
+from mediswift_cs.training import mdl_state
 from mediswift_cs.training.checkpoint import load_checkpoint
 
 from ..processes import alive_in_session
@@ -137,7 +138,9 @@ def job(request: pytest.FixtureRequest, world: Path, toy_raw: dict[str, Any]) ->
         options = ["run", "CPU", "--params", str(params), "--engine", engine, "--model_dir"]
         return Job(
             command=lambda output: [*options, str(output)],
-            result=lambda output: tensors(load_checkpoint(output / "checkpoint_40.mdl")),
+            result=lambda output: tensors(
+                load_checkpoint(output / "checkpoint_40.mdl", read=mdl_state.read)
+            ),
         )
     trained = world / "trained"
     if not (trained / "checkpoint_12.mdl").exists():
@@ -241,7 +244,7 @@ def test_a_damaged_newest_checkpoint_is_named(
     command = [*PROGRAM, "run", "CPU", "--params", str(params), "--model_dir", str(output)]
     subprocess.run(command, check=True, capture_output=True)
     newest = output / "checkpoint_12.mdl"
-    expected = tensors(load_checkpoint(newest))
+    expected = tensors(load_checkpoint(newest, read=mdl_state.read))
     content = bytearray(newest.read_bytes())
     content[len(content) // 2] ^= 4
     newest.write_bytes(bytes(content))
@@ -250,4 +253,4 @@ def test_a_damaged_newest_checkpoint_is_named(
     assert str(newest) in result.stderr
     newest.unlink()
     subprocess.run(command, check=True, capture_output=True)
-    assert tensors(load_checkpoint(newest)) == expected
+    assert tensors(load_checkpoint(newest, read=mdl_state.read)) == expected

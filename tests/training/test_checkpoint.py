@@ -10,7 +10,7 @@ import torch
 
 from mediswift_cs.errors import CheckpointError
 from mediswift_cs.params.optimizer import AdamWParams
-from mediswift_cs.training import checkpoint
+from mediswift_cs.training import checkpoint, mdl_state
 from mediswift_cs.training.hosts.torch.optimizer import AdamW
 from tests.hostile import PYTHON, VALUES
 
@@ -21,9 +21,9 @@ def state(value: float) -> dict[str, Any]:
 
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint_3.mdl"
-    checkpoint.save_checkpoint(state(1.0), path)
-    checkpoint.save_checkpoint(state(2.0), path)
-    loaded = checkpoint.load_checkpoint(path)
+    checkpoint.save_checkpoint(state(1.0), path, write=mdl_state.write)
+    checkpoint.save_checkpoint(state(2.0), path, write=mdl_state.write)
+    loaded = checkpoint.load_checkpoint(path, read=mdl_state.read)
     assert torch.equal(loaded["model"]["w"], torch.full((64, 64), 2.0))
     assert loaded["global_step"] == 3
     assert loaded["note"] == [1, "two", None]
@@ -32,13 +32,13 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
 
 def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint_3.mdl"
-    checkpoint.save_checkpoint(state(1.0), path)
+    checkpoint.save_checkpoint(state(1.0), path, write=mdl_state.write)
     before = path.read_bytes()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
     try:
         with pytest.raises(CheckpointError, match="cannot write the checkpoint"):
-            checkpoint.save_checkpoint(state(2.0), path)
+            checkpoint.save_checkpoint(state(2.0), path, write=mdl_state.write)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert path.read_bytes() == before
@@ -88,8 +88,10 @@ def test_no_flipped_bit_is_loaded_in_silence(tmp_path: Path) -> None:
         "optimizer": {"lr": 0.25, "name": "AdamW"},
         "global_step": 3,
     }
-    checkpoint.save_checkpoint(state, path)
-    assert same_state(checkpoint.load_checkpoint(path), state), "control: as it was written"
+    checkpoint.save_checkpoint(state, path, write=mdl_state.write)
+    assert same_state(checkpoint.load_checkpoint(path, read=mdl_state.read), state), (
+        "control: as it was written"
+    )
     content = path.read_bytes()
     draw = random.Random(0)
     refused = 0
@@ -97,7 +99,7 @@ def test_no_flipped_bit_is_loaded_in_silence(tmp_path: Path) -> None:
         path.write_bytes(flipped(content, draw.randrange(len(content)), draw.randrange(8)))
         found, told = None, path.name
         try:
-            found = checkpoint.load_checkpoint(path)
+            found = checkpoint.load_checkpoint(path, read=mdl_state.read)
         except CheckpointError as error:
             told = str(error)
             refused += 1
@@ -109,12 +111,12 @@ def test_no_flipped_bit_is_loaded_in_silence(tmp_path: Path) -> None:
 def test_a_flipped_bit_of_a_tensor_is_told_with_its_name(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint_1.mdl"
     weight = torch.randn(40, 30)
-    checkpoint.save_checkpoint({"model": {"a": weight}}, path)
+    checkpoint.save_checkpoint({"model": {"a": weight}}, path, write=mdl_state.write)
     content = path.read_bytes()
     start = content.index(weight.numpy().tobytes())
     path.write_bytes(flipped(content, start + 17, 3))
     with pytest.raises(CheckpointError, match=r"model\.a in the checkpoint .* is damaged"):
-        checkpoint.load_checkpoint(path)
+        checkpoint.load_checkpoint(path, read=mdl_state.read)
 
 
 @pytest.mark.parametrize(
@@ -129,9 +131,9 @@ def test_a_model_of_something_else_than_tensors_is_refused(
     tmp_path: Path, content: dict[str, Any], message: str
 ) -> None:
     path = tmp_path / "checkpoint_1.mdl"
-    checkpoint.save_checkpoint(content, path)
+    checkpoint.save_checkpoint(content, path, write=mdl_state.write)
     with pytest.raises(CheckpointError, match=message):
-        checkpoint.load_checkpoint(path)
+        checkpoint.load_checkpoint(path, read=mdl_state.read)
 
 
 def optimizer() -> AdamW:

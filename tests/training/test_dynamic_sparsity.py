@@ -12,7 +12,7 @@ from cerebras.pytorch.sparse import DynamicSparsityAlgorithm
 from mediswift_cs.errors import CheckpointError
 from mediswift_cs.flops import num_kept
 from mediswift_cs.params.schema import Params
-from mediswift_cs.training import checkpoint
+from mediswift_cs.training import checkpoint, mdl_state
 from mediswift_cs.training.changed_params import changed_params
 from mediswift_cs.training.hosts.cerebras import dynamic_sparsity
 from mediswift_cs.training.hosts.cerebras.session import Session
@@ -136,7 +136,7 @@ def run(raw: Raw, model_dir: Path, begin: Path | None = None) -> Raw:
         trainer.load(begin)
     trainer.fit([])
     trainer.save()
-    return checkpoint.load_checkpoint(model_dir / f"checkpoint_{LAST}.mdl")
+    return checkpoint.load_checkpoint(model_dir / f"checkpoint_{LAST}.mdl", read=mdl_state.read)
 
 
 def is_equal(one: Any, other: Any) -> bool:
@@ -176,7 +176,7 @@ def test_a_run_that_goes_on_in_the_middle_of_a_schedule_ends_with_the_same_bits(
     middle, last = checkpoints(folder)
     continued = run(raw, tmp_path / "continued", middle)
     assert [int(one["step"]) for one in continued["sparsity"]] == [LAST]
-    assert ends_alike(checkpoint.load_checkpoint(last), continued)
+    assert ends_alike(checkpoint.load_checkpoint(last, read=mdl_state.read), continued)
 
 
 # rigl for one mend, gmp for the other.
@@ -193,9 +193,11 @@ def test_masks_of_another_level_than_the_step_asks_for_are_refused(
     whole: Runs, tmp_path: Path
 ) -> None:
     raw, folder = whole["gmp"]
-    state = checkpoint.materialise(checkpoint.load_checkpoint(checkpoints(folder)[0]))
+    state = checkpoint.materialise(
+        checkpoint.load_checkpoint(checkpoints(folder)[0], read=mdl_state.read)
+    )
     other = tmp_path / "other.mdl"
-    checkpoint.save_checkpoint({**state, "global_step": LAST}, other)
+    checkpoint.save_checkpoint({**state, "global_step": LAST}, other, write=mdl_state.write)
     trainer = Trainer(Params(**raw), tmp_path, raw, Session(Params(**raw), for_training=True))
     with pytest.raises(CheckpointError, match=r"sparsity: got 0\.75, allowed: 0\.5"):
         trainer.load(other)
@@ -204,7 +206,7 @@ def test_masks_of_another_level_than_the_step_asks_for_are_refused(
 def test_a_state_without_a_schedule_is_refused(whole: Runs, tmp_path: Path) -> None:
     raw, folder = whole["rigl"]
     middle, _ = checkpoints(folder)
-    state = checkpoint.load_checkpoint(middle) | {"sparsity": [{}]}
+    state = checkpoint.load_checkpoint(middle, read=mdl_state.read) | {"sparsity": [{}]}
     session = Session(Params(**raw), for_training=True)
     with pytest.raises(CheckpointError, match="does not fit the params"):
         session.load_state_dict(state, middle)

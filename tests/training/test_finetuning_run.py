@@ -20,7 +20,7 @@ from mediswift_cs.tasks.prompt_data import PromptSettings, write_prompt_data
 from mediswift_cs.tasks.pubmedqa import LABELS, PubMedQA, question_example
 from mediswift_cs.tokens.tokenizer import load_tokenizer, save_tokenizer, train_tokenizer
 from mediswift_cs.tokens.tokenizer import vocab_size as size_of
-from mediswift_cs.training import checkpoint
+from mediswift_cs.training import checkpoint, mdl_state
 from mediswift_cs.training.held_out import evaluate
 from mediswift_cs.training.loop import Trainer
 
@@ -45,7 +45,12 @@ def examples(start: int, number: int) -> list[Any]:
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("prompts")
     texts = [e.source + e.target for e in examples(0, 12)]
-    save_tokenizer(train_tokenizer(texts, vocab_size=300), root / "tokenizer.json")
+    save_tokenizer(
+        train_tokenizer(
+            texts, vocab_size=300, min_frequency=2, num_texts=None, show_progress=False
+        ),
+        root / "tokenizer.json",
+    )
     write_prompt_data(
         {"train": examples(0, 16), "val": examples(100, 7)},
         root / "tokenizer.json",
@@ -54,6 +59,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         task=PubMedQA(),
         counts={},
         sources=(),
+        overwrite=False,
     )
     return root / "data"
 
@@ -102,7 +108,9 @@ def test_saved_and_reloaded_it_generates_the_same(
     assert answers[0] == answers[1]
     for key, value in model.state_dict().items():
         assert torch.equal(value, loaded.model.state_dict()[key]), key
-    own = checkpoint.load_checkpoint(tmp_path / "run" / "checkpoint_12.mdl")["mediswift"]
+    own = checkpoint.load_checkpoint(tmp_path / "run" / "checkpoint_12.mdl", read=mdl_state.read)[
+        "mediswift"
+    ]
     assert own["soft_prompt"] == {
         "num_virtual_tokens": NUM_VIRTUAL,
         "position": "infix",

@@ -13,9 +13,8 @@ from mediswift_cs.checkpoints.record import Record
 from mediswift_cs.errors import CheckpointError, TrainingError
 from mediswift_cs.params.schema import Params
 from mediswift_cs.training import mdl_state
-from mediswift_cs.training.gpu_peaks import peak_flops
 from mediswift_cs.training.hosts.host import Host
-from mediswift_cs.training.hosts.torch.session import TorchSession
+from mediswift_cs.training.hosts.torch.session import TorchSession, peak_flops
 from mediswift_cs.training.journal import Journal
 from mediswift_cs.training.loop import Trainer
 

@@ -14,7 +14,7 @@ from mediswift_cs.model.finetuning import MediSwiftFineTuningModel
 from mediswift_cs.model.pretraining import MediSwiftModel
 from mediswift_cs.model.starting_weights import SOFT_PROMPT_KEY, starting_weights
 from mediswift_cs.params.schema import Params
-from mediswift_cs.training import checkpoint
+from mediswift_cs.training import checkpoint, mdl_state
 from mediswift_cs.training.loop import Trainer
 from mediswift_cs.training.start import RunOptions, train
 from mediswift_cs.training.warm_start import asks_for_weights_only, is_new_start
@@ -51,7 +51,7 @@ def run(raw: dict[str, Any], model_dir: Path, start: Path | None = None) -> Path
 
 
 def weights_of(path: Path) -> dict[str, torch.Tensor]:
-    return checkpoint.materialise(checkpoint.load_checkpoint(path)["model"])
+    return checkpoint.materialise(checkpoint.load_checkpoint(path, read=mdl_state.read)["model"])
 
 
 def test_dense_run_wakes_every_pruned_weight(

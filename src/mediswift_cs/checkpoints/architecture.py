@@ -106,7 +106,7 @@ class Architecture(BaseModel):
 
     @classmethod
     def from_params(
-        cls, model: Mapping[str, Any], source: str, shapes: Mapping[str, int] | None = None
+        cls, model: Mapping[str, Any], source: str, shapes: Mapping[str, int] | None
     ) -> Self:
         """From the ``model`` section of params.
 

@@ -71,7 +71,7 @@ class Rows(Protocol):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Its shape."""
+        """The shape of the tensor that the rows belong to."""
 
     def __getitem__(self, rows: Any, /) -> Any:
         """The rows of a slice, as bits."""
@@ -134,7 +134,7 @@ def row_slices(shape: tuple[int, ...], multiple: int = 1) -> Iterator[slice]:
     yield from _slices(shape[0], BLOCK_BYTES // max(row_bytes, 1), multiple)
 
 
-def column_slices(shape: tuple[int, ...], multiple: int = 1) -> Iterator[slice]:
+def column_slices(shape: tuple[int, ...], multiple: int) -> Iterator[slice]:
     """Slices of the columns of a matrix, as :func:`row_slices` of its rows."""
     yield from _slices(shape[1], BLOCK_BYTES // max(4 * shape[0], 1), multiple)
 

@@ -10,7 +10,7 @@ from mediswift_cs.checkpoints import key_map, safetensors_file
 from mediswift_cs.checkpoints.blocks import Block, PartReport, Place, same_numbers
 from mediswift_cs.checkpoints.joined_parts import MdlPart, joined
 from mediswift_cs.checkpoints.key_map import Part, Rule
-from mediswift_cs.checkpoints.mdl import open_numbers, reopen
+from mediswift_cs.checkpoints.mdl import open_complete, open_numbers
 from mediswift_cs.checkpoints.mdl_writer import NewTensor
 from mediswift_cs.checkpoints.names import SOFT_PROMPT
 from mediswift_cs.checkpoints.source import Checkpoint
@@ -59,9 +59,9 @@ def plan_export(
     dtype: str | None,
     max_shard_bytes: int,
     keep_masks: bool,
-    peft_adapter: bool = False,
+    peft_adapter: bool,
 ) -> ExportPlan:
-    """Lay the files out.
+    """Decide which file of the Hugging Face folder holds which tensor.
 
     Args:
         peft_adapter: leave the soft prompt out of the vocabulary and write a PEFT adapter.
@@ -139,7 +139,7 @@ def export_blocks(
     """
     checkpoint = plan.checkpoint
     rules = {rule.hf_name: rule for rule in plan.rules}
-    with reopen(checkpoint.path) as file:
+    with open_complete(checkpoint.path) as file:
         _check_aliases(plan, file)
         for name, place in ((n, p) for group in places.values() for n, p in group.items()):
             rule = rules.get(name)

@@ -59,11 +59,11 @@ class Rule:
 
     @property
     def hf_shape(self) -> Shape:
-        """Shape in transformers."""
+        """The shape that the tensor has in transformers."""
         return self.joined_shape[::-1] if self.is_transposed else self.joined_shape
 
 
-def rules(architecture: Architecture, *, num_added_tokens: int = 0) -> Iterator[Rule]:
+def rules(architecture: Architecture, *, num_added_tokens: int) -> Iterator[Rule]:
     """Every tensor of the model, in the order of transformers' state dict.
 
     Args:

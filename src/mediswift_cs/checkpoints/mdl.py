@@ -7,6 +7,7 @@ for, and nothing is ever unpickled.
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from mediswift_cs.checkpoints import number_formats, treespec
 from mediswift_cs.checkpoints.damage import DAMAGE, number, reason_of
+from mediswift_cs.checkpoints.number_formats import TensorForm
 from mediswift_cs.errors import CheckpointError
 
 FORMAT_VERSION = 0.5
@@ -40,29 +42,16 @@ _LINK = "link to another file"
 
 
 @dataclass(frozen=True, kw_only=True)
-class StoredTensor:
+class StoredTensor(TensorForm):
     """A tensor in the file.
 
     Attributes:
         key: name of its dataset.
-        dtype: torch's name, as ``bfloat16``.
         fill_value: for a constant tensor that has no dataset, its one value.
     """
 
     key: str
-    shape: tuple[int, ...]
-    dtype: str
     fill_value: float | None = None
-
-    @property
-    def num_elements(self) -> int:
-        """How many numbers it has."""
-        return int(np.prod(self.shape, dtype=np.int64))
-
-    @property
-    def num_bytes(self) -> int:
-        """Bytes of the uncompressed numbers."""
-        return self.num_elements * number_formats.storage_dtype(self.dtype).itemsize
 
 
 @dataclass(frozen=True)
@@ -84,21 +73,14 @@ class MdlFile:
         complete in itself: one that takes numbers from other files.
         """
         self.path = path
-        self._file = open_complete(path)
-        # Each use of File.attrs looks the root group up again.
-        self._attributes = self._file.attrs
-        try:
+        with _closed_on_errors(path, open_complete(path)) as self._file:
+            # Each use of File.attrs looks the root group up again.
+            self._attributes = self._file.attrs
             self.state = self._read_state()
             if not isinstance(self.state, dict) or not isinstance(self.state.get("model"), dict):
                 raise CheckpointError(f"a checkpoint must hold the key 'model', got none in {path}")
             for name in self._file:
                 _refuse_link(self._file, name)
-        except DAMAGE as error:
-            self._file.close()
-            raise _damaged(path, error) from error
-        except BaseException:
-            self._file.close()
-            raise
 
     def __enter__(self) -> Self:
         return self
@@ -162,8 +144,18 @@ def _shape(sizes: Any) -> tuple[int, ...]:
     return tuple(sizes)
 
 
-def _damaged(path: Path, error: Exception) -> CheckpointError:
-    return CheckpointError(f"the checkpoint {path} is damaged, in its metadata: {reason_of(error)}")
+@contextmanager
+def _closed_on_errors(path: Path, file: h5py.File) -> Iterator[h5py.File]:
+    """The file stays open where the block ends well; what damage raises gets the file's name."""
+    with ExitStack() as stack:
+        stack.callback(file.close)
+        try:
+            yield file
+        except DAMAGE as error:
+            raise CheckpointError(
+                f"the checkpoint {path} is damaged, in its metadata: {reason_of(error)}"
+            ) from error
+        stack.pop_all()
 
 
 def open_complete(path: Path) -> h5py.File:
@@ -179,7 +171,7 @@ def open_complete(path: Path) -> h5py.File:
             f"cannot read the checkpoint {path}: not a complete .mdl (HDF5) file "
             f"({reason_of(error)})"
         ) from error
-    try:
+    with _closed_on_errors(path, file):
         if "__spec__" not in file.attrs:
             raise CheckpointError(f"{path} is an HDF5 file, but not a .mdl checkpoint")
         version = number(file.attrs.get("__version__", 0), "__version__")
@@ -189,20 +181,7 @@ def open_complete(path: Path) -> h5py.File:
             )
         if not file.attrs.get("__SUCCESS__", False):
             raise CheckpointError(f"the checkpoint {path} was not written to its end")
-    except DAMAGE as error:
-        file.close()
-        raise _damaged(path, error) from error
-    except BaseException:
-        file.close()
-        raise
     return file
-
-
-def reopen(path: Path) -> h5py.File:
-    """Open a file that :func:`open_complete` has looked at before."""
-    import hdf5plugin  # noqa: F401  registers LZ4
-
-    return h5py.File(path, "r", locking="best-effort")
 
 
 def open_numbers(file: h5py.File, tensor: StoredTensor) -> h5py.Dataset | NDArray[Any]:
@@ -214,7 +193,7 @@ def open_numbers(file: h5py.File, tensor: StoredTensor) -> h5py.Dataset | NDArra
     dataset = None
     # A name with a slash would be looked up in groups, which may be links themselves.
     if "/" not in tensor.key:
-        # MdlFile has asked, but each process that reads from the file opens it anew.
+        # MdlFile has asked, but a conversion opens the file again, which may be another by then.
         _refuse_link(file, tensor.key)
         dataset = file.get(tensor.key)
     if not isinstance(dataset, h5py.Dataset):
@@ -232,11 +211,8 @@ def check_file(path: Path) -> None:
 
     cerebras-pytorch's own reader unpickles what the metadata names so; call this before it.
     """
-    with open_complete(path) as file:
-        try:
-            refused = sorted(set(stored_types(file)) - PLAIN_TYPES)
-        except DAMAGE as error:
-            raise _damaged(path, error) from error
+    with open_complete(path) as file, _closed_on_errors(path, file):
+        refused = sorted(set(stored_types(file)) - PLAIN_TYPES)
     if refused:
         raise CheckpointError(
             f"the checkpoint {path} holds objects that are not plain data, got {refused[0]}, "

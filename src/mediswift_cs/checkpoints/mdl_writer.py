@@ -10,15 +10,14 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import h5py
-import numpy as np
 
 from mediswift_cs.checkpoints import number_formats, treespec
 from mediswift_cs.checkpoints.mdl import FORMAT_VERSION
+from mediswift_cs.checkpoints.number_formats import TensorForm
 from mediswift_cs.errors import CheckpointError
 
 # The numbers that cerebras-pytorch's runtime gives to dtypes.
@@ -39,18 +38,8 @@ SUCCESS = "__SUCCESS__"
 CEREBRAS_PYTORCH_VERSION = "2.10.0"
 
 
-@dataclass(frozen=True, kw_only=True)
-class NewTensor:
-    """A tensor to be written; ``dtype`` is torch's name."""
-
-    shape: tuple[int, ...]
-    dtype: str
-
-    @property
-    def num_bytes(self) -> int:
-        """Bytes of its numbers."""
-        count = int(np.prod(self.shape, dtype=np.int64))
-        return count * number_formats.storage_dtype(self.dtype).itemsize
+class NewTensor(TensorForm):
+    """A tensor to be written."""
 
 
 def create(path: Path, state: Mapping[str, Any]) -> dict[str, int]:

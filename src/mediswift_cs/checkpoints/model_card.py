@@ -12,7 +12,6 @@ from mediswift_cs.checkpoints.source import Checkpoint
 from mediswift_cs.checkpoints.sparsity_report import COLUMNS, SparsityReport
 from mediswift_cs.checkpoints.tokenizer_files import training_manifest, virtual_tokens
 from mediswift_cs.errors import DataError
-from mediswift_cs.tasks.label_sets import LabelSets
 from mediswift_cs.tasks.prompt_folder import read_prompt_data
 from mediswift_cs.tasks.task import Task
 
@@ -23,7 +22,7 @@ _BEGINNING = "Insulin resistance is"
 def model_card(
     plan: ExportPlan, sparsity: SparsityReport, licence: str | None, *, has_tokenizer: bool
 ) -> str:
-    """The text of README.md.
+    """The text of the model card, the README.md of an exported folder.
 
     Args:
         licence: of the weights, one line; None says that it is not stated.
@@ -38,7 +37,7 @@ def model_card(
     )
     all_runs, start = runs(checkpoint)
     task = _task(checkpoint)
-    return environment.get_template("model_card.md").render(
+    return environment.get_template("model_card.md.jinja").render(
         # As YAML, which reads `no` and `a: b` as something else than text.
         license=yaml.safe_dump(
             {"license": licence or "other"}, allow_unicode=True, width=sys.maxsize
@@ -57,7 +56,6 @@ def model_card(
         runs=all_runs,
         start=start,
         task=task,
-        has_label_sets=isinstance(task, LabelSets),
         text=task.wording().source if task else _BEGINNING,
         sparsity=sparsity,
         columns=COLUMNS,

@@ -4,6 +4,7 @@ numpy has no bfloat16; its bits travel as int16, as in ``.mdl`` files.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -27,6 +28,24 @@ _STORAGE: dict[str, np.dtype[Any]] = {
     "int32": np.dtype(np.int32),
     "int64": np.dtype(np.int64),
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorForm:
+    """The shape and the number format of a tensor; ``dtype`` is torch's name, as ``bfloat16``."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+    @property
+    def num_elements(self) -> int:
+        """How many numbers the tensor has."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def num_bytes(self) -> int:
+        """How many bytes its numbers take, uncompressed."""
+        return self.num_elements * storage_dtype(self.dtype).itemsize
 
 
 def storage_dtype(dtype: str) -> np.dtype[Any]:

@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from mediswift_cs.checkpoints import number_formats
 from mediswift_cs.checkpoints.blocks import Place
 from mediswift_cs.checkpoints.mdl_writer import NewTensor
-from mediswift_cs.checkpoints.number_formats import Bits
+from mediswift_cs.checkpoints.number_formats import Bits, TensorForm
 from mediswift_cs.checkpoints.typed import parse_object, read_object
 from mediswift_cs.errors import CheckpointError
 from mediswift_cs.params.problem import dotted, spell
@@ -76,7 +76,7 @@ def shard(tensors: Mapping[str, NewTensor], max_bytes: int) -> list[dict[str, Ne
 
 
 def shard_names(num_shards: int) -> list[str]:
-    """transformers' file names."""
+    """The file names that transformers gives the parts of a model's weights."""
     if num_shards == 1:
         return [WEIGHTS_NAME]
     return [f"model-{i:05d}-of-{num_shards:05d}.safetensors" for i in range(1, num_shards + 1)]
@@ -92,13 +92,11 @@ def index_json(shards: Sequence[Mapping[str, NewTensor]]) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TensorRegion:
+class TensorRegion(TensorForm):
     """Where a tensor lies: its numbers, row-major, from ``offset`` on."""
 
     path: Path
     offset: int
-    shape: tuple[int, ...]
-    dtype: str
 
     def __getitem__(self, rows: slice, /) -> Bits:
         """The rows of a slice, as bits."""
@@ -126,7 +124,7 @@ class TensorRegion:
 
 
 def read_header(path: Path) -> dict[str, TensorRegion]:
-    """Every tensor of one file.
+    """Every tensor that the header of one file lists.
 
     Raises:
         CheckpointError: the file cannot be read, is damaged or cut, has bytes that are no tensor's,

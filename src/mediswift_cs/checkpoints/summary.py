@@ -82,7 +82,7 @@ class Summary:
     problems: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data."""
+        """The summary as plain data, which JSON can hold."""
         content = asdict(self)
         if not self.problems:
             del content["problems"]
@@ -91,7 +91,7 @@ class Summary:
         return content
 
     def to_text(self) -> str:
-        """A few lines."""
+        """The summary as a few lines for a terminal."""
         step = "not kept" if self.global_step is None else f"{self.global_step:,}"
         lines = [
             f"{self.path}: {self.file_bytes:,} bytes, cerebras-pytorch {self.cerebras_pytorch}",
@@ -129,7 +129,7 @@ class Summary:
         return ", ".join(f"{key} {value}" for key, value in self.soft_prompt.items())
 
 
-def summarize(path: Path, *, exact: bool = False) -> Summary:
+def summarize(path: Path, *, exact: bool) -> Summary:
     """Describe a ``.mdl`` file; ``exact`` reads every mask. CheckpointError for no such file."""
     with MdlFile(path) as file:
         leaves = dict(treespec.leaves(file.state))

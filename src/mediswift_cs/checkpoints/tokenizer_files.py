@@ -12,14 +12,12 @@ from mediswift_cs.checkpoints.record import Position
 from mediswift_cs.checkpoints.source import Checkpoint
 from mediswift_cs.errors import CheckpointError, DataError
 from mediswift_cs.tokens import manifest
-from mediswift_cs.tokens.fingerprint_check import check_trained_with
+from mediswift_cs.tokens.model_tokenizer import load_model_tokenizer
 from mediswift_cs.tokens.tokenizer import (
     EOS,
     UNUSED_TOKEN,
     VIRTUAL_TOKEN,
     fingerprint_of,
-    load_tokenizer,
-    vocab_size,
 )
 
 
@@ -49,16 +47,11 @@ def find_tokenizer(checkpoint: Checkpoint, given: Path | None) -> ModelTokenizer
             f"the tokenizer of {checkpoint.path} is not known here: give --tokenizer FOLDER "
             f"(or tokenizer.json), or --no-tokenizer to leave it out"
         )
-    tokenizer = load_tokenizer(path)
-    sha256, size = fingerprint_of(tokenizer), checkpoint.architecture.vocab_size
-    what = f"tokenizer {path} has fingerprint"
-    check_trained_with(sha256, checkpoint.tokenizer_sha256, what, checkpoint.path)
-    if vocab_size(tokenizer) > size:
-        raise CheckpointError(
-            f"tokenizer {path} has {vocab_size(tokenizer)} ids, allowed: at most the vocab_size "
-            f"{size} of {checkpoint.path}"
-        )
-    return ModelTokenizer(path=path, tokenizer=tokenizer, sha256=sha256)
+    size = checkpoint.architecture.vocab_size
+    tokenizer = load_model_tokenizer(
+        path, checkpoint.tokenizer_sha256, num_rows=size, trained=checkpoint.path
+    )
+    return ModelTokenizer(path=path, tokenizer=tokenizer, sha256=fingerprint_of(tokenizer))
 
 
 def training_manifest(checkpoint: Checkpoint) -> manifest.Manifest | None:

@@ -12,6 +12,7 @@ from torch.nn import functional
 from transformers import AutoModelForCausalLM, GPT2Config, GPT2Model
 from transformers.utils.logging import disable_progress_bar
 
+from mediswift_cs import tuning
 from mediswift_cs.checkpoints import number_formats
 from mediswift_cs.checkpoints.architecture import Architecture
 from mediswift_cs.checkpoints.hf_config import describe_architecture
@@ -61,7 +62,7 @@ class Verification:
 
     @property
     def tolerance(self) -> float:
-        """The difference that is allowed."""
+        """The largest difference of logits that counts as the same."""
         return TOLERANCE * max(1.0, self.largest_logit)
 
     @property
@@ -70,7 +71,7 @@ class Verification:
         return self.max_difference <= self.tolerance
 
     def to_text(self) -> str:
-        """One line."""
+        """The outcome as one line for a terminal."""
         how = "one layer at a time" if self.is_streamed else "whole"
         return (
             f"verified: {'the same' if self.passed else 'NOT THE SAME'} - logits of "
@@ -97,7 +98,7 @@ def verify(
     """
     if is_streamed is None:
         needed = 4 * checkpoint.architecture.num_parameters
-        is_streamed = 2 * needed > available_memory()
+        is_streamed = 2 * needed > tuning.available_memory()
     ids = with_virtual_tokens(checkpoint, token_ids)
     with torch.no_grad():
         ours = DecoderReader(checkpoint, dtype).logits(ids)
@@ -271,14 +272,6 @@ def _tensor(folder: HuggingFaceModel, name: str, start: int = 0, stop: int | Non
 def _region(bits: Any, folder: HuggingFaceModel) -> Tensor:
     assert folder.adapter is not None
     return torch.from_numpy(number_formats.decode(bits, folder.adapter.dtype))
-
-
-def available_memory() -> int:
-    """Bytes that the machine can still give, as Linux counts them."""
-    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-        if line.startswith("MemAvailable:"):
-            return 1024 * int(line.split()[1])
-    raise AssertionError("Linux lists MemAvailable since 3.14")
 
 
 def verify_files(

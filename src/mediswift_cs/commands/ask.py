@@ -27,7 +27,7 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the command."""
+    """Add the options of ``mediswift ask`` to its parser."""
     parser.add_argument(
         "model", type=arguments.path, metavar="MODEL", help=".mdl file, or Hugging Face folder"
     )

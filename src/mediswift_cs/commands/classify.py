@@ -30,7 +30,7 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the command."""
+    """Add the options of ``mediswift classify`` to its parser."""
     parser.add_argument(
         "inputs", nargs="*", type=arguments.path, metavar="INPUT", help="files, or folders of them"
     )
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_pubmed_arguments(parser.add_argument_group("PubMed XML"))
     _add_column_arguments(parser.add_argument_group("JSON lines"))
     splits = parser.add_argument_group("splits, by a hash of the document's id")
-    splits.add_argument("--val-fraction", type=float, default=0.1, help="default: %(default)s")
+    arguments.add_val_fraction(splits, default=0.1)
     splits.add_argument("--test-fraction", type=float, default=0.1, help="default: %(default)s")
     splits.add_argument("--max-train", type=int, metavar="N", help="train on N texts at most")
     splits.add_argument("--max-val", type=int, metavar="N", help="validate on N texts at most")
@@ -50,9 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_pubmed_arguments(group: "argparse._ArgumentGroup") -> None:
-    group.add_argument(
-        "--sample", action="store_true", help="30,000 real records of 2020 (fetched once, 57 MB)"
-    )
+    arguments.add_sample(group)
     group.add_argument("--mesh", nargs="+", metavar="LABEL", help="MeSH descriptors as labels")
     group.add_argument(
         "--publication-types", nargs="+", metavar="LABEL", help="publication types as labels"
@@ -60,9 +58,8 @@ def _add_pubmed_arguments(group: "argparse._ArgumentGroup") -> None:
 
 
 def _add_column_arguments(group: "argparse._ArgumentGroup") -> None:
-    group.add_argument("--text-column", default="text", help="default: %(default)s")
+    arguments.add_columns(group, "default: the file's name and the line's number")
     group.add_argument("--label-column", default="label", help="default: %(default)s")
-    group.add_argument("--id-column", help="default: the file's name and the line's number")
     group.add_argument(
         "--document-column", help="what must not be in two splits, such as a patient (default: id)"
     )
@@ -73,7 +70,7 @@ def _add_column_arguments(group: "argparse._ArgumentGroup") -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command."""
+    """Run ``mediswift classify`` with the options that were given."""
     from mediswift_cs.corpora.files import describe_files
     from mediswift_cs.errors import ConfigError
     from mediswift_cs.progress import reading

@@ -87,7 +87,7 @@ def script(parser: argparse.ArgumentParser, shell: str) -> str:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The shell."""
+    """Add the one argument, the shell that the script is for."""
     parser.add_argument("shell", choices=SHELLS)
 
 

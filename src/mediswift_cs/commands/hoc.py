@@ -20,17 +20,14 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the command."""
+    """Add the options of ``mediswift hoc`` to its parser."""
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument(
         "--input", type=arguments.path, help="the corpus, or hoc_docs.jsonl, or its folder"
     )
-    source.add_argument(
-        "--dataset",
-        type=arguments.path_text,
-        help="a data set with columns pmid, sentences and sentence_labels",
-    )
-    parser.add_argument("--dataset-config", help="where the data set has several")
+    what = "a data set with columns pmid, sentences and sentence_labels"
+    arguments.add_data_set(source, what)
+    arguments.add_data_set_config(parser)
     parser.add_argument(
         "--splits",
         type=arguments.path,
@@ -44,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command."""
+    """Run ``mediswift hoc`` with the options that were given."""
     from mediswift_cs.corpora.document import SourceEntry
     from mediswift_cs.errors import ConfigError
     from mediswift_cs.tasks import hoc, hoc_documents

@@ -13,7 +13,7 @@ example:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """File and form of the answer."""
+    """Add the file to inspect and the form of the answer."""
     parser.add_argument("file", type=arguments.path, help=".mdl file")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the summary."""
+    """Print what the checkpoint holds."""
     from mediswift_cs.checkpoints.summary import summarize
 
     summary = summarize(args.file, exact=args.exact)

@@ -15,7 +15,7 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """One of three actions."""
+    """Add the one argument, which of three actions to carry out."""
     parser.add_argument("action", choices=("enable", "disable", "status"))
 
 

@@ -19,7 +19,7 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the command."""
+    """Add the options of ``mediswift plan`` to its parser."""
     parser.add_argument(
         "sizes", nargs="*", metavar="SIZE", help="tiny, med, large or xl (default: all but tiny)"
     )

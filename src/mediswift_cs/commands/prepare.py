@@ -19,7 +19,7 @@ Exit code 2: a setting is wrong, or no usable document is left (manifest.json sa
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the command."""
+    """Add the options of ``mediswift prepare`` to its parser."""
     parser.add_argument(
         "--config", required=True, type=arguments.path, help="a YAML file of settings"
     )
@@ -38,14 +38,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command."""
+    """Run ``mediswift prepare`` with the options that were given."""
     from mediswift_cs.errors import ConfigError
     from mediswift_cs.prepare.config import load_settings
     from mediswift_cs.prepare.pipeline import STAGES, Pipeline
 
     settings = load_settings(args.config)
     if args.workers is not None and args.workers < 1:
-        raise ConfigError(f"--workers must be at least 1, got {args.workers}")
+        raise ConfigError(f"--workers: got {args.workers}, allowed: 1 or more")
     engine = {"name": args.engine, "workers": args.workers, "scheduler": args.scheduler}
     changed = {name: value for name, value in engine.items() if value is not None}
     if args.scheduler and (args.engine or settings.engine.name) != "dask":

@@ -39,7 +39,7 @@ ALL_FOLDS = "all"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the command."""
+    """Add the options of ``mediswift pubmedqa`` to its parser."""
     phases = parser.add_subparsers(dest="phase", required=True, metavar="PHASE")
     labelled = phases.add_parser("labelled", help="PQA-L: the expert-labelled questions")
     source = labelled.add_mutually_exclusive_group(required=True)
@@ -48,12 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=arguments.path,
         help="ori_pqal.json, or its folder; the split is drawn as officially",
     )
-    source.add_argument(
-        "--dataset",
-        type=arguments.path_text,
-        help="a name on the Hugging Face hub, or a local data set",
-    )
-    labelled.add_argument("--dataset-config", default="pqa_labeled", help="default: %(default)s")
+    arguments.add_data_set(source, "a name on the Hugging Face hub, or a local data set")
+    arguments.add_data_set_config(labelled, default="pqa_labeled")
     labelled.add_argument(
         "--fold", default="0", help="0 to 9, or all: one folder each (default: %(default)s)"
     )
@@ -94,7 +90,7 @@ def _add_documents(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the phase."""
+    """Prepare the data of the phase that the command line names."""
     return {"labelled": _labelled, "artificial": _artificial, "unlabelled": _unlabelled}[
         args.phase
     ](args)
@@ -150,14 +146,14 @@ def _artificial(args: argparse.Namespace) -> int:
 def _unlabelled(args: argparse.Namespace) -> int:
     from mediswift_cs.evaluation.pseudo_labels import Answerer
     from mediswift_cs.tasks.artificial import unlabelled_question
+    from mediswift_cs.tasks.pubmedqa import PubMedQA
     from mediswift_cs.tokens.splits import check_val_fraction
 
     # Before the model is loaded.
     check_val_fraction(args.val_fraction)
-    answerer = Answerer(args.checkpoint, args.tokenizer, prompt_settings(args))
-    return _write_questions(
-        args, unlabelled_question, answerer.task, answerer.settings, answerer.answer
-    )
+    task = PubMedQA(pseudo_labelled_by=args.checkpoint.name)
+    answerer = Answerer(args.checkpoint, args.tokenizer, prompt_settings(args), task)
+    return _write_questions(args, unlabelled_question, task, answerer.settings, answerer.answer)
 
 
 def _write_questions(

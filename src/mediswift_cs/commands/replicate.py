@@ -22,7 +22,7 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of a replication."""
+    """Add the options of a replication to its parser."""
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--scale", choices=("smoke", "hour", "night"), help="how large it is")
     what.add_argument(
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=Path("replication"),
         help="folder of all results (default: replication)",
     )
-    parser.add_argument("--seed", type=int, default=1, help="of all runs (default: %(default)s)")
+    arguments.add_seed(parser, "of all runs (default: %(default)s)", default=1)
     parser.add_argument(
         "--host",
         choices=("torch", "cerebras"),
@@ -50,9 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="runs at a time, each with one thread (default: as many as cores are idle)",
     )
-    parser.add_argument(
-        "--input", type=arguments.path, help="PubMed XML of your own in place of the fetched sample"
-    )
+    arguments.add_own_input(parser)
     parser.add_argument("--dry-run", action="store_true", help="print the plan and end")
     # An error on purpose, to see that the verdicts show it.
     parser.add_argument("--plant", type=float, default=1.0, help=argparse.SUPPRESS)

@@ -17,7 +17,7 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the command."""
+    """Add the options of ``mediswift report`` to its parser."""
     parser.add_argument(
         "model_dirs",
         nargs="+",

@@ -18,7 +18,7 @@ _MOVED = ("--dataset", "--dataset-config", "--dataset-split", "--text-column", "
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the command."""
+    """Add the options of ``mediswift shards`` to its parser."""
     arguments.add_documents(parser, required=False)
     for name in _MOVED:
         parser.add_argument(name, dest="moved", help=argparse.SUPPRESS)
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command."""
+    """Run ``mediswift shards`` with the options that were given."""
     import sys
 
     from mediswift_cs.errors import ConfigError

@@ -13,7 +13,7 @@ example:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the command."""
+    """Add the options of ``mediswift tokenizer`` to its parser."""
     arguments.add_documents(parser, required=False)
     parser.add_argument(
         "--gpt2",
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command."""
+    """Run ``mediswift tokenizer`` with the options that were given."""
     import sys
 
     from mediswift_cs.errors import ConfigError

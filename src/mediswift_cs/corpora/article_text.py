@@ -38,7 +38,7 @@ class ArticleText:
         return collector.lines
 
     def title(self, meta: etree._Element) -> str:
-        """Title and subtitle."""
+        """The title of the article with its subtitle."""
         group = meta.find("title-group")
         if group is None:
             return ""

@@ -52,7 +52,7 @@ def _pmids(lines: Iterable[str], name: str) -> Iterator[int]:
             continue
         pmid = parse_pmid(text)
         if pmid is None:
-            raise DataError(f"line {number} of {name} is {text[:40]!r}, expected a PMID")
+            raise DataError(f"line {number} of {name}: got {text[:40]!r}, allowed: a PMID")
         yield pmid
 
 
@@ -71,7 +71,7 @@ def benchmark_texts(path: Path) -> list[str]:
             texts += _READERS[file.suffix](file)
         except (KeyError, TypeError) as error:
             raise DataError(
-                f"{file} is no benchmark file: expected {_FORMS[file.suffix]}"
+                f"{file} is no benchmark file, allowed: {_FORMS[file.suffix]}"
             ) from error
     texts = [text for text in texts if text.strip()]
     if not texts:
@@ -115,13 +115,11 @@ class Overlaps:
         overlap: share of a benchmark text's n-grams that makes a document a near copy of it.
     """
 
-    def __init__(
-        self, texts: Iterable[str], *, ngram: int = NGRAM, overlap: float = OVERLAP
-    ) -> None:
+    def __init__(self, texts: Iterable[str], *, ngram: int, overlap: float) -> None:
         if ngram < 1:
-            raise ConfigError(f"guard ngram must be at least 1 word, got {ngram}")
+            raise ConfigError(f"guard ngram: got {ngram}, allowed: 1 word or more")
         if not 0 < overlap <= 1:
-            raise ConfigError(f"guard overlap must be above 0 and at most 1, got {overlap}")
+            raise ConfigError(f"guard overlap: got {overlap}, allowed: above 0, at most 1")
         self._ngram, self._overlap = ngram, overlap
         all_words = [words for text in texts if len(words := words_of(text)) >= ngram]
         grams = [np.unique(ngram_hashes(word_hashes(words), ngram)) for words in all_words]

@@ -81,8 +81,8 @@ class DataSet(BaseModel, extra="forbid", frozen=True):
             text = row[self.text_column] if row[self.text_column] is not None else ""
             if not isinstance(text, str):
                 raise DataError(
-                    f"column {self.text_column!r} of {where} is "
-                    f"{type(text).__name__}, expected a string"
+                    f"column {self.text_column!r} of {where}: got {type(text).__name__}, "
+                    f"allowed: a string"
                 )
             check_unicode(text, f"the text of {where}")
             name = self._id(row, text, where)
@@ -98,7 +98,7 @@ class DataSet(BaseModel, extra="forbid", frozen=True):
                 return
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """All columns of each row.
+        """All columns of each row of the data set.
 
         Raises:
             DataError: not found, or not readable.
@@ -149,7 +149,7 @@ class DataSet(BaseModel, extra="forbid", frozen=True):
             return f"text:{hashlib.blake2b(text.encode(), digest_size=16).hexdigest()}"
         value = row[self.id_column]
         if not isinstance(value, str | int) or value == "":
-            raise DataError(f"column {self.id_column!r} of {where} is {value!r}, expected an id")
+            raise DataError(f"column {self.id_column!r} of {where}: got {value!r}, allowed: an id")
         return str(value)
 
 

@@ -65,9 +65,9 @@ class Downloader:
 
     def __post_init__(self) -> None:
         if not 1 <= self.num_connections <= 32:
-            raise ConfigError(f"connections must be from 1 to 32, got {self.num_connections}")
+            raise ConfigError(f"connections: got {self.num_connections}, allowed: 1 to 32")
         if self.num_attempts < 1:
-            raise ConfigError(f"attempts must be at least 1, got {self.num_attempts}")
+            raise ConfigError(f"attempts: got {self.num_attempts}, allowed: 1 or more")
 
     def fetch(self, files: Sequence[Remote]) -> Counter[str]:
         """Fetch what is not there yet; a file appears only when it is whole and its sum is right.
@@ -113,7 +113,7 @@ class Downloader:
         return ticking(bar, look)
 
     def text(self, address: str) -> str:
-        """A small file as text.
+        """Fetch a small file and return it as text.
 
         Raises:
             ConfigError: not an http or https address.
@@ -217,7 +217,7 @@ class Downloader:
         wanted = md5 or (etag.lower() if _MD5.fullmatch(etag) else None)
         if wanted is not None and (found := md5_of(part)) != wanted:
             _remove(part)
-            raise _PassingError(f"md5 is {found}, expected {wanted}")
+            raise _PassingError(f"md5: got {found}, allowed: {wanted}")
         _note_of(part).unlink(missing_ok=True)
         # Not atomic_file's: a part outlives its process, so that the next one can go on with it.
         sync(part)

@@ -5,7 +5,6 @@ sorting, a few million at a time, so memory does not grow with the corpus; pairs
 are kept if their signatures agree often enough.
 """
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,6 +18,7 @@ from scipy.sparse.csgraph import connected_components
 
 from mediswift_cs.corpora.ngrams import Hashes, ngram_hashes
 from mediswift_cs.errors import ConfigError
+from mediswift_cs.storage.checksums import hash64
 
 Signature = npt.NDArray[np.uint32]
 Pairs = npt.NDArray[np.int64]
@@ -48,13 +48,11 @@ class NearDuplicates:
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold <= 1:
-            raise ConfigError(
-                f"dedup threshold must be above 0 and at most 1, got {self.threshold}"
-            )
+            raise ConfigError(f"dedup threshold: got {self.threshold}, allowed: above 0, at most 1")
         if not 16 <= self.num_perm <= 1024:
-            raise ConfigError(f"dedup num_perm must be from 16 to 1024, got {self.num_perm}")
+            raise ConfigError(f"dedup num_perm: got {self.num_perm}, allowed: 16 to 1024")
         if self.ngram < 1:
-            raise ConfigError(f"dedup ngram must be at least 1 word, got {self.ngram}")
+            raise ConfigError(f"dedup ngram: got {self.ngram}, allowed: 1 word or more")
 
     @property
     def bands(self) -> tuple[int, int]:
@@ -98,8 +96,7 @@ def _bands(threshold: float, num_perm: int) -> tuple[int, int]:
 
 def text_hash(words: Sequence[str]) -> int:
     """64 bits that are the same for texts of the same words: case and punctuation do not count."""
-    digest = hashlib.blake2b(" ".join(words).encode("utf-8", "surrogatepass"), digest_size=8)
-    return int.from_bytes(digest.digest(), "big")
+    return hash64(" ".join(words))
 
 
 def equal_pairs(hashes: Hashes, places: npt.NDArray[np.int64]) -> Pairs:

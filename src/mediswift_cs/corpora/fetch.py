@@ -25,9 +25,9 @@ _SAFE_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*(?:/[A-Za-z0-9][A-Za-z0-9_.-]
 def fetch_pubmed(
     output: Path,
     *,
-    address: str = PUBMED_ADDRESS,
+    address: str,
     folders: Sequence[str] = PUBMED_FOLDERS,
-    downloader: Downloader | None = None,
+    downloader: Downloader | None,
 ) -> Counter[str]:
     """Fetch the files that are not in ``output`` yet, into its folders of the same names.
 
@@ -54,8 +54,8 @@ def fetch_pmc(
     output: Path,
     listing: str,
     *,
-    address: str = PMC_ADDRESS,
-    downloader: Downloader | None = None,
+    address: str,
+    downloader: Downloader | None,
 ) -> Counter[str]:
     """Fetch the articles that a list names and that are not in ``output`` yet.
 

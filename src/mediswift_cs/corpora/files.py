@@ -24,7 +24,7 @@ class InputFile:
     md5: str
 
     def entry(self) -> SourceEntry:
-        """What manifests say of it."""
+        """What the manifest of a corpus says of this file."""
         return SourceEntry(path=self.name, bytes=self.num_bytes, md5=self.md5)
 
 

@@ -35,7 +35,7 @@ class TextCollector:
         unlisted: how often each element was read whose name the table does not have.
     """
 
-    def __init__(self, options: TextOptions, language: str | None = None) -> None:
+    def __init__(self, options: TextOptions, language: str | None) -> None:
         self.lines: list[str] = []
         self.unlisted: Counter[str] = Counter()
         self._options = options

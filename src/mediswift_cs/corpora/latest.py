@@ -31,7 +31,7 @@ class LatestRecords:
 
     @property
     def num_reserved(self) -> int:
-        """PMIDs that have room."""
+        """For how many PMIDs there is room in the table."""
         return len(self._version)
 
     def is_superseded(self, pmid: int, version: int) -> bool:

@@ -1,11 +1,12 @@
 """Hashes of the n-grams of a text's words, for near duplicates and for overlaps."""
 
-import hashlib
 import re
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+
+from mediswift_cs.storage.checksums import hash64
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -24,8 +25,7 @@ class _WordHashes(dict[str, int]):
     def __missing__(self, word: str) -> int:
         if len(self) >= _CACHE_SIZE:
             self.clear()
-        digest = hashlib.blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-        self[word] = value = int.from_bytes(digest, "big")
+        self[word] = value = hash64(word)
         return value
 
 
@@ -38,7 +38,7 @@ def words_of(text: str) -> list[str]:
 
 
 def word_hashes(words: Sequence[str]) -> Hashes:
-    """uint64 [num_words]."""
+    """A 64-bit hash of each word, as uint64 [num_words]."""
     return np.fromiter(map(_word_hash.__getitem__, words), np.uint64, len(words))
 
 

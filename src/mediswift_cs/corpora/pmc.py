@@ -91,7 +91,7 @@ class Article:
 def read_pmc(
     path: Path,
     *,
-    text_options: TextOptions | None = None,
+    text_options: TextOptions | None,
     max_bytes: int = MAX_FILE_BYTES,
 ) -> Iterator[Article]:
     """Yield the articles of one file, in its order.
@@ -108,7 +108,7 @@ def read_pmc(
 
 
 def parse_articles(
-    chunks: Iterator[bytes], path: PurePath, text_options: TextOptions | None = None
+    chunks: Iterator[bytes], path: PurePath, text_options: TextOptions | None
 ) -> Iterator[Article]:
     """The articles of XML that comes in pieces; ``path`` is its name in errors.
 

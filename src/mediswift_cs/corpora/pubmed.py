@@ -168,7 +168,7 @@ def _deletions(element: etree._Element, path: Path) -> Iterator[Deletion]:
         pmid = parse_pmid(pmid_element.text)
         if pmid is None:
             raise DataError(
-                f"{path} has {pmid_element.text!r} as a PMID in DeleteCitation, expected a number"
+                f"PMID in DeleteCitation of {path}: got {pmid_element.text!r}, allowed: a number"
             )
         yield Deletion(pmid, _version(pmid_element))
 

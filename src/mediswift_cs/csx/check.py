@@ -29,7 +29,7 @@ from mediswift_cs.errors import ConfigError, DataError
 from mediswift_cs.params import rules
 from mediswift_cs.params.data_rules import check_dataloader
 from mediswift_cs.params.load import LoadedParams, fingerprint
-from mediswift_cs.params.run_options import Mode, writing_to
+from mediswift_cs.params.run_options import Mode, trains, writing_to
 from mediswift_cs.params.schema import DataLoaderParams, Params
 from mediswift_cs.params.training_cost import kept_weights, sparse_groups
 
@@ -112,7 +112,7 @@ def graphs_of_mode(params: Params, mode: Mode) -> dict[str, DataLoaderParams]:
     """
     trainer = params.trainer
     graphs: dict[str, DataLoaderParams] = {}
-    if mode in ("train", "train_and_eval"):
+    if trains(mode):
         if trainer.fit is None or trainer.init.optimizer is None:
             raise ConfigError(
                 f"--mode {mode} trains: got no trainer.fit.train_dataloader or no "
@@ -171,8 +171,8 @@ def judge(
             verdict.failure = _check_graph(verdict, graph, cirh, loaded.params, folder / LOG_FILE)
     if verdict.failure is None and result.get("params_sha256") != verdict.params_sha256:
         verdict.failure = _plain_failure(
-            f"the compiler read other params than those that were asked for: sha256 "
-            f"{result.get('params_sha256')}, expected {verdict.params_sha256}"
+            f"the compiler read other params than those that were asked for: got sha256 "
+            f"{result.get('params_sha256')}, allowed: {verdict.params_sha256}"
         )
     return verdict
 
@@ -209,7 +209,7 @@ def _check_graph(
     if summary.num_sparsity_hints != expected:
         return _plain_failure(
             f"the {graph} graph tells the compiler of {summary.num_sparsity_hints} sparse "
-            f"tensors, expected {expected} for {num_masks} masks among "
+            f"tensors, allowed: {expected} for {num_masks} masks among "
             f"{len(kept_weights(params))} matrices"
         )
     return None

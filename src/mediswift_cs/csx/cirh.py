@@ -42,17 +42,12 @@ class GraphSummary:
 
     @property
     def num_operations(self) -> int:
-        """Operations in all."""
+        """How many operations the graph has, of all kinds."""
         return sum(self.operations.values())
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data; :func:`summary_from_json` reads it back."""
+        """The fields as plain data, which JSON can hold."""
         return asdict(self)
-
-
-def summary_from_json(data: dict[str, Any]) -> GraphSummary:
-    """The inverse of :meth:`GraphSummary.to_json`."""
-    return GraphSummary(**data)
 
 
 def summarise(path: Path) -> GraphSummary:

@@ -41,7 +41,7 @@ class ImportCheck:
         self,
         function: Callable[..., Any],
         arguments: list[dict[str, Any]],
-        python_paths: Sequence[str] = (),
+        python_paths: Sequence[str],
     ) -> None:
         """``python_paths`` are the folders that the cluster puts on its workers' path."""
         self.error: str | None = None

@@ -79,7 +79,7 @@ def not_proved(verdict: Verdict) -> list[str]:
 
 
 def text(found: dict[str, Any]) -> str:
-    """The block that is printed."""
+    """The report that is printed at the end of a validation."""
     title = "PASSED" if found["passed"] else "FAILED"
     rows = [("compiles for CSX", f"{title}  {found['params']}")]
     rows.append(("params sha256", found["params_sha256"]))

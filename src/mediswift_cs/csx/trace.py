@@ -46,7 +46,7 @@ class Result:
         self.enter("starting")
 
     def enter(self, stage: str) -> None:
-        """Say what is being done."""
+        """Note which step of the compilation begins, for who watches it."""
         self.values["stage"] = stage
         self.write()
 
@@ -56,7 +56,7 @@ class Result:
 
 
 def trace(request: dict[str, Any], result: Result, make_session: MakeSession) -> None:
-    """Carry out the request."""
+    """Trace and compile the graphs that the request names."""
     params = Params.model_validate(request["params"])
     result.values["params_sha256"] = fingerprint(request["params"])
     folder = Path(request["artifact_dir"])

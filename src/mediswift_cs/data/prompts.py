@@ -1,18 +1,14 @@
 """The data processor of task examples: prompt shards in, batches out."""
 
+from pathlib import Path
 from typing import Any
-
-import h5py
 
 from mediswift_cs.data.pretraining import MediSwiftPretrainingDataProcessor
 from mediswift_cs.errors import DataError
 from mediswift_cs.params.data_rules import prompt_disagreements
 from mediswift_cs.params.schema import DataLoaderParams, ModelParams
-from mediswift_cs.tokens.hdf5 import whole_attribute
+from mediswift_cs.tokens.hdf5 import read_shard_info
 from mediswift_cs.tokens.manifest import TASK_COMMANDS
-
-# HDF5 attributes of prompt shards, as mediswift_cs.tasks.prompt_data writes them.
-ATTRIBUTES = ("vocab_size", "num_virtual_tokens", "soft_prompt_position")
 
 
 class MediSwiftPromptDataProcessor(MediSwiftPretrainingDataProcessor):
@@ -29,24 +25,20 @@ class MediSwiftPromptDataProcessor(MediSwiftPretrainingDataProcessor):
         for path, layout in layouts.items():
             if layout != self.layout:
                 raise DataError(
-                    f"prompt shards of one data set must agree in {', '.join(ATTRIBUTES)}, got "
+                    f"prompt shards of one data set must agree in {', '.join(layout)}, got "
                     f"{layout} in {path} and {self.layout} in {self.paths[0]}"
                 )
 
     @staticmethod
-    def _layout(path: Any) -> dict[str, Any]:
-        with h5py.File(path, "r") as file:
-            missing = [name for name in ATTRIBUTES if name not in file.attrs]
-            if missing:
-                raise DataError(
-                    f"{path} is no shard of task examples, got no attribute {missing[0]!r}: "
-                    f"prepare the data with {TASK_COMMANDS}"
-                )
-            return {
-                "vocab_size": whole_attribute(file, "vocab_size"),
-                "num_virtual_tokens": whole_attribute(file, "num_virtual_tokens"),
-                "position": str(file.attrs["soft_prompt_position"]),
-            }
+    def _layout(path: Path) -> dict[str, int | str]:
+        layout = read_shard_info(path).prompt or {"num_virtual_tokens": None}
+        missing = [name for name, value in layout.items() if value is None]
+        if missing:
+            raise DataError(
+                f"{path} is no shard of task examples, which does not say its {missing[0]}: "
+                f"prepare the data with {TASK_COMMANDS}"
+            )
+        return layout
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -22,9 +22,9 @@ from mediswift_cs.params.decoder import ModelParams
 from mediswift_cs.tasks.prompt_folder import read_prompt_data, read_prompt_options
 from mediswift_cs.tasks.prompt_layout import PromptLayout
 from mediswift_cs.tasks.task import NO_LABEL
-from mediswift_cs.tokens.fingerprint_check import check_trained_with
 from mediswift_cs.tokens.manifest import find_manifest, read_manifest
-from mediswift_cs.tokens.tokenizer import EOS, fingerprint_of, load_tokenizer, vocab_size
+from mediswift_cs.tokens.model_tokenizer import load_model_tokenizer
+from mediswift_cs.tokens.tokenizer import EOS, vocab_size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,13 +53,13 @@ class Answer:
         return {name: weight / sum(weights.values()) for name, weight in weights.items()}
 
     def line(self) -> str:
-        """The answer on one line."""
+        """The answer and its probabilities on one line of a terminal."""
         shown = [f"{name} {value:.3f}" for name, value in self.probabilities.items()]
         text = " ".join(self.text.split())
         return f"{text}  ({', '.join(shown)})" if shown else text
 
     def record(self) -> dict[str, Any]:
-        """One JSON line."""
+        """The answer as what ``--json`` prints on one line."""
         return {
             "question": self.question,
             "answer": self.text,
@@ -78,7 +78,7 @@ class TaskAnswerer:
 
     @property
     def about(self) -> str:
-        """What can be asked."""
+        """What this model can be asked, in a few words."""
         task = self.predictor.task
         return f"{task.title}: {', '.join(task.labels)}"
 
@@ -233,16 +233,8 @@ def _of_data(loaded: LoadedModel, data: Path, options: AskOptions) -> TaskAnswer
 
 
 def _tokenizer(loaded: LoadedModel, path: Path) -> Tokenizer:
-    """A tokenizer; CheckpointError where the model was trained with another one."""
-    tokenizer, vocabulary = load_tokenizer(path), loaded.model.config.vocab_size
-    sha256 = fingerprint_of(tokenizer)
-    check_trained_with(sha256, loaded.tokenizer_sha256, f"tokenizer {path} has", loaded.path)
-    if vocab_size(tokenizer) > vocabulary:
-        raise CheckpointError(
-            f"tokenizer {path} has {vocab_size(tokenizer)} ids, allowed: at most the {vocabulary} "
-            f"of {loaded.path}"
-        )
-    return tokenizer
+    size = loaded.model.config.vocab_size
+    return load_model_tokenizer(path, loaded.tokenizer_sha256, num_rows=size, trained=loaded.path)
 
 
 def _continuer(

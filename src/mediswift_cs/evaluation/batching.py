@@ -10,7 +10,7 @@ MAX_BATCH_TOKENS = 4096
 
 
 def batches_by_length(
-    lengths: Sequence[int], max_batch_tokens: int = MAX_BATCH_TOKENS, title: str = "score"
+    lengths: Sequence[int], max_batch_tokens: int, title: str = "score"
 ) -> Iterator[list[int]]:
     """Numbers of the items of each batch, the longest items first, with a progress bar.
 

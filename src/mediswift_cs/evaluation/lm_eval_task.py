@@ -13,7 +13,6 @@ from mediswift_cs.checkpoints.tokenizer_files import virtual_tokens
 from mediswift_cs.errors import ConfigError, DataError
 from mediswift_cs.storage.write import write_text
 from mediswift_cs.tasks.example import Example
-from mediswift_cs.tasks.one_label import OneLabel
 from mediswift_cs.tasks.prompt_folder import PromptData
 from mediswift_cs.tasks.registry import TASKS
 
@@ -30,8 +29,8 @@ def write_lm_eval_task(data: PromptData, split: str, folder: Path) -> Path:
         ConfigError: a task with label sets.
         DataError: a context that is cut for this model where no text has the ids that are left.
     """
-    if not isinstance(data.task, OneLabel):
-        allowed = ", ".join(name for name, kind in TASKS.items() if issubclass(kind, OneLabel))
+    if data.task.has_label_sets:
+        allowed = ", ".join(name for name, kind in TASKS.items() if not kind.has_label_sets)
         raise ConfigError(f"task: got {data.task.name!r}, allowed for lm-eval: {allowed}")
     name, tokenizer = f"mediswift_{data.task.name}", data.tokenizer
     lines = "".join(_row(example, data, tokenizer) for example in data.examples(split))

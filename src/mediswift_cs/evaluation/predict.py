@@ -15,7 +15,6 @@ from mediswift_cs.evaluation.score import common_prefix, score_choices
 from mediswift_cs.model.decoder import DecoderLanguageModel
 from mediswift_cs.params.data_rules import prompt_disagreements
 from mediswift_cs.tasks.example import Example
-from mediswift_cs.tasks.label_sets import LabelSets
 from mediswift_cs.tasks.prompt_folder import PromptData
 from mediswift_cs.tasks.prompt_layout import PromptLayout
 from mediswift_cs.tasks.task import Answered, Task
@@ -47,12 +46,12 @@ class Prediction:
         return len(best) == 2 and best[0] == best[1]
 
     def answered(self) -> Answered:
-        """What scores are made of."""
+        """The labels of the example and of the answer, as scores need them."""
         labels = None if self.labels is None else frozenset(self.labels)
         return Answered(self.example.document, frozenset(self.example.labels), labels)
 
     def record(self) -> dict[str, Any]:
-        """One JSON line."""
+        """The prediction as one line of ``predictions.jsonl`` holds it."""
         record: dict[str, Any] = {
             "id": self.example.id,
             "pmid": self.example.document,
@@ -87,8 +86,8 @@ class Predictor:
             raise ConfigError(f"method: got {method!r}, allowed: {', '.join(METHODS)}")
         if method == "generate":
             return self._generated(examples)
-        if isinstance(self.task, LabelSets):
-            return self._constrained_sets(examples, self.task)
+        if self.task.has_label_sets:
+            return self._constrained_sets(examples)
         return self._constrained(examples)
 
     @property
@@ -134,15 +133,15 @@ class Predictor:
             for example, values in zip(examples, scores, strict=True)
         ]
 
-    def _constrained_sets(self, examples: Sequence[Example], task: LabelSets) -> list[Prediction]:
+    def _constrained_sets(self, examples: Sequence[Example]) -> list[Prediction]:
         """Label sets, label by label in their order: each step takes the likeliest legal one."""
-        stem = self._encode(task.stem)
+        stem = self._encode(self.task.stem)
         prompts = [[*prompt, *stem] for prompt in self.prompts(examples)]
         chosen: list[list[str]] = [[] for _ in examples]
         scores = [0.0] * len(examples)
         is_open = list(range(len(examples)))
         while is_open:
-            steps = [task.next_steps(chosen[index]) for index in is_open]
+            steps = [self.task.next_steps(chosen[index]) for index in is_open]
             options = [[self._encode(text) for text, _, _ in step] for step in steps]
             found = self._score([prompts[index] for index in is_open], options)
             still_open = []

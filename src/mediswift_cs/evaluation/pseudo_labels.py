@@ -1,4 +1,4 @@
-"""Phase two of PubMedQA's training: unlabelled questions, answered by the current model."""
+"""Questions without labels, answered by a model: its next training data."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -7,12 +7,11 @@ from pathlib import Path
 
 from mediswift_cs.evaluation.loading import load_model
 from mediswift_cs.evaluation.predict import Predictor, check_fit
-from mediswift_cs.tasks.artificial import with_label
 from mediswift_cs.tasks.example import Example
 from mediswift_cs.tasks.prompt_data import PromptSettings, make_layout
-from mediswift_cs.tasks.pubmedqa import PubMedQA
-from mediswift_cs.tokens.fingerprint_check import check_trained_with
-from mediswift_cs.tokens.tokenizer import fingerprint_of, load_tokenizer, vocab_size
+from mediswift_cs.tasks.task import Task
+from mediswift_cs.tokens.model_tokenizer import load_model_tokenizer
+from mediswift_cs.tokens.tokenizer import vocab_size
 
 # Scored at a time: a bound on memory, and enough to sort by length.
 _BLOCK = 1024
@@ -23,23 +22,26 @@ class Answerer:
 
     Attributes:
         settings: those that were given, with the vocabulary of the model.
-        task: what the answered questions are.
 
     Raises:
         CheckpointError: unreadable, or of another tokenizer or soft prompt than the settings have.
     """
 
-    def __init__(self, checkpoint: Path, tokenizer_file: Path, settings: PromptSettings) -> None:
+    def __init__(
+        self, checkpoint: Path, tokenizer_file: Path, settings: PromptSettings, task: Task
+    ) -> None:
         loaded = load_model(checkpoint)
         self.settings = replace(settings, vocab_size=loaded.model.config.vocab_size)
-        self.task = PubMedQA(pseudo_labelled_by=checkpoint.name)
-        tokenizer = load_tokenizer(tokenizer_file)
-        what = f"tokenizer {tokenizer_file} has fingerprint"
-        check_trained_with(fingerprint_of(tokenizer), loaded.tokenizer_sha256, what, checkpoint)
-        layout = make_layout(self.settings, tokenizer, self.task.longest_answers())
+        tokenizer = load_model_tokenizer(
+            tokenizer_file,
+            loaded.tokenizer_sha256,
+            num_rows=loaded.model.config.vocab_size,
+            trained=checkpoint,
+        )
+        layout = make_layout(self.settings, tokenizer, task.longest_answers())
         check_fit(loaded, layout, vocab_size(tokenizer), "the questions")
         self._predictor = Predictor(
-            decoder=loaded.model.model, tokenizer=tokenizer, layout=layout, task=self.task
+            decoder=loaded.model.model, tokenizer=tokenizer, layout=layout, task=task
         )
 
     def answer(self, questions: Iterable[Example]) -> Iterator[Example]:
@@ -52,4 +54,5 @@ class Answerer:
         while block := list(islice(stream, _BLOCK)):
             for prediction in self._predictor.predict(block, "constrained"):
                 assert prediction.labels is not None
-                yield with_label(prediction.example, prediction.labels[0])
+                target = self._predictor.task.answer_text(prediction.labels)
+                yield replace(prediction.example, target=target, labels=prediction.labels)

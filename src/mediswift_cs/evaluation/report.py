@@ -14,7 +14,7 @@ NUM_RESAMPLES = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """One evaluation.
+    """The scores of one evaluation, and how they were found.
 
     Attributes:
         scoring: the answers, and the documents that count.
@@ -39,7 +39,7 @@ class Report:
 
     @property
     def task(self) -> Task:
-        """What was asked."""
+        """The task whose questions were asked."""
         return self.scoring.task
 
     @property
@@ -49,7 +49,7 @@ class Report:
 
     @property
     def score(self) -> float:
-        """The main score."""
+        """The value of the task's main score."""
         return self.scores[self.metric]
 
     @property
@@ -84,7 +84,7 @@ class Report:
         }
 
     def text(self) -> str:
-        """The report for people."""
+        """The report as lines for a terminal."""
         other = ", ".join(f"{k} {v:.4f}" for k, v in self.scores.items() if k != self.metric)
         low, high = self.interval
         number = len(self.scoring.items)
@@ -123,10 +123,10 @@ def make_report(
     task: Task,
     split: str,
     method: str,
-    convention: str | None = None,
+    convention: str | None,
     num_resamples: int = NUM_RESAMPLES,
 ) -> Report:
-    """Score predictions.
+    """Score the predictions of one split by one convention.
 
     Args:
         convention: one of the task's; None takes the default of a task that has several.

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mediswift_cs.evaluation.batching import MAX_BATCH_TOKENS, batches_by_length
+from mediswift_cs.evaluation.batching import batches_by_length
 from mediswift_cs.evaluation.prefill import Prefilled, prefill
 from mediswift_cs.model.decoder import DecoderLanguageModel
 
@@ -33,7 +33,7 @@ def score_choices(
     choices: Sequence[Choices],
     *,
     pad_id: int,
-    max_batch_tokens: int = MAX_BATCH_TOKENS,
+    max_batch_tokens: int,
 ) -> list[list[float]]:
     """Sum of the log-probabilities (nats) of each choice's ids after its prompt.
 

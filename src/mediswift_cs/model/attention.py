@@ -29,7 +29,7 @@ def fused_attention(
     key: Tensor,
     value: Tensor,
     dropout_rate: float,
-    visible: Tensor | None = None,
+    visible: Tensor | None,
 ) -> Tensor:
     """Torch's scaled-dot-product attention, which never holds the score matrix.
 
@@ -65,7 +65,7 @@ def explicit_attention(
     key: Tensor,
     value: Tensor,
     dropout_rate: float,
-    softmax_in_float32: bool = True,
+    softmax_in_float32: bool,
 ) -> Tensor:
     """The same attention written out, in the operations that a CS-2 has kernels for.
 
@@ -87,10 +87,10 @@ class SelfAttention(nn.Module):
         self,
         hidden_size: int,
         num_heads: int,
-        dropout_rate: float = 0.0,
-        projection_bias: bool = True,
-        output_bias: bool = True,
-        softmax_in_float32: bool = True,
+        dropout_rate: float,
+        projection_bias: bool,
+        output_bias: bool,
+        softmax_in_float32: bool,
     ) -> None:
         """``softmax_in_float32`` counts on CSX only: the fused attention chooses by itself."""
         super().__init__()

@@ -77,8 +77,8 @@ def language_model_loss(
     logits: Tensor,
     labels: Tensor,
     loss_mask: Tensor,
-    loss_scaling: Literal["num_tokens", "batch_size"] = "num_tokens",
-    loss_weight: float = 1.0,
+    loss_scaling: Literal["num_tokens", "batch_size"],
+    loss_weight: float,
 ) -> Tensor:
     """The masked cross entropy in nats, a scalar.
 

@@ -38,7 +38,7 @@ class StartingWeights:
     weights_train: bool = True
 
     def describe(self) -> list[str]:
-        """Sentences for the log."""
+        """Sentences for the log on what the weights start from."""
         lines = []
         if self.keeps_masks:
             lines.append("sparse fine-tuning: the checkpoint's masks stay, pruned weights stay 0")

@@ -28,7 +28,7 @@ _HOW = {
 }
 
 
-def sizes_report(num_tokens: int | None = None) -> list[dict[str, Any]]:
+def sizes_report(num_tokens: int | None) -> list[dict[str, Any]]:
     """Training FLOPs of each published size at each sparsity, with and without the softmax."""
     rows = []
     for size in (size for size in SIZES.values() if size.is_published):

@@ -86,7 +86,7 @@ def _read_shards(paths: list[Path]) -> Contents:
         max_token_id=highest,
         min_token_id=lowest,
         tokenizer_sha256=shards[0].tokenizer_sha256,
-        prompt=_prompt_layout(paths[0]),
+        prompt=shards[0].prompt,
     )
 
 
@@ -107,20 +107,3 @@ def _ranges_of_ids(path: Path) -> Iterator[tuple[int, int]]:
                 yield int(ids.min(initial=0)), int(ids.max(initial=0))
     except OSError as error:
         raise DataError(f"{path} is damaged: {reason_of(error)}") from error
-
-
-def _prompt_layout(path: Path) -> dict[str, Any] | None:
-    """What `mediswift pubmedqa` and its like write into their shards, under the manifest's keys."""
-    import h5py
-
-    from mediswift_cs.tokens.hdf5 import whole_attribute
-
-    with h5py.File(path, "r") as file:
-        if "num_virtual_tokens" not in file.attrs:
-            return None
-        vocab_size = whole_attribute(file, "vocab_size")
-        return {
-            "num_virtual_tokens": whole_attribute(file, "num_virtual_tokens"),
-            "position": str(file.attrs.get("soft_prompt_position")),
-            "vocab_size": -1 if vocab_size is None else vocab_size,
-        }

@@ -58,7 +58,7 @@ def read_yaml(path: Path) -> Any:
 
 
 def parse_yaml(text: str, source: str) -> Any:
-    """Plain data from YAML text.
+    """Read YAML text as plain data.
 
     Raises:
         ConfigError: the text is not plain YAML.

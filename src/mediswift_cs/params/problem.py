@@ -90,7 +90,7 @@ def _spell_part(part: object) -> str:
 
 
 def keys_of(section: type[Section]) -> dict[str, FieldInfo]:
-    """The section's fields by YAML key."""
+    """The fields of a section by the keys that YAML has for them."""
     return {info.alias or name: info for name, info in section.model_fields.items()}
 
 

@@ -133,9 +133,7 @@ def render(
     return render_pretraining(size, sparsity, is_corrected=is_corrected, method=method)
 
 
-def render_pretraining(
-    size: ModelSize, sparsity: float, *, is_corrected: bool = False, method: str = "static"
-) -> str:
+def render_pretraining(size: ModelSize, sparsity: float, *, is_corrected: bool, method: str) -> str:
     """The text of a pre-training file at any sparsity; 0 is dense.
 
     ``is_corrected``: SuPar's corrections for the density (arXiv 2405.15743, Table 1), so that one

@@ -35,6 +35,11 @@ CHECKED_DATA: dict[Mode, CheckData] = {
 }
 
 
+def trains(mode: Mode) -> bool:
+    """Whether a run in this mode updates weights."""
+    return mode in ("train", "train_and_eval")
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
     """The choices of one run, whichever engine carries it out.

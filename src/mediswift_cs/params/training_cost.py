@@ -113,7 +113,7 @@ def weights_train(params: Params) -> bool:
     return params.trainer.init.model.trainable != "soft_prompt"
 
 
-def decoder_shape(params: Params, *, as_dense: bool = False) -> DecoderShape:
+def decoder_shape(params: Params, *, as_dense: bool) -> DecoderShape:
     """What the operations of the model depend on; ``as_dense`` leaves the masks out."""
     model = params.trainer.init.model
     level = 0.0 if as_dense else final_level(params)

@@ -114,7 +114,7 @@ class TokenizerSettings(_Section):
 
 
 class Hdf5Settings(_Section):
-    """The shards."""
+    """Settings of the stage hdf5: how samples are spread over shards."""
 
     max_sequence_length: int = Field(default=2048, ge=1)
     val_fraction: float = Field(default=0.05, ge=0, lt=1)

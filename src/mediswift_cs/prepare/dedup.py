@@ -80,7 +80,7 @@ class _Signatures:
         self.starts = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
 
     def rows(self, places: npt.NDArray[np.int64]) -> npt.NDArray[np.uint32]:
-        """uint32 [len(places), num_perm]."""
+        """The signatures of documents, as uint32 [len(places), num_perm]."""
         result = np.empty((len(places), self._arrays[0].shape[1]), np.uint32)
         parts = np.searchsorted(self.starts, places, side="right") - 1
         for part in np.unique(parts):

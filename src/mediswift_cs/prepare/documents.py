@@ -28,9 +28,7 @@ from mediswift_cs.storage.write import atomic_file, check_writable, remove_parti
 STAGES = ("parse", "clean", "dedup", "guard")
 
 
-def write_documents(
-    settings: PrepareSettings, *, overwrite: bool = False
-) -> tuple[dict[str, Any], bool]:
+def write_documents(settings: PrepareSettings, *, overwrite: bool) -> tuple[dict[str, Any], bool]:
     """Make the documents that a whole run with these settings makes, as one file.
 
     A run that was killed goes on in its work folder, which lies beside the file until it is done.

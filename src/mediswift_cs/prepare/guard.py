@@ -50,7 +50,7 @@ class Statistics:
     licences: Counter[str] = field(default_factory=Counter)
 
     def add(self, document: Document) -> None:
-        """Count one document."""
+        """Count one document that stays in the corpus."""
         length = len(document.text)
         self.num_documents += 1
         self.num_characters += length

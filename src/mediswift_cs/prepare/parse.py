@@ -163,7 +163,7 @@ class PartReader:
         self._add(data_set.read(), Path(str(data_set.name)), data_set.shown_name, writer)
 
     def read(self, path: Path, name: str, writer: DocumentsWriter) -> None:
-        """Add one file."""
+        """Add the records of one file."""
         try:
             if not isinstance(self._settings, PmcSettings):
                 self._add(read_pubmed(path), path, name, writer)

@@ -22,7 +22,7 @@ NamedFile = tuple[Path, str]
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """One unit of work.
+    """The documents that one task works on at a time.
 
     Attributes:
         name: for its files; the same for the same inputs, whatever other parts there are.

@@ -48,7 +48,7 @@ class Pipeline:
     """
 
     def __init__(
-        self, settings: PrepareSettings, chosen: Collection[str] = STAGES, *, quiet: bool = False
+        self, settings: PrepareSettings, chosen: Collection[str], *, quiet: bool = False
     ) -> None:
         unknown = [name for name in chosen if name not in STAGES]
         if unknown:

@@ -90,7 +90,7 @@ class StageResults:
 
 
 def sources_of(files: Iterable[SourceEntry]) -> list[dict[str, Any]]:
-    """Inputs as JSON."""
+    """The inputs of a stage as manifests keep them."""
     return [asdict(file) for file in files]
 
 

@@ -25,7 +25,7 @@ class TaskRunner(ExitStack):
     Used in a ``with`` block, at whose end the workers are gone.
     """
 
-    def __init__(self, settings: EngineSettings, *, quiet: bool = False) -> None:
+    def __init__(self, settings: EngineSettings, *, quiet: bool) -> None:
         super().__init__()
         self._settings = settings
         self._quiet = quiet

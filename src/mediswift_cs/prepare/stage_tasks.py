@@ -222,7 +222,7 @@ class StageTasks:
         yield self._task("tokenizer", "tokenizer", run, TokenizerResult, outputs, depends_on)
 
     def tokens(self) -> Iterator[Task[ShardsResult]]:
-        """One for each part: its shards."""
+        """The tasks of the stage tokens: one for each part, which makes its shards."""
         settings = self.settings.hdf5
         (made,) = self.results.tokenizer
         # What one version made is not trusted once that has been found to be wrong and was removed.
@@ -234,7 +234,7 @@ class StageTasks:
             yield self._task("tokens", part, run, ShardsResult, [output], depends_on)
 
     def hdf5(self) -> Iterator[Task[ShardsResult]]:
-        """One: the folder of all shards."""
+        """The task of the stage hdf5, which gathers all shards in one folder."""
         settings, output = self.settings.hdf5, self.settings.output / "hdf5"
         (made,) = self.results.tokenizer
         folders = [self._work("tokens", part) for part in self.parts]

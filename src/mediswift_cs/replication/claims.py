@@ -25,7 +25,7 @@ def _shift(measured: Measured, arm: Arm, *, low: float, high: float = math.inf) 
 
 
 def rate_rises(measured: Measured) -> Evidence:
-    """C1."""
+    """Claim C1: the best rate of a sparse model lies above the dense one's."""
     arm = scales.standard(max(measured.sparsities))
     if missing := measured.unbracketed([DENSE.name, arm.name]):
         return Evidence(missing=missing)
@@ -33,7 +33,7 @@ def rate_rises(measured: Measured) -> Evidence:
 
 
 def rate_stays(measured: Measured) -> Evidence:
-    """C2."""
+    """Claim C2: with SuPar's corrections one rate is best at every sparsity."""
     arms = [scales.corrected(sparsity) for sparsity in measured.sparsities]
     if missing := measured.unbracketed([DENSE.name, *(arm.name for arm in arms)]):
         return Evidence(missing=missing)
@@ -41,7 +41,7 @@ def rate_stays(measured: Measured) -> Evidence:
 
 
 def activations(measured: Measured) -> Evidence:
-    """C3."""
+    """Claim C3: with the corrections, activations are as large as in a dense model."""
     bounds = {
         scales.standard(scales.MAIN_SPARSITY): (-math.inf, 0.5),
         SPARSE: (0.7, 1.4),
@@ -141,7 +141,7 @@ def worth_of_a_weight(measured: Measured) -> tuple[list[Part], str]:
 
 
 def gap_grows(measured: Measured) -> Evidence:
-    """C7."""
+    """Claim C7: the sparser the model, the more its loss exceeds the dense one's."""
     arms = [DENSE, *(scales.corrected(sparsity) for sparsity in measured.sparsities)]
     if missing := measured.unbracketed([arm.name for arm in arms]):
         return Evidence(missing=missing)

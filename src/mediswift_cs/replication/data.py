@@ -32,12 +32,12 @@ class Data:
 
     @property
     def tokenizer(self) -> Path:
-        """Of all documents."""
+        """The tokenizer, which is trained on all documents."""
         return self.folder / "tokenizer.json"
 
     @property
     def train(self) -> Path:
-        """Shards to pre-train on."""
+        """The folder of the shards to pre-train on."""
         return self.folder / "shards" / "train"
 
     @property
@@ -47,7 +47,7 @@ class Data:
 
     @property
     def reported_on(self) -> Path:
-        """The other half."""
+        """The half of the held-out documents on which results are reported."""
         return self.folder / "held_out" / "train"
 
     def labels(self, num_virtual_tokens: int) -> Path:

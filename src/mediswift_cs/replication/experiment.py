@@ -60,7 +60,7 @@ class Experiment:
 
     @property
     def data(self) -> Data:
-        """Where the data is."""
+        """The paths of the data below the folder of the replication."""
         return Data(self.folder)
 
     @property
@@ -199,7 +199,7 @@ class Experiment:
     # Activations
 
     def coordinates(self, arm: Arm, seed: int) -> Job:
-        """The coordinate check of an arm."""
+        """The job that measures the activations of an arm after some updates."""
         folder = self._folder("activations", arm.name, COORDINATE_RATE, seed)
         one = training_flops(self.scale.size) / self.scale.size.max_steps
         return Job(

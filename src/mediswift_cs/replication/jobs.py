@@ -53,7 +53,7 @@ class Job:
 
     @property
     def is_done(self) -> bool:
-        """Whether its results are complete."""
+        """Whether the results of the job are complete."""
         return (self.folder / OUTCOME_FILE).is_file()
 
 

@@ -172,6 +172,7 @@ def _docs_text(*, recorded: list[dict[str, Any]], num_equal: int) -> str:
     environment = Environment(
         loader=PackageLoader("mediswift_cs.replication"),
         undefined=StrictUndefined,
+        autoescape=False,  # Markdown
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,

@@ -13,7 +13,7 @@ from mediswift_cs.replication.verdicts import judge
 
 
 def claims_content(experiment: Experiment, measured: Measured) -> dict[str, Any]:
-    """What ``claims.json`` says."""
+    """The content of ``claims.json``: verdicts, and the results that they rest on."""
     seconds = sum(outcome(path.parent)["seconds"] for path in experiment.outcomes())
     right = {name: 100 * values.mean(axis=1) for name, values in measured.right.items()}
     return {
@@ -46,7 +46,7 @@ def claims_content(experiment: Experiment, measured: Measured) -> dict[str, Any]
 
 
 def told(content: Mapping[str, Any]) -> str:
-    """The verdicts as lines."""
+    """The verdicts as lines for a terminal."""
     lines = []
     for claim in content["claims"]:
         lines.append(f"{claim['claim']}  {claim['verdict']:9}  {claim['text']}")

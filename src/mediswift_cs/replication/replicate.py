@@ -142,7 +142,7 @@ class Replication:
         )
 
     def measure(self) -> Measured:
-        """Every run, and what came out."""
+        """Carry out every run that is missing, and gather what came out."""
         experiment = self.experiment
         scale, seeds, sweep_seed = experiment.scale, experiment.seeds, experiment.sweep_seed
         rates = self.sweep(

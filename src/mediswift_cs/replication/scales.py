@@ -53,7 +53,7 @@ SMALL = Arm(name="dense, smaller", control="small")
 
 
 def corrected(sparsity: float) -> Arm:
-    """Sparse, with SuPar's corrections."""
+    """The arm of this sparsity with SuPar's corrections."""
     return Arm(name=f"{sparsity:.0%} sparse, corrected", sparsity=sparsity, is_corrected=True)
 
 
@@ -87,7 +87,7 @@ TUNED_ARMS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Scale:
-    """How large the whole is.
+    """How large the models, the data and the sweeps of a replication are.
 
     Attributes:
         sparsities: of the corrected arms; the highest is also tried with standard parameterization.
@@ -110,7 +110,7 @@ class Scale:
 
     @property
     def arms(self) -> tuple[Arm, ...]:
-        """Every way of pre-training."""
+        """Every way of pre-training that the scale compares."""
         highest = standard(max(self.sparsities))
         main = standard(MAIN_SPARSITY)
         at_dense_rate = replace(main, name=f"{main.name}, dense rate", rate_of=DENSE.name)
@@ -120,12 +120,12 @@ class Scale:
 
     @property
     def dynamic_arms(self) -> tuple[Arm, ...]:
-        """Those whose masks change."""
+        """The ways of pre-training whose masks change during the run."""
         return tuple(map(dynamic, self.methods))
 
     @property
     def tuned(self) -> tuple[TunedArm, ...]:
-        """Every way of fine-tuning."""
+        """Every way of fine-tuning that the scale compares."""
         return TUNED_ARMS
 
     def size_of(self, arm: Arm, rate: float | None = None) -> ModelSize:
@@ -145,7 +145,7 @@ def training_flops(size: ModelSize, sparsity: float = 0.0) -> int:
     return run_flops(one, size.num_tokens, size.max_position_embeddings).total
 
 
-def num_weights(size: ModelSize, sparsity: float = 0.0) -> int:
+def num_weights(size: ModelSize, sparsity: float) -> int:
     """The weights of the projections that are not pruned."""
     shape = shape_of_size(size, sparsity)
     return shape.num_projection_weights + shape.num_feed_forward_weights

@@ -24,7 +24,7 @@ class Estimate:
     freedom: float
 
     def interval(self) -> tuple[float, float]:
-        """The two-sided 95 % interval."""
+        """The two-sided 95 % confidence interval of the value."""
         reach = float(stats.t.ppf((1 + CONFIDENCE) / 2, self.freedom)) * self.error
         return self.value - reach, self.value + reach
 

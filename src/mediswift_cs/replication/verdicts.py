@@ -53,7 +53,7 @@ class Part(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """What a claim is judged by.
+    """The measurements that a claim is judged by.
 
     Attributes:
         parts: each must hold, and none may be refuted.
@@ -69,7 +69,7 @@ class Evidence(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """One claim.
+    """One claim of the paper, and what would refute it.
 
     Attributes:
         refuted_if: in words.
@@ -84,7 +84,7 @@ class Claim:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """A judged claim.
+    """What the measurements say of one claim.
 
     Attributes:
         p_value: two-sided, of the claim alone; ``adjusted`` after Holm over all claims.
@@ -113,7 +113,7 @@ class Verdict:
 
 
 def judge(claims: Sequence[Claim], measured: Measured) -> list[Verdict]:
-    """The verdict on each claim.
+    """Judge each claim by what was measured.
 
     A claim is held where all its numbers lie, beyond doubt, where it says, and refuted where one
     beyond doubt does not: p-values of both sides, Holm's correction over the claims.

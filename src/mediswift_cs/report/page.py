@@ -50,7 +50,7 @@ def write_page(model_dirs: Sequence[Path], scores: Sequence[Path], output: Path)
 
 
 def page(runs: Sequence[RunRecord], scores: Sequence[Path], output: Path) -> str:
-    """The page as HTML."""
+    """The report of the runs as one page of HTML."""
     training, absent = training_figures(runs)
     scored, problems = evaluations(runs, scores)
     return render(

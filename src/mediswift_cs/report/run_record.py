@@ -63,7 +63,7 @@ class StoredModel:
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """One run.
+    """What the files of one run say of it.
 
     Attributes:
         metrics: steps and values of each number in ``metrics.jsonl``, by its name; NaN stands for

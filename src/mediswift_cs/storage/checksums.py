@@ -1,4 +1,4 @@
-"""What identifies the content of a file."""
+"""What identifies the content of a file, or a text."""
 
 import hashlib
 from pathlib import Path
@@ -12,6 +12,12 @@ def md5_of(path: Path) -> str:
 def sha256_of(path: Path) -> str:
     """The SHA-256 of a file's content in hexadecimal digits."""
     return _digest(path, "sha256")
+
+
+def hash64(text: str) -> int:
+    """64 bits of a text that are the same on every machine: a blake2b, its first byte highest."""
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big")
 
 
 def _digest(path: Path, name: str) -> str:

@@ -16,7 +16,7 @@ def num_usable_cores() -> int:
 def process_pool(
     num_workers: int,
     *,
-    begin: Callable[[], None] | None = None,
+    begin: Callable[[], None] | None,
     tasks_per_process: int | None = None,
 ) -> ProcessPoolExecutor:
     """A pool whose processes use one thread each, and end when this process is killed.

@@ -59,7 +59,7 @@ class Report:
         return found
 
     def text(self) -> str:
-        """The report for people."""
+        """The report of a sweep as lines for a terminal."""
         name = self.swept.key.rpartition(".")[2]
         shown = [textwrap.shorten(run.value.shown, MAX_SHOWN) for run in self.runs]
         width = max(len(name), *map(len, shown))

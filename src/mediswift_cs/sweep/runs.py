@@ -1,6 +1,5 @@
 """The runs of a sweep, one after the other; each is a command that a user could type."""
 
-import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -8,7 +7,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from mediswift_cs.checkpoints.model_dir import LOG_FILE, METRICS_FILE, metric_lines
-from mediswift_cs.child import exit_code_of_command
 from mediswift_cs.errors import (
     INTERRUPTED_EXIT_CODE,
     JOB_FAILED_EXIT_CODE,
@@ -18,7 +16,8 @@ from mediswift_cs.errors import (
 from mediswift_cs.params.load import LoadedParams
 from mediswift_cs.params.plain import values_by_key
 from mediswift_cs.params.run_options import FAILURE_FILE
-from mediswift_cs.steps import StepError
+from mediswift_cs.steps import StepError, exit_code_of_command
+from mediswift_cs.storage.checksums import sha256_of
 from mediswift_cs.storage.read import NO_OTHER_KEYS, check_keys, check_type, read_json_object
 from mediswift_cs.storage.write import write_json
 from mediswift_cs.sweep.values import Swept, SweptValue
@@ -67,7 +66,7 @@ class Run:
         assert fit is not None
         loaders = [fit.train_dataloader, *(fit.val_dataloader or [])]
         manifests = {
-            folder: path and hashlib.sha256(path.read_bytes()).hexdigest()
+            folder: path and sha256_of(path)
             for loader in loaders
             for folder in loader.data_dirs
             for path in [find_manifest(Path(folder))]

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from mediswift_cs.corpora.document import Document
 from mediswift_cs.tasks.example import Example
-from mediswift_cs.tasks.pubmedqa import Questions, answer_text, question_example
+from mediswift_cs.tasks.pubmedqa import Questions, question_example
 from mediswift_cs.tasks.question_data import QuestionMaker
 from mediswift_cs.tasks.statement import Reason, question_from_title
 
@@ -82,7 +82,7 @@ def split_abstract(abstract: str) -> Abstract | None:
     return Abstract((" ".join(sentences[:-1]),), sentences[-1], False)
 
 
-def artificial_example(document: Document, *, contrast: bool = False) -> Example | str:
+def artificial_example(document: Document, *, contrast: bool) -> Example | str:
     """The PQA-A example of a document, or the reason why it gives none.
 
     With ``contrast``, every second document (by its id) whose verb has an opposite is asked for
@@ -117,14 +117,7 @@ def unlabelled_question(document: Document) -> Example | str:
     if not parts.is_structured:
         return NOT_STRUCTURED
     unknown = question_example(document.id, question=title, contexts=parts.contexts, label="")
-    return with_label(unknown, None)
-
-
-def with_label(example: Example, label: str | None) -> Example:
-    """The same question with this answer; None for an unknown one."""
-    if label is None:
-        return replace(example, target="", labels=())
-    return replace(example, target=answer_text(label), labels=(label,))
+    return replace(unknown, target="", labels=())
 
 
 def title_matcher() -> QuestionMaker:

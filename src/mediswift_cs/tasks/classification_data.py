@@ -1,10 +1,10 @@
 """From labelled texts to a classification data set: the labels, the splits, what is left out."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Sequence
 
 from mediswift_cs.errors import ConfigError, DataError
+from mediswift_cs.storage.checksums import hash64
 from mediswift_cs.tasks.classification import (
     Classification,
     MultiLabelClassification,
@@ -21,8 +21,8 @@ def make_task(
     labels: Sequence[str] | None,
     *,
     multi_label: bool,
-    instruction: str = "",
-    question: str = "",
+    instruction: str,
+    question: str,
 ) -> Classification:
     """The task of these texts.
 
@@ -61,8 +61,8 @@ def split_texts(
     *,
     val_fraction: float,
     test_fraction: float,
-    max_train: int | None = None,
-    max_val: int | None = None,
+    max_train: int | None,
+    max_val: int | None,
 ) -> dict[str, list[LabelledText]]:
     """The texts by split: as the input says, or by a hash of the document's id.
 
@@ -137,8 +137,7 @@ def _first_of_each(texts: Sequence[LabelledText], counts: Counter[str]) -> list[
 
 def _share(purpose: str, text: str) -> float:
     """A number from 0 to 1 that depends on the text alone."""
-    digest = hashlib.blake2b(f"{purpose}{text}".encode("utf-8", "surrogatepass"), digest_size=8)
-    return int.from_bytes(digest.digest(), "big") / 2**64
+    return hash64(f"{purpose}{text}") / 2**64
 
 
 def examples_of(

@@ -60,7 +60,7 @@ class HallmarksOfCancer(LabelSets):
     conventions = tuple(CONVENTIONS)
 
     def asked(self, text: str, context: str) -> Example:
-        """The text that a user typed."""
+        """The item that asks about a text that a user typed."""
         refuse_context(self, context)
         document = HallmarksDocument(pmid="", sentences=(), sentence_labels=())
         return _example("", document, text, frozenset())

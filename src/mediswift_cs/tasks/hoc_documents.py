@@ -37,7 +37,7 @@ def read_documents(path: Path) -> dict[str, HallmarksDocument]:
     return documents
 
 
-def read_dataset(name: str, config: str | None = None) -> dict[str, HallmarksDocument]:
+def read_dataset(name: str, config: str | None) -> dict[str, HallmarksDocument]:
     """The documents of a data set with columns pmid, sentences and sentence_labels, by PMID.
 
     Any local file or folder that ``datasets`` reads will do as well; no code of a data set is run.
@@ -103,8 +103,8 @@ def _read_corpus_document(text_path: Path) -> dict[str, Any]:
     entries = labels.split("<")[1:]
     if len(entries) != len(sentences):
         raise DataError(
-            f"{label_path} has labels for {len(entries)} sentences, expected the {len(sentences)} "
-            f"of {text_path}"
+            f"labels in {label_path}: got those of {len(entries)} sentences, allowed: those of the "
+            f"{len(sentences)} in {text_path}"
         )
     return {
         "pmid": text_path.stem,

@@ -13,6 +13,7 @@ from mediswift_cs.tasks.task import (
     UNPARSED,
     Answered,
     Confusion,
+    Step,
     Task,
     sentence,
     stated,
@@ -26,20 +27,6 @@ Level = Literal["document", "sentence"]
 LEVELS: tuple[Level, ...] = get_args(Level)
 
 _METRICS = {"micro_f1": metrics.micro_f1, "example_based_f1": metrics.example_based_f1}
-
-
-class Step(NamedTuple):
-    """What may follow in an answer of several labels.
-
-    Attributes:
-        text: what the answer goes on with.
-        label: the label that it adds; None for the answer without labels.
-        goes_on: whether another label follows.
-    """
-
-    text: str
-    label: str | None
-    goes_on: bool
 
 
 class Convention(NamedTuple):
@@ -68,6 +55,7 @@ class LabelSets(Task):
 
     level: Level = "document"
 
+    has_label_sets = True
     rules: ClassVar[Mapping[str, Convention]]
 
     def __post_init__(self) -> None:
@@ -89,7 +77,7 @@ class LabelSets(Task):
         return state_labels(self.stem, labels, self.labels)
 
     def longest_answers(self) -> list[str]:
-        """The answer that has all labels."""
+        """The one answer that states all labels."""
         return [self.answer_text(self.labels)]
 
     def parse_answer(self, text: str) -> tuple[str, ...] | None:
@@ -151,7 +139,7 @@ class LabelSets(Task):
         return _METRICS[rules.metric](gold, said)
 
     def constant_answers(self) -> dict[str, frozenset[str]]:
-        """No label, and each label alone."""
+        """The answer without labels, and each label alone."""
         return {EMPTY: frozenset(), **{label: frozenset({label}) for label in self.labels}}
 
     def shown(self, labels: AbstractSet[str] | None) -> tuple[str, ...]:

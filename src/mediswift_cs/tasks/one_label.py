@@ -31,7 +31,7 @@ class OneLabel(Task):
         return sentence(self.stem, label)
 
     def longest_answers(self) -> list[str]:
-        """All answers."""
+        """The sentences of all labels, of which one is the longest."""
         return [self.answer_text((label,)) for label in self.labels]
 
     def parse_answer(self, text: str) -> tuple[str, ...] | None:
@@ -40,20 +40,20 @@ class OneLabel(Task):
         return (label,) if label in self.readable else None
 
     def metric(self, convention: str | None) -> str:
-        """The accuracy."""
+        """The name of the main score, which is the accuracy."""
         return "accuracy"
 
     def score(self, items: Sequence[Answered], convention: str | None) -> float:
-        """The accuracy."""
+        """The fraction of items whose answer is the right label."""
         return metrics.accuracy([item.gold for item in items], [item.said for item in items])
 
     def other_scores(self, items: Sequence[Answered]) -> dict[str, float]:
-        """Macro-F1 over the task's labels."""
+        """The macro-F1 over the task's labels."""
         gold, said = ([_only(x) for x in sets] for sets in _columns(items))
         return {"macro_f1": metrics.macro_f1(gold, said, self.labels)}
 
     def constant_answers(self) -> dict[str, frozenset[str]]:
-        """Each label."""
+        """Each label as an answer that is always given."""
         return {label: frozenset({label}) for label in self.labels}
 
     def shown(self, labels: AbstractSet[str] | None) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ from mediswift_cs.tasks.task import Task
 from mediswift_cs.tokens.hdf5 import ShardWriter
 from mediswift_cs.tokens.manifest import (
     MANIFEST_NAME,
+    SPLITS,
     TOKENIZER_NAME,
     Manifest,
     ShardEntry,
@@ -44,8 +45,6 @@ from mediswift_cs.tokens.tokenizer import (
 )
 
 SAMPLES_PER_SHARD = 8192
-# Splits that are trained or validated on become shards; the others are for evaluation only.
-SHARDED_SPLITS = ("train", "val")
 
 # What, taken together with the examples, determines the data set.
 _RECIPE = (
@@ -137,7 +136,7 @@ def write_prompt_data(
     task: Task,
     counts: Mapping[str, int],
     sources: tuple[SourceEntry, ...],
-    overwrite: bool = False,
+    overwrite: bool,
 ) -> tuple[Manifest, Lengths]:
     """Write one data set whole or not at all.
 
@@ -203,7 +202,7 @@ def _write(
         save_tokenizer(tokenizer, folder / TOKENIZER_NAME)
         manifest = replace(
             planned,
-            splits={name: written[name] for name in SHARDED_SPLITS if name in written},
+            splits={name: written[name] for name in SPLITS if name in written},
             cut_contexts=lengths.cut,
         )
         # Last, so that a folder with a manifest is complete even if it is looked at half-way.
@@ -249,7 +248,8 @@ def _write_split(
     lengths: Lengths,
 ) -> SplitEntry:
     """Write the shards of a split, or encode it only where it is not trained or validated on."""
-    writer = _shard_writer(folder, layout, entry) if folder.name in SHARDED_SPLITS else None
+    # Splits that are trained or validated on become shards; the others are for evaluation only.
+    writer = _shard_writer(folder, layout, entry) if folder.name in SPLITS else None
     num_tokens = 0
     with closing(writer) if writer is not None else nullcontext():
         for source_ids, answer_ids, length in _encoded(examples, tokenizer, layout, lengths):

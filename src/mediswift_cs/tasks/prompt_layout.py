@@ -104,7 +104,7 @@ class PromptLayout:
         return Source([*head, *context[:kept], *tail], max(0, len(context) - kept))
 
     def prompt(self, source_ids: Sequence[int]) -> list[int]:
-        """Everything before the answer."""
+        """The ids of everything that stands before the answer."""
         if self.position == "prefix":
             return [*self.virtual_ids, *source_ids]
         return [*source_ids, *self.virtual_ids]

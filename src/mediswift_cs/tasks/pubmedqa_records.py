@@ -51,9 +51,7 @@ def check_record(pmid: str, record: Any, source: Path | str) -> None:
         )
 
 
-def read_dataset(
-    name: str = DATASET_NAME, config: str | None = DATASET_CONFIG
-) -> dict[str, dict[str, Any]]:
+def read_dataset(name: str, config: str | None) -> dict[str, dict[str, Any]]:
     """The records in the form of ``ori_pqal.json``, in the data set's order.
 
     Raises:

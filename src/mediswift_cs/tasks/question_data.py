@@ -48,7 +48,7 @@ class Counts:
     lengths: Lengths
 
     def text(self) -> str:
-        """The counts for people."""
+        """The counts as lines for a terminal."""
         parts = (self.by_reason, self.by_split, self.by_label)
         lines = [f"{self.documents_read} documents read"]
         lines += map(counts_text, parts)
@@ -64,10 +64,10 @@ def write_questions(
     *,
     task: Task,
     val_fraction: float,
-    limit: int | None = None,
-    answer: Callable[[Iterator[Example]], Iterator[Example]] = iter,
-    sources: tuple[SourceEntry, ...] = (),
-    overwrite: bool = False,
+    limit: int | None,
+    answer: Callable[[Iterator[Example]], Iterator[Example]],
+    sources: tuple[SourceEntry, ...],
+    overwrite: bool,
 ) -> Counts:
     """Write the questions that documents give, with the splits train and val.
 
@@ -111,7 +111,7 @@ def make_examples(
     documents: Iterable[Document],
     make: QuestionMaker,
     counts: Counter[str],
-    limit: int | None = None,
+    limit: int | None,
 ) -> Iterator[Example]:
     """The examples of the documents that give one, ``limit`` at most; ``counts`` says the rest.
 
@@ -119,7 +119,7 @@ def make_examples(
         ConfigError: ``limit`` is below 1.
     """
     if limit is not None and limit < 1:
-        raise ConfigError(f"limit must be at least 1 question, got {limit}")
+        raise ConfigError(f"limit: got {limit}, allowed: 1 question or more")
     for document in documents_outside_benchmarks(documents, counts):
         made = make(document)
         if isinstance(made, str):

@@ -90,9 +90,7 @@ class Question(NamedTuple):
     label: Literal["yes", "no"]
 
 
-def question_from_title(
-    title: str, abstract: str = "", *, contrast: bool = False
-) -> Question | Reason:
+def question_from_title(title: str, abstract: str, *, contrast: bool) -> Question | Reason:
     """The question that a title answers, or why there is none.
 
     Args:

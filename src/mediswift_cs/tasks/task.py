@@ -32,6 +32,20 @@ class Answered(NamedTuple):
     said: frozenset[str] | None
 
 
+class Step(NamedTuple):
+    """What may follow in an answer of several labels.
+
+    Attributes:
+        text: what the answer goes on with.
+        label: the label that it adds; None for the answer without labels.
+        goes_on: whether another label follows.
+    """
+
+    text: str
+    label: str | None
+    goes_on: bool
+
+
 class Confusion(NamedTuple):
     """Counts of answers by row and column; ``axis`` says what the columns are."""
 
@@ -51,6 +65,7 @@ class Task(ABC):
         title: what messages call it.
         labels: every label that an answer may have, in their order.
         stem: what all answers begin with, the first space included.
+        has_label_sets: whether an item may have several labels or none.
         conventions: the names of the ways to score it, the default first; empty where there is one.
         words: what stands for a text that is asked about and for its context where none is given.
     """
@@ -59,6 +74,7 @@ class Task(ABC):
     title: ClassVar[str]
     labels: tuple[str, ...]
     stem: ClassVar[str]
+    has_label_sets: ClassVar[bool] = False
     conventions: ClassVar[tuple[str, ...]] = ()
     words: ClassVar[tuple[str, str]] = ("TEXT", "")
     # That the concrete classes are dataclasses.
@@ -110,6 +126,10 @@ class Task(ABC):
     @abstractmethod
     def parse_answer(self, text: str) -> tuple[str, ...] | None:
         """The labels that a generated text states; None unless it is exactly such a sentence."""
+
+    def next_steps(self, chosen: Sequence[str]) -> list[Step]:
+        """What may follow after these labels in an answer, for a task with label sets."""
+        raise NotImplementedError
 
     def check_convention(self, convention: str | None) -> None:
         """Raise ConfigError for a convention that the task or its data cannot serve."""
@@ -166,7 +186,7 @@ def refuse_context(task: Task, context: str) -> None:
 
 
 def sentence(stem: str, statement: str) -> str:
-    """The answer that states something."""
+    """The sentence of an answer: its stem, and what it states."""
     return f"{stem} {statement}."
 
 

@@ -61,9 +61,9 @@ def build_shards(
     output: Path,
     *,
     max_sequence_length: int,
-    val_fraction: float = VAL_FRACTION,
-    samples_per_shard: int = SAMPLES_PER_SHARD,
-    overwrite: bool = False,
+    val_fraction: float,
+    samples_per_shard: int,
+    overwrite: bool,
 ) -> tuple[Manifest, bool]:
     """Tokenize, pack and write one data set; memory does not grow with it.
 
@@ -109,7 +109,7 @@ def _check_settings(length: int, val_fraction: float, samples_per_shard: int) ->
     check_val_fraction(val_fraction)
     check_sequence_length(length)
     if samples_per_shard < 1:
-        raise ConfigError(f"samples_per_shard must be at least 1, got {samples_per_shard}")
+        raise ConfigError(f"samples_per_shard: got {samples_per_shard}, allowed: 1 or more")
 
 
 def planned_manifest(

@@ -78,7 +78,7 @@ class Encoder:
         different = self._different(texts, self._encode_fast(texts))
         return None if different is None else f"`fastokens` gives other ids for {different!r}"
 
-    def encode_batch(self, texts: Sequence[str], first: int = 0) -> list[Ids]:
+    def encode_batch(self, texts: Sequence[str], first: int) -> list[Ids]:
         """The ids of each text, int32 [num_tokens], without any special token.
 
         Args:

@@ -29,8 +29,7 @@ def check_sequence_length(max_sequence_length: int) -> None:
     """Raise ConfigError unless 1 <= max_sequence_length <= MAX_SEQUENCE_LENGTH."""
     if not 1 <= max_sequence_length <= MAX_SEQUENCE_LENGTH:
         raise ConfigError(
-            f"max_sequence_length must be at least 1 and at most {MAX_SEQUENCE_LENGTH}, "
-            f"got {max_sequence_length}"
+            f"max_sequence_length: got {max_sequence_length}, allowed: 1 to {MAX_SEQUENCE_LENGTH}"
         )
 
 
@@ -157,7 +156,12 @@ def _create_file(path: Path) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class ShardInfo:
-    """What one shard says of itself; the last three are None in files of ModelZoo's own tools."""
+    """What one shard says of itself; None is not known in files of ModelZoo's own tools.
+
+    Attributes:
+        prompt: of task examples, vocab_size, num_virtual_tokens and position: how they place a soft
+            prompt; None in other shards.
+    """
 
     path: Path
     num_samples: int
@@ -165,6 +169,7 @@ class ShardInfo:
     tokenizer_sha256: str | None
     vocab_size: int | None
     max_token_id: int | None
+    prompt: dict[str, Any] | None
 
 
 def read_shard_info(path: Path) -> ShardInfo:
@@ -180,17 +185,24 @@ def read_shard_info(path: Path) -> ShardInfo:
                 raise DataError(f"{path} has no data set named {DATASET!r}")
             if dataset.ndim != 3 or dataset.shape[1] != len(ROWS) or dataset.dtype.kind not in "iu":
                 raise DataError(
-                    f"{DATASET!r} of {path} is {dataset.dtype} {list(dataset.shape)}, expected "
+                    f"{DATASET!r} of {path}: got {dataset.dtype} {list(dataset.shape)}, allowed: "
                     f"integers [samples, {len(ROWS)}, length] (rows {', '.join(ROWS)})"
                 )
-            sha256 = file.attrs.get("tokenizer_sha256")
+            sha256, position = map(file.attrs.get, ("tokenizer_sha256", "soft_prompt_position"))
+            vocab_size = whole_attribute(file, "vocab_size")
+            prompt = {
+                "vocab_size": vocab_size,
+                "num_virtual_tokens": whole_attribute(file, "num_virtual_tokens"),
+                "position": None if position is None else str(position),
+            }
             return ShardInfo(
                 path=path,
                 num_samples=int(dataset.shape[0]),
                 max_sequence_length=int(dataset.shape[2]),
                 tokenizer_sha256=None if sha256 is None else str(sha256),
-                vocab_size=whole_attribute(file, "vocab_size"),
+                vocab_size=vocab_size,
                 max_token_id=whole_attribute(file, "max_token_id"),
+                prompt=None if prompt["num_virtual_tokens"] is None else prompt,
             )
     except OSError as error:
         raise DataError(f"{path} is not a readable HDF5 file: {reason_of(error)}") from error

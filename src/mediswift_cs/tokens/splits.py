@@ -1,6 +1,5 @@
 """One split of a data set: which documents it has, its stream of tokens, its shards, its totals."""
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
@@ -9,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mediswift_cs.errors import ConfigError
-from mediswift_cs.storage.checksums import md5_of
+from mediswift_cs.storage.checksums import hash64, md5_of
 from mediswift_cs.tokens.hdf5 import Samples, ShardWriter
 from mediswift_cs.tokens.manifest import Manifest, ShardEntry, SplitEntry
 
@@ -22,17 +21,16 @@ SPLIT_FUNCTION = "blake2b-64(id) < val_fraction * 2**64"
 def check_val_fraction(val_fraction: float) -> None:
     """Raise ConfigError unless 0 <= val_fraction < 1."""
     if not 0 <= val_fraction < 1:
-        raise ConfigError(f"val_fraction must be at least 0 and below 1, got {val_fraction}")
+        raise ConfigError(f"val_fraction: got {val_fraction}, allowed: 0 or more, below 1")
 
 
 def split_of(document_id: str, val_fraction: float) -> str:
-    """``"train"`` or ``"val"``.
+    """The split that a document belongs to, ``"train"`` or ``"val"``.
 
     The same id is on the same side whatever else is in the corpus, and a document that is in "val"
     stays there when val_fraction grows.
     """
-    digest = hashlib.blake2b(document_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return "val" if int.from_bytes(digest, "big") < val_fraction * 2**64 else "train"
+    return "val" if hash64(document_id) < val_fraction * 2**64 else "train"
 
 
 class Packer:

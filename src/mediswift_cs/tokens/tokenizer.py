@@ -105,7 +105,7 @@ def _load_gpt2_folder(folder: Path) -> Tokenizer:
             break
     else:
         pairs = ", ".join(" + ".join(pair) for pair in _GPT2_FILES)
-        raise DataError(f"no tokenizer in {folder}: expected tokenizer.json, {pairs}")
+        raise DataError(f"no tokenizer in {folder}, allowed: tokenizer.json, {pairs}")
     try:
         tokenizer = _byte_level(models.BPE.from_file(str(vocab), str(merges)))
     except Exception as error:  # tokenizers raises bare Exception on any malformed file
@@ -119,23 +119,20 @@ def _load_gpt2_folder(folder: Path) -> Tokenizer:
 def _check_settings(vocab_size: int, min_frequency: int) -> None:
     if not _SMALLEST_VOCABULARY <= vocab_size <= _LARGEST_VOCABULARY:
         raise ConfigError(
-            f"vocab_size must be at least {_SMALLEST_VOCABULARY} (256 bytes and {EOS}) and at most "
-            f"{_LARGEST_VOCABULARY}, got {vocab_size}"
+            f"vocab_size: got {vocab_size}, allowed: {_SMALLEST_VOCABULARY} (256 bytes and {EOS}) "
+            f"to {_LARGEST_VOCABULARY}"
         )
     if not 1 <= min_frequency <= _LARGEST_FREQUENCY:
-        raise ConfigError(
-            f"min_frequency must be at least 1 and at most {_LARGEST_FREQUENCY}, "
-            f"got {min_frequency}"
-        )
+        raise ConfigError(f"min_frequency: got {min_frequency}, allowed: 1 to {_LARGEST_FREQUENCY}")
 
 
 def train_tokenizer(
     texts: Iterable[str],
     *,
     vocab_size: int,
-    min_frequency: int = 2,
-    num_texts: int | None = None,
-    show_progress: bool = False,
+    min_frequency: int,
+    num_texts: int | None,
+    show_progress: bool,
 ) -> Tokenizer:
     """Train a byte-level BPE without prefix space, as BioMedLM did for PubMed.
 

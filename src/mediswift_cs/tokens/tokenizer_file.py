@@ -29,9 +29,9 @@ def train_tokenizer_file(
     output: Path,
     *,
     vocab_size: int,
-    min_frequency: int = 2,
+    min_frequency: int,
     limit: int | None = None,
-    overwrite: bool = False,
+    overwrite: bool,
     show_progress: bool = False,
 ) -> tuple[Tokenizer, bool]:
     """Train on the first ``limit`` texts (None: on all) and write ``output`` and its manifest.
@@ -46,7 +46,7 @@ def train_tokenizer_file(
         DataError: ``output`` was made otherwise, or cannot be written; no text.
     """
     if limit is not None and limit < 1:
-        raise ConfigError(f"limit must be at least 1 document, got {limit}")
+        raise ConfigError(f"limit: got {limit}, allowed: 1 document or more")
     planned = {
         "format_version": FORMAT_VERSION,
         "package_version": __version__,
@@ -73,9 +73,7 @@ def train_tokenizer_file(
     return tokenizer, True
 
 
-def convert_tokenizer_file(
-    path: Path, output: Path, *, overwrite: bool = False
-) -> tuple[Tokenizer, bool]:
+def convert_tokenizer_file(path: Path, output: Path, *, overwrite: bool) -> tuple[Tokenizer, bool]:
     """Write what :func:`~.tokenizer.load_tokenizer` takes as one ``tokenizer.json``.
 
     Returns:

@@ -17,7 +17,6 @@ from mediswift_cs.checkpoints.model_dir import list_checkpoints
 from mediswift_cs.errors import CheckpointError, DataError
 from mediswift_cs.params.weights import MASK_SUFFIX
 from mediswift_cs.storage.write import atomic_file, remove_partial
-from mediswift_cs.training import mdl_state
 
 
 def checkpoint_path(model_dir: Path, step: int) -> Path:
@@ -28,7 +27,7 @@ def checkpoint_path(model_dir: Path, step: int) -> Path:
 def save_checkpoint(
     state: dict[str, Any],
     path: Path,
-    write: Callable[[dict[str, Any], Path], None] = mdl_state.write,
+    write: Callable[[dict[str, Any], Path], None],
 ) -> None:
     """Write ``state`` to ``path``, replacing what is there only once the new file is complete.
 
@@ -65,9 +64,7 @@ def keep_last(model_dir: Path, num_kept: int) -> None:
         path.unlink()
 
 
-def load_checkpoint(
-    path: Path, read: Callable[[Path], dict[str, Any]] = mdl_state.read
-) -> dict[str, Any]:
+def load_checkpoint(path: Path, read: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
     """The state in a checkpoint; its tensors are read when they are used.
 
     Raises CheckpointError for a file that is absent, cut short, of another format, or that holds

@@ -9,7 +9,7 @@ from mediswift_cs.checkpoints.record import global_step
 from mediswift_cs.params.budget import checkpoint_bytes, state_bytes
 from mediswift_cs.params.data_contents import read_contents
 from mediswift_cs.params.load import LoadedParams
-from mediswift_cs.params.run_options import RunOptions
+from mediswift_cs.params.run_options import RunOptions, trains
 from mediswift_cs.params.schema import Params
 from mediswift_cs.params.training_cost import (
     sequence_length,
@@ -35,7 +35,7 @@ def describe(loaded: LoadedParams, options: RunOptions) -> str:
         f"{loaded.source}, {options.mode} on {options.device} with the engine {options.engine}",
         f"model: {num_parameters(params.trainer.init.model):,} parameters, {_masked(params)}",
     ]
-    if options.mode in ("train", "train_and_eval"):
+    if trains(options.mode):
         lines += _training(params, options)
     else:
         for loader in evaluation_sets(params, options.mode):

@@ -241,13 +241,13 @@ class SilentJournal(Journal):
         pass
 
     def write(self, *_values: object) -> None:
-        """Nothing."""
+        """Write nothing: another rank keeps the journal."""
 
     def train_step(self, *_values: object, **_named: object) -> None:
-        """Nothing."""
+        """Note nothing: another rank keeps the journal."""
 
     def evaluation(self, *_values: object) -> None:
-        """Nothing."""
+        """Note nothing: another rank keeps the journal."""
 
 
 def open_journal(model_dir: Path, **settings: Any) -> Journal | SilentJournal:
@@ -265,7 +265,7 @@ def check_finite(what: str, loss: float, step: int, learning_rate: float | None 
         raise not_finite(f"{what} is {loss}", step, learning_rate)
 
 
-def not_finite(what: str, step: int, learning_rate: float | None = None) -> TrainingError:
+def not_finite(what: str, step: int, learning_rate: float | None) -> TrainingError:
     """The error that ends a run whose numbers are not finite any more."""
     rate = "" if learning_rate is None else f" with the learning rate {learning_rate:g}"
     return TrainingError(

@@ -18,7 +18,7 @@ from mediswift_cs.errors import (
     TrainingError,
 )
 from mediswift_cs.params.load import LoadedParams
-from mediswift_cs.params.run_options import FAILURE_FILE, Mode, RunOptions
+from mediswift_cs.params.run_options import FAILURE_FILE, Mode, RunOptions, trains
 from mediswift_cs.params.schema import DataLoaderParams, Params
 from mediswift_cs.storage.lock import only_process
 from mediswift_cs.storage.write import check_folder, write_json
@@ -48,7 +48,7 @@ def start(loaded: LoadedParams, options: RunOptions) -> int:
             ", ".join(ignored),
         )
     with _only_run(model_dir):
-        if options.mode in ("train", "train_and_eval"):
+        if trains(options.mode):
             with _failure_written_down(model_dir):
                 return train(params, loaded.raw, options)
         return score(params, options)

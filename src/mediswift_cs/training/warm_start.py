@@ -17,6 +17,7 @@ from mediswift_cs.checkpoints.record import Record, SoftPromptRecord
 from mediswift_cs.errors import CheckpointError, ConfigError
 from mediswift_cs.model.pretraining import MediSwiftModel
 from mediswift_cs.model.starting_weights import SOFT_PROMPT_KEY, starting_weights
+from mediswift_cs.params.data_rules import prompt_disagreements
 from mediswift_cs.params.schema import InitParams
 from mediswift_cs.params.weights import MASK_SUFFIX
 from mediswift_cs.tokens.fingerprint_check import check_trained_with
@@ -126,19 +127,19 @@ def check_soft_prompt(model: MediSwiftModel, state: Mapping[str, Any], path: Pat
     saved_rows = state["model"].get(SOFT_PROMPT_KEY)
     if prompt is None or saved_rows is None:
         return
-    saved: dict[str, Any] = {**(Record.read(state).soft_prompt or {})}
-    saved["num_virtual_tokens"] = int(saved_rows.shape[0])
-    for key in ("num_virtual_tokens", "position"):
-        got = getattr(prompt, key)
-        if saved.get(key, got) != got:
-            raise CheckpointError(
-                f"trainer.init.model.soft_prompt.{key}: got {got}, allowed: {saved[key]}, that of "
-                f"the soft prompt in {path}"
-            )
+    # What the checkpoint does not say is taken to be the model's.
+    noted = {"position": prompt.position, **(Record.read(state).soft_prompt or {})}
+    num_rows = int(saved_rows.shape[0])
+    saved = {**noted, "num_virtual_tokens": num_rows, "vocab_size": model.config.vocab_size}
+    for key, allowed, got in prompt_disagreements(saved, model.config):
+        raise CheckpointError(
+            f"trainer.init.model.soft_prompt.{key}: got {got}, allowed: {allowed}, that of the "
+            f"soft prompt in {path}"
+        )
 
 
 def own_record(
-    model: MediSwiftModel, tokenizer_sha256: str | None, clipping: tuple[int, int] | None = None
+    model: MediSwiftModel, tokenizer_sha256: str | None, clipping: tuple[int, int] | None
 ) -> Record:
     """What a checkpoint of this package notes, for another run of it to know."""
     soft_prompt = None

@@ -78,7 +78,7 @@ class Host(Protocol):
         """Draw the masks that no checkpoint brought, and write their zeros into the weights."""
 
     def make_dataloader(self, params: DataLoaderParams) -> Any:
-        """A loader at the first sample."""
+        """A loader that begins at the first sample."""
 
     def updates(
         self, dataloader: Any, num_updates: int, saved_after: Sequence[int]

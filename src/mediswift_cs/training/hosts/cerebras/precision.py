@@ -65,7 +65,7 @@ class Precision:
         (self.scaler.scale(loss) if self.scaler is not None else loss).backward()
 
     def optimizer_step(self, optimizer: cstorch.optim.Optimizer) -> None:
-        """Unscale, clip, update."""
+        """Unscale and clip the gradients, and update the weights."""
         if self.scaler is not None:
             self.scaler.unscale_(optimizer)
         self.clip_gradients(optimizer)

@@ -13,6 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from mediswift_cs.data.processors import make_processor
 from mediswift_cs.data.restartable import RestartableDataLoader
 from mediswift_cs.errors import ConfigError
+from mediswift_cs.machines import GPU_PEAKS
 from mediswift_cs.model.decoder import TransformerDecoder
 from mediswift_cs.model.finetuning import build_model
 from mediswift_cs.model.loss import mean_loss_per_token
@@ -20,7 +21,6 @@ from mediswift_cs.params.schema import DataLoaderParams, Params, PrecisionParams
 from mediswift_cs.params.sparsity_rules import check_method
 from mediswift_cs.params.training_cost import sparse_weights
 from mediswift_cs.training import checkpoint, mdl_state, ranks
-from mediswift_cs.training.gpu_peaks import peak_flops
 from mediswift_cs.training.hosts.host import Batch, Update, batch_weights, num_counted
 from mediswift_cs.training.hosts.scores import Scores
 from mediswift_cs.training.hosts.torch.draws import OwnGenerators
@@ -127,7 +127,7 @@ class TorchSession:
     # Data
 
     def make_dataloader(self, params: DataLoaderParams) -> RestartableDataLoader:
-        """A loader at the first sample."""
+        """A loader that begins at the first sample."""
         return make_processor(params).create_local_dataloader()
 
     def updates(
@@ -279,3 +279,13 @@ class TorchSession:
 def _endless(dataloader: RestartableDataLoader) -> Iterator[Batch]:
     while True:
         yield from dataloader
+
+
+def peak_flops(device: torch.device) -> float | None:
+    """Operations a second of all GPUs of the run at their peak; None where it is not known."""
+    if device.type != "cuda":
+        return None
+    name = torch.cuda.get_device_name(device)
+    peaks = (peak for known, peak in GPU_PEAKS.items() if known in name)
+    peak = next(peaks, None)
+    return None if peak is None else peak * ranks.num_ranks()
