@@ -90,12 +90,16 @@ def test_params_of_every_arm_are_accepted(scale: str) -> None:
         else:
             assert sparsity == arm.sparsity
         factor = init.optimizer.AdamW.adjust_learning_rate.decoder_kernel  # type: ignore[union-attr]
-        assert factor == pytest.approx(1 / (1 - sparsity) if arm.is_corrected else 1.0)
+        correction = 1 / (1 - sparsity) if arm.is_corrected else 1.0
+        assert factor * init.model.hidden_size == pytest.approx(16 * correction)
+        embeddings = init.model.embedding_initializer
+        assert (embeddings.std, embeddings.a, embeddings.b) == pytest.approx((0.1, -0.2, 0.2))
     for tuned in TUNED_ARMS:
         params, problems = examine(one.tuning_params(tuned, 0.01, 101))
         assert params is not None, problems
         init = params.trainer.init
         assert (init.sparsity is not None) == tuned.keeps_masks
+        assert init.model.embedding_initializer.std == pytest.approx(0.1)
         # Where the masks go, the factor goes with them.
         factor = init.optimizer.AdamW.adjust_learning_rate.decoder_kernel  # type: ignore[union-attr]
         assert factor == (4.0 if tuned == TUNED_MASKED else 1.0)
@@ -137,7 +141,7 @@ def test_dry_run_prints_the_plan_and_leaves_nothing(
     arguments = ["replicate", "--scale", "hour", "--jobs", "2", "--output", str(output)]
     assert main([*arguments, "--dry-run"]) == 0
     told = capsys.readouterr().out
-    assert "in all                             121" in told
+    assert "in all                             115" in told
     assert "dense, smaller" in told
     assert not output.exists()
 

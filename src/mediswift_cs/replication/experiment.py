@@ -18,6 +18,7 @@ from mediswift_cs.params.run_options import Engine
 from mediswift_cs.params.schema import Params
 from mediswift_cs.replication.data import Data
 from mediswift_cs.replication.jobs import OUTCOME_FILE, Job, last_logged, logged
+from mediswift_cs.replication.recipe import set_embeddings, set_projection_rate
 from mediswift_cs.replication.scales import (
     DENSE,
     SPARSE,
@@ -37,7 +38,7 @@ SEEDS_EACH = 100
 OUTPUTS_FILE = "block_outputs.json"
 SCORES_FOLDER = "scores"
 # Updates before activations are measured, and the constant rate of all arms for them.
-COORDINATE_STEPS, COORDINATE_RATE = 5, 2e-3
+COORDINATE_STEPS, COORDINATE_RATE = 5, 2.0**-6
 # The set of held-out documents, by its place in the params' list.
 CHOSEN, REPORTED = 0, 1
 
@@ -101,11 +102,8 @@ class Experiment:
 
     def pretraining_params(self, arm: Arm, rate: float, seed: int) -> dict[str, Any]:
         """The params document of a pre-training run."""
-        size = self.scale.size_of(arm, rate)
-        text = render_pretraining(
-            size, arm.sparsity, is_corrected=arm.is_corrected, method=arm.method
-        )
-        raw = self._document(text, seed)
+        raw = self._pretraining_file(arm, rate, seed)
+        set_projection_rate(raw["trainer"]["init"])
         fit = raw["trainer"]["fit"]
         fit["train_dataloader"]["data_dir"] = str(self.data.train)
         fit["val_dataloader"] = [
@@ -171,7 +169,7 @@ class Experiment:
         )
         raw = self._document(render_finetuning(self.scale.size_of(arm), task), seed)
         if tuned.keeps_masks:
-            pretraining = self.pretraining_params(arm, rate, seed)["trainer"]["init"]
+            pretraining = self._pretraining_file(arm, rate, seed)["trainer"]["init"]
             init = raw["trainer"]["init"]
             init["sparsity"] = pretraining["sparsity"]
             adjusted = pretraining["optimizer"]["AdamW"].get("adjust_learning_rate")
@@ -259,9 +257,17 @@ class Experiment:
         slug = name.replace(",", "").replace("%", "").replace(" ", "_")
         return self.folder / kind / slug / f"rate_{rate:.6g}_seed_{seed}"
 
+    def _pretraining_file(self, arm: Arm, rate: float, seed: int) -> dict[str, Any]:
+        size = self.scale.size_of(arm, rate)
+        text = render_pretraining(
+            size, arm.sparsity, is_corrected=arm.is_corrected, method=arm.method
+        )
+        return self._document(text, seed)
+
     def _document(self, text: str, seed: int) -> dict[str, Any]:
         """A rendered params file with this seed, without data to evaluate afterwards."""
         raw: dict[str, Any] = yaml.safe_load(text)
+        set_embeddings(raw["trainer"]["init"])
         raw["trainer"]["init"]["seed"] = seed
         raw["trainer"]["fit"]["train_dataloader"]["shuffle_seed"] = seed
         del raw["trainer"]["validate"], raw["trainer"]["validate_all"]

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from mediswift_cs.errors import DataError
 from mediswift_cs.pages.figures import Line, curves
 from mediswift_cs.pages.page import render, short
+from mediswift_cs.replication import recipe
 from mediswift_cs.replication.claims import CLAIMS
 from mediswift_cs.replication.scales import SCALES
 from mediswift_cs.storage.read import check_type, read_json_object
@@ -139,8 +140,6 @@ def docs_page(folder: Path) -> str:
     return _docs_text(
         recorded=recorded,
         num_equal=sum(len(set(each)) == 1 for each in zip(*verdicts, strict=True)),
-        claims=CLAIMS,
-        scales=SCALES,
     )
 
 
@@ -158,7 +157,7 @@ def _recorded(path: Path) -> dict[str, Any]:
         raise DataError(f"{where}: got claims {found!r:.80}, allowed: {', '.join(wanted)}")
     try:
         # What another version leaves out, the page would miss.
-        _docs_text(recorded=[content], num_equal=0, claims=CLAIMS, scales=SCALES)
+        _docs_text(recorded=[content], num_equal=0)
     except (ValueError, TypeError, KeyError, UndefinedError) as error:
         raise DataError(f"{where} that this version has made: make them again") from error
     return content
@@ -169,7 +168,7 @@ def write_docs_page(folder: Path) -> Path:
     return write_text(folder / DOCS_PAGE, docs_page(folder))
 
 
-def _docs_text(**values: Any) -> str:
+def _docs_text(*, recorded: list[dict[str, Any]], num_equal: int) -> str:
     environment = Environment(
         loader=PackageLoader("mediswift_cs.replication"),
         undefined=StrictUndefined,
@@ -178,4 +177,6 @@ def _docs_text(**values: Any) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["number_line"] = number_line
-    return environment.get_template("reproduce.md.jinja").render(values)
+    return environment.get_template("reproduce.md.jinja").render(
+        recorded=recorded, num_equal=num_equal, claims=CLAIMS, scales=SCALES, recipe=recipe
+    )

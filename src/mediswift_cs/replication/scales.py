@@ -5,11 +5,11 @@ from typing import Literal
 
 from mediswift_cs.errors import ConfigError
 from mediswift_cs.flops import run_flops, shape_of_size
+from mediswift_cs.replication.recipe import WARMUP_FRACTION
 from mediswift_cs.sizes import DYNAMIC_METHODS, FINETUNING, SIZES, FineTuning, ModelSize
 
 # The sparsity that the equal-FLOPs controls, and fine-tuning, are about.
 MAIN_SPARSITY = 0.75
-WARMUP_FRACTION = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,12 +191,10 @@ _MICRO = replace(
     vocab_size=2048,
     max_position_embeddings=128,
     batch_size=16,
-    max_steps=512,
-    warmup_steps=51,
-    eval_frequency=512,
-    checkpoint_steps=256,
+    checkpoint_steps=192,
     log_steps=32,
 )
+_MICRO = shortened(_MICRO, 384)
 _NANO = replace(
     _MICRO,
     name="nano",
@@ -206,12 +204,10 @@ _NANO = replace(
     vocab_size=512,
     max_position_embeddings=96,
     batch_size=8,
-    max_steps=300,
-    warmup_steps=30,
-    eval_frequency=300,
     checkpoint_steps=300,
     log_steps=60,
 )
+_NANO = shortened(_NANO, 300)
 (_TUNING,) = (task for task in FINETUNING["tiny"] if task.task == "classification")
 _TUNING = replace(_TUNING, eval_frequency=100)
 
@@ -240,7 +236,7 @@ SCALES = {
             name="hour",
             size=_MICRO,
             sparsities=(0.5, 0.75),
-            rates=tuple(2.0**-exponent for exponent in (9, 8, 7, 6, 5)),
+            rates=tuple(2.0**-exponent for exponent in (8, 7, 6, 5)),
             # With three, no difference of a few seeds' size survives Holm's correction.
             num_seeds=5,
             tuning=_TUNING,
