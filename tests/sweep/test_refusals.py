@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from mediswift_cs.errors import DataError
+from mediswift_cs.sweep.runs import Outcome, _last_evaluation
+
 Sweep = Callable[..., tuple[int, str, str]]
 
 RATE = "trainer.init.optimizer.AdamW.learning_rate"
