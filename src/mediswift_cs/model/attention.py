@@ -87,10 +87,10 @@ class SelfAttention(nn.Module):
         self,
         hidden_size: int,
         num_heads: int,
-        dropout_rate: float = 0.0,
-        projection_bias: bool = True,
-        output_bias: bool = True,
-        softmax_in_float32: bool = True,
+        dropout_rate: float,
+        projection_bias: bool,
+        output_bias: bool,
+        softmax_in_float32: bool,
     ) -> None:
         """``softmax_in_float32`` counts on CSX only: the fused attention chooses by itself."""
         super().__init__()
