@@ -3,12 +3,14 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mediswift_cs import cli
 from mediswift_cs.evaluation import evaluate_task as module
 from mediswift_cs.evaluation.loading import LoadedModel
+from mediswift_cs.evaluation.trained_on import documents_trained_on, warning
 from mediswift_cs.model.finetuning import MediSwiftFineTuningModel
 from mediswift_cs.tasks import pubmedqa
 from mediswift_cs.tasks.prompt_data import PromptSettings, write_prompt_data
@@ -133,3 +135,52 @@ def test_scoring_what_was_trained_on_is_told(
     assert "trained on" not in told
     # Other data lies there now.
     assert known("0" * 64, "train")[0] is None
+
+
+def test_what_a_model_was_trained_on_is_known_only_of_data_that_is_as_it_was(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fingerprint = shards_fingerprint(shard_paths([data / "val"]))
+    sound: dict[str, Any] = {
+        "model": {},
+        "__metadata__": [
+            {"params": {"trainer": {"fit": {"train_dataloader": {"data_dir": str(data / "val")}}}}}
+        ],
+        "dataloader": {"dataset": {"shards_sha256": fingerprint}},
+    }
+
+    def known(**changes: Any) -> list[str] | None:
+        save_checkpoint({**sound, **changes}, tmp_path / "a.mdl", write=mdl_state.write)
+        return documents_trained_on(tmp_path / "a.mdl", {"3", "9", "2"})
+
+    def of(fit: Any) -> list[dict[str, Any]]:
+        return [{"params": {"trainer": {"fit": fit}}}]
+
+    assert known() == ["2", "3"]
+    assert known(dataloader=None) is None
+    assert known(__metadata__=of({})) is None
+    assert known(__metadata__=of(None)) is None
+    moved = {"train_dataloader": {"data_dir": str(tmp_path / "elsewhere")}}
+    assert known(__metadata__=of(moved)) is None
+    examples = data / "val.jsonl"
+    content = examples.read_text()
+    examples.write_text("{")
+    assert known() is None
+    examples.unlink()
+    assert known() is None
+    examples.write_text(content)
+    assert known() == ["2", "3"], "control"
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(f"{documents_trained_on.__module__}.read_examples_file", refuse)
+    assert known() is None
+
+
+def test_the_first_documents_that_were_trained_on_are_told() -> None:
+    assert warning([], 9) == ""
+    assert "trained on 3 of the 9 documents that are scored (1, 2, 3);" in warning([*"123"], 9)
+    assert "trained on 4 of the 9 documents that are scored (1, 2, 3, ...);" in warning(
+        [*"1234"], 9
+    )

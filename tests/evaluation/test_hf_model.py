@@ -8,11 +8,15 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import GPT2LMHeadModel
 
+from mediswift_cs.checkpoints import blocks
+from mediswift_cs.checkpoints.convert import ConvertOptions, convert
 from mediswift_cs.checkpoints.hf_folder import read_huggingface
 from mediswift_cs.errors import CheckpointError
 from mediswift_cs.evaluation.hf_model import load_hf_model
+from mediswift_cs.evaluation.loading import load_model
 
 from ..small_gpt2 import small_gpt2
+from .models_to_ask import save_model
 
 
 def their_model(folder: Path, **changes: Any) -> GPT2LMHeadModel:
@@ -33,6 +37,32 @@ def test_it_computes_the_same(tmp_path: Path, changes: dict[str, Any]) -> None:
     assert float((ours.model(ids) - expected).abs().max()) < 1e-4
     ours.model.ln_f.weight.mul_(1.1)
     assert float((ours.model(ids) - expected).abs().max()) > 1e-2, "control"
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("position", ["infix", "prefix", None])
+def test_an_export_is_the_model_that_it_was_made_of(
+    tmp_path: Path, toy_tokenizer: Path, position: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompt = {"num_virtual_tokens": 3, "position": position} if position else None
+    path = save_model(tmp_path / "a.mdl", toy_tokenizer, None, soft_prompt=prompt)
+    folder = tmp_path / "export"
+    convert(path, folder, ConvertOptions(verify=False, tokenizer=toy_tokenizer))
+    # A matrix comes in several blocks.
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 1 << 12)
+    found, expected = load_hf_model(read_huggingface(folder)), load_model(path)
+    assert (found.path, found.tokenizer_sha256) == (folder, expected.tokenizer_sha256)
+    assert expected.tokenizer_sha256 is not None
+    assert not found.model.training
+    ours, theirs = (loaded.model.config.soft_prompt for loaded in (found, expected))
+    if position is None:
+        assert ours is theirs is None
+    else:
+        assert ours is not None
+        assert (ours.num_virtual_tokens, ours.position) == (3, position)
+    # The ids after the vocabulary are those of the soft prompt.
+    ids = torch.arange(expected.model.config.vocab_size + 3 * bool(prompt))[-40:][None]
+    torch.testing.assert_close(found.model.model(ids), expected.model.model(ids))
 
 
 def test_half_precision_is_widened(tmp_path: Path) -> None:

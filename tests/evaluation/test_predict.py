@@ -120,6 +120,7 @@ def test_generated_answers_are_read_strictly(
     assert asked.task.parse_answer(pubmedqa.answer_text("no")) == ("no",)
     assert asked.task.parse_answer("no") is None
     assert found[0].record()["predicted"] is None
+    assert found[0].record()["text"] == found[0].text
 
 
 def test_an_unknown_method_is_an_error(
@@ -150,6 +151,41 @@ def goes_on_listing(
     # Each choice ends with the separator or, the first one always, with the full stop.
     assert [len(values) for values in scores] == [len(steps) for steps in choices]
     return [[float(choice[-1] != steps[0][-1]) for choice in steps] for steps in choices]
+
+
+def test_an_empty_answer_has_no_label(
+    toy_model: MediSwiftFineTuningModel, toy_tokenizer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Stands in for a model that likes the first choice best, which says that there is no label.
+    monkeypatch.setattr(
+        predict,
+        "score_choices",
+        lambda _, __, choices, **___: [[*range(0, -len(c), -1)] for c in choices],
+    )
+    (found,) = predictor(toy_model, toy_tokenizer, "hoc").predict(QUESTIONS[:1], "constrained")
+    assert found.labels == ()
+    assert found.record()["predicted"] == []
+
+
+def test_the_longest_answer_needs_positions_after_each_prompt(
+    toy_model: MediSwiftFineTuningModel, toy_tokenizer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = predictor(toy_model, toy_tokenizer, "pubmedqa")
+    answers = ["yes", "yes or no, that is the question.", "no"]
+    monkeypatch.setattr(type(asked.task), "longest_answers", lambda _: answers)
+    longest = len(encode(asked, answers[1]))
+    tight, wide = (
+        replace(asked, layout=replace(asked.layout, num_answer_tokens=number)) for number in (1, 99)
+    )
+    # The end of the text follows the answer.
+    assert tight.num_answer_tokens == longest + 1 > len(encode(asked, answers[2])) + 1
+    assert wide.num_answer_tokens == 99
+    checked: list[Any] = []
+    monkeypatch.setattr(predict, "check_lengths", lambda *given: checked.append(given))
+    prompts = tight.prompts(QUESTIONS)
+    # The last id is only ever predicted.
+    lengths = [len(prompt) + longest for prompt in prompts]
+    assert checked == [(lengths, [example.id for example in QUESTIONS], MAX_POSITIONS)]
 
 
 @pytest.mark.parametrize("position", ["infix", "prefix"])
@@ -229,7 +265,9 @@ def test_model_and_data_must_fit(
     toy_model: MediSwiftFineTuningModel, toy_tokenizer: Path, data: PromptData
 ) -> None:
     sha256 = fingerprint(toy_tokenizer)
-    assert make_predictor(loaded(toy_model, sha256), data).predict(QUESTIONS, "constrained")
+    fitting = make_predictor(loaded(toy_model, sha256), data, max_batch_tokens=70)
+    assert fitting.max_batch_tokens == 70
+    assert fitting.predict(QUESTIONS, "constrained")
     with pytest.raises(CheckpointError, match=f"tokenizer {sha256}, allowed: {'0' * 64}"):
         make_predictor(loaded(toy_model, "0" * 64), data)
 

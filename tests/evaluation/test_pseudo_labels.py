@@ -19,7 +19,7 @@ from mediswift_cs.tasks.prompt_data import PromptSettings
 from mediswift_cs.tasks.prompt_folder import read_prompt_data
 from mediswift_cs.tasks.pubmedqa import PubMedQA
 from mediswift_cs.tasks.question_data import write_questions
-from mediswift_cs.tokens.tokenizer import fingerprint
+from mediswift_cs.tokens.tokenizer import fingerprint, save_tokenizer, train_tokenizer
 from mediswift_cs.training import mdl_state
 from mediswift_cs.training.checkpoint import save_checkpoint
 
@@ -79,17 +79,20 @@ def test_each_question_gets_the_models_own_answer(
 
 
 def test_another_prompt_or_tokenizer_is_an_error(
-    checkpoint: Path, toy_tokenizer: Path, shared_data: Path
+    tmp_path: Path, checkpoint: Path, toy_tokenizer: Path
 ) -> None:
     other = PromptSettings(max_sequence_length=90, num_virtual_tokens=4)
     with pytest.raises(CheckpointError, match="num_virtual_tokens, got 4, allowed: 3"):
         Answerer(checkpoint, toy_tokenizer, other, PubMedQA())
-    gpt2 = shared_data / "tokenizers" / "gpt2"
+    other_tokenizer = train_tokenizer(
+        ["Other texts."], vocab_size=300, min_frequency=2, num_texts=None, show_progress=False
+    )
+    save_tokenizer(other_tokenizer, tmp_path / "other.json")
     with pytest.raises(
         CheckpointError,
-        match=r"gpt2 has fingerprint .* the one that .*_1\.mdl was",
+        match=r"other\.json has fingerprint .* the one that .*_1\.mdl was",
     ):
-        Answerer(checkpoint, gpt2, SETTINGS, PubMedQA())
+        Answerer(checkpoint, tmp_path / "other.json", SETTINGS, PubMedQA())
 
 
 def test_from_the_command_line(

@@ -11,6 +11,7 @@ from mediswift_cs.evaluation.predict import Prediction
 from mediswift_cs.evaluation.report import Report, make_report
 from mediswift_cs.evaluation.report_files import prepare_folder, write_report
 from mediswift_cs.tasks import hoc, hoc_documents, pubmedqa, pubmedqa_records, pubmedqa_split
+from mediswift_cs.tasks.classification import MultiLabelClassification
 from mediswift_cs.tasks.hoc import HallmarksOfCancer
 from mediswift_cs.tasks.official_split import select
 from mediswift_cs.tasks.pubmedqa import PubMedQA
@@ -53,6 +54,70 @@ def test_single_label_report() -> None:
     text = report.text()
     for part in ("accuracy 0.7000", "baseline 0.6000  (always 'yes')", "20 of 100", "split test"):
         assert part in text
+
+
+def test_all_that_a_report_says() -> None:
+    predictions = [
+        *answers("yes", "yes", 3),
+        *answers("yes", "no", 1, 10),
+        *answers("no", None, 1, 20),
+    ]
+    report = make_report(
+        predictions, task=PubMedQA(), split="test", method="generate", convention=None
+    )
+    low, high = report.interval
+    assert report.as_dict() == {
+        "task": "pubmedqa",
+        "split": "test",
+        "method": "generate",
+        "metric": "accuracy",
+        "scores": {"accuracy": 0.6, "macro_f1": pytest.approx(2 / 7)},
+        "baseline": {"score": 0.8, "answer": "yes"},
+        "interval_95": [low, high],
+        "num_items": 5,
+        "num_documents": 5,
+        "unparsed_rate": 0.2,
+        "num_ties": 0,
+        "labels_absent_from_gold": ["maybe"],
+        "gold_distribution": {"yes": 4, "no": 1, "maybe": 0},
+        "predicted_distribution": {"yes": 3, "no": 1, "maybe": 0, "(unparsed)": 1},
+        "confusion": {
+            "rows": ["yes", "no", "maybe"],
+            "columns": ["yes", "no", "maybe", "(unparsed)"],
+            "counts": [[3, 1, 0, 0], [0, 0, 0, 1], [0, 0, 0, 0]],
+        },
+    }
+    assert report.text().splitlines() == [
+        "pubmedqa, split test, generate, 5 items of 5 documents",
+        f"accuracy 0.6000  (bootstrap 95 % interval {low:.4f} to {high:.4f})",
+        "baseline 0.8000  (always 'yes')",
+        "gold       yes 4, no 1, maybe 0",
+        "predicted  yes 3, no 1, maybe 0, (unparsed) 1",
+        "unparsed   1 of 5 (20.0%)",
+        "macro_f1 0.2857",
+        "macro_f1 is the mean over yes, no, maybe; no item is maybe, which counts 0",
+    ]
+
+
+def test_a_single_answer_of_label_sets_has_no_remarks() -> None:
+    """One answer is one to everything; and no macro-F1 is told that labels could be absent from."""
+    labels = ("a", "b")
+    predictions = [
+        Prediction(example=replace(p.example, labels=labels[:1]), labels=labels[:1])
+        for p in answers("yes", "yes", 1)
+    ]
+    task = MultiLabelClassification(labels=labels)
+    report = make_report(
+        predictions, task=task, split="test", method="constrained", convention="all"
+    )
+    assert report.num_unparsed == 0
+    assert report.absent_labels == ["b"]
+    assert len(report.text().splitlines()) == 6 + (len(report.scores) > 1)
+    twice = make_report(
+        predictions * 2, task=task, split="test", method="constrained", convention="all"
+    )
+    assert "to everything" in twice.text(), "control"
+    assert "to everything" not in report.text()
 
 
 def test_hoc_report_draws_documents(shared_data: Path) -> None:

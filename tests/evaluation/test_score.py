@@ -2,13 +2,16 @@
 
 import random
 from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import Tensor
 
 from mediswift_cs.errors import DataError
-from mediswift_cs.evaluation import score
+from mediswift_cs.evaluation import batching, score
+from mediswift_cs.evaluation import generate as module_of_generate
 from mediswift_cs.evaluation.batching import MAX_BATCH_TOKENS, batches_by_length, check_lengths
 from mediswift_cs.evaluation.generate import generate
 from mediswift_cs.evaluation.prefill import prefill
@@ -122,6 +125,15 @@ def test_generation_stops_where_positions_end(decoder: DecoderLanguageModel) -> 
     assert answer == greedy(decoder, [1] * (limit - 2), -1, 3)
 
 
+def test_a_row_at_its_last_position_does_not_stop_the_others(
+    decoder: DecoderLanguageModel,
+) -> None:
+    prompts = [[1] * decoder.config.max_position_embeddings, [1] * 5]
+    expected = [greedy(decoder, prompts[0], -1, 1), greedy(decoder, prompts[1], -1, 8)]
+    never = next(token for token in range(99) if token not in expected[0] + expected[1])
+    assert generate(decoder, prompts, eos_id=never, max_new_tokens=8) == expected
+
+
 @torch.no_grad()
 def test_prefill_keeps_the_last_state_of_each_row(decoder: DecoderLanguageModel) -> None:
     prompts = some_prompts(decoder.config.vocab_size)
@@ -154,7 +166,39 @@ def test_batches_are_as_large_as_their_budget_allows_longest_first() -> None:
         [3],
     ]
     assert list(batches_by_length([0, 0], 1)) == [[0], [1]]
+    assert list(batches_by_length([1, 1, 1, 1], 4)) == [[0, 1, 2, 3]]
     assert list(batches_by_length([], 100)) == []
+
+
+def test_the_bar_counts_the_items_of_each_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[tuple[str, int]] = []
+    updates: list[int] = []
+
+    @contextmanager
+    def progress(title: str, unit: str, total: int) -> Iterator[SimpleNamespace]:
+        begun.append((title, total))
+        yield SimpleNamespace(update=updates.append)
+
+    monkeypatch.setattr(batching, "progress", progress)
+    list(batches_by_length([50, 5, 50], 100))
+    list(batches_by_length([300], 100, "generate"))
+    assert begun == [("score", 3), ("generate", 1)]
+    assert updates == [2, 1, 1]
+
+
+def test_choices_of_one_id_need_no_second_pass(
+    decoder: DecoderLanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def second_pass(*_: object) -> None:
+        raise AssertionError("a second pass")
+
+    monkeypatch.setattr(score, "_later_tokens", second_pass)
+    given = {"pad_id": 0, "max_batch_tokens": 100}
+    ((first, second),) = score_choices(decoder, [[1, 2]], [[[4], [5]]], **given)
+    expected = [by_forward_pass(decoder, [1, 2], [token]) for token in (4, 5)]
+    assert [first, second] == pytest.approx(expected, abs=1e-4)
+    with pytest.raises(AssertionError, match="a second pass"):
+        score_choices(decoder, [[1, 2]], [[[4, 5]]], **given)
 
 
 def test_choices_count_in_the_length_of_a_batch(
@@ -171,6 +215,20 @@ def test_choices_count_in_the_length_of_a_batch(
         decoder, [[1, 2], [3]], [[[4, 5], [6]], [[7]]], pad_id=0, max_batch_tokens=MAX_BATCH_TOKENS
     )
     assert asked == [[5, 2]]
+
+
+def test_what_may_be_generated_counts_in_the_length_of_a_batch(
+    decoder: DecoderLanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[list[int], int, str]] = []
+
+    def note(lengths: list[int], max_batch_tokens: int, title: str) -> Iterator[list[int]]:
+        asked.append((list(lengths), max_batch_tokens, title))
+        return batches_by_length(lengths, max_batch_tokens, title)
+
+    monkeypatch.setattr(module_of_generate, "batches_by_length", note)
+    generate(decoder, [[1, 2], [3]], eos_id=0, max_new_tokens=4, max_batch_tokens=70)
+    assert asked == [([6, 5], 70, "generate")]
 
 
 def test_too_long_a_prompt_is_an_error() -> None:

@@ -2,10 +2,15 @@
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sklearn import metrics as sklearn_metrics
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.preprocessing import MultiLabelBinarizer
 
 from mediswift_cs.cli import main
 from mediswift_cs.evaluation.tfidf import tfidf_predictions
@@ -13,6 +18,8 @@ from mediswift_cs.tasks.classification import (
     MultiLabelClassification,
     SingleLabelClassification,
 )
+from mediswift_cs.tasks.example import Example
+from mediswift_cs.tasks.pubmedqa import question_example
 from mediswift_cs.tasks.scoring import Scoring
 from mediswift_cs.tasks.task import Answered
 from mediswift_cs.tokens.tokenizer import save_tokenizer, train_tokenizer
@@ -103,6 +110,42 @@ def test_it_learns_what_words_say_and_nothing_else(
     assert scores[0] > 0.9
     assert scores[1] < 0.6
     capsys.readouterr()
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_it_is_scikit_learns_regression_over_logarithmic_frequencies(multi_label: bool) -> None:
+    generator = random.Random(0)
+    words = [f"word{number}" for number in range(12)]
+
+    def example(number: int) -> Example:
+        text = " ".join(generator.choice(words) + " x" * generator.randrange(9) for _ in range(9))
+        labels = [label for label in LABELS if generator.random() < 0.4]
+        made = question_example(str(number), question="?", contexts=[text], label="yes")
+        return replace(made, labels=tuple(labels) if multi_label else (generator.choice(LABELS),))
+
+    # Labels of chance, so that each way to learn them has answers of its own.
+    train, asked = ([example(number) for number in range(60)] for _ in range(2))
+
+    def expected(*, is_logarithmic: bool, several: bool) -> list[tuple[str, ...]]:
+        vectors = TfidfVectorizer(sublinear_tf=is_logarithmic)
+        regression = LogisticRegression(max_iter=1000)
+        known = vectors.fit_transform([e.source for e in train])
+        new = vectors.transform([e.source for e in asked])
+        if not several:
+            said = regression.fit(known, [e.labels[0] for e in train]).predict(new)
+            return [(str(label),) for label in said]
+        binarizer = MultiLabelBinarizer()
+        gold = binarizer.fit_transform([e.labels for e in train])
+        each = OneVsRestClassifier(regression).fit(known, gold)
+        return [tuple(labels) for labels in binarizer.inverse_transform(each.predict(new))]
+
+    found = tfidf_predictions(train, asked)
+    assert [p.example for p in found] == asked
+    labels = [p.labels for p in found]
+    assert labels == expected(is_logarithmic=True, several=multi_label)
+    assert labels != expected(is_logarithmic=False, several=multi_label), "control"
+    if not multi_label:
+        assert labels != expected(is_logarithmic=True, several=True), "control"
 
 
 def test_a_model_and_no_model_exclude_each_other(

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from mediswift_cs.model import attention
+from mediswift_cs.model import decoder as decoder_module
 from mediswift_cs.model.decoder import DecoderLanguageModel, PositionEmbedding, initialize
 from mediswift_cs.params.schema import InitializerParams, ModelParams
 
@@ -94,20 +95,97 @@ def test_dropout_of_a_layer_is_in_both_its_branches() -> None:
 
 
 @torch.no_grad()
-def test_explicit_attention_drops_weights_and_computes_the_softmax_as_asked() -> None:
+def test_explicit_attention_drops_weights_and_computes_the_softmax_as_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     query, key, value = (torch.randn(1, 2, 6, 8) for _ in range(3))
     plain = attention.explicit_attention(query, key, value, 0.0, softmax_in_float32=True)
     assert not torch.equal(
         attention.explicit_attention(query, key, value, 0.5, softmax_in_float32=True), plain
     )
     half = [t.bfloat16() for t in (query, key, value)]
+    formats: list[torch.dtype] = []
+    softmax = torch.nn.functional.softmax
+
+    def noted(scores: torch.Tensor, dim: int) -> torch.Tensor:
+        formats.append(scores.dtype)
+        return softmax(scores, dim=dim)
+
+    # A CPU's softmax computes in float32 in any case, so that the values say nothing.
+    monkeypatch.setattr(torch.nn.functional, "softmax", noted)
     exact = attention.explicit_attention(*half, 0.0, softmax_in_float32=True)
     coarse = attention.explicit_attention(*half, 0.0, softmax_in_float32=False)
     assert exact.dtype == coarse.dtype == torch.bfloat16
+    assert formats == [torch.float32, torch.bfloat16]
     bias = attention.causal_bias(query, 3)
     assert bias.shape == (1, 2, 3, 3)
     expected = [[0.0, -math.inf, -math.inf], [0.0, 0.0, -math.inf], [0.0, 0.0, 0.0]]
     assert bias[0, 1].tolist() == expected
+
+
+class OnGpu(torch.Tensor):
+    """A tensor in the CPU's memory that says it is on a GPU."""
+
+    @property
+    def device(self) -> torch.device:  # type: ignore[override]
+        return torch.device("cuda")
+
+
+@pytest.mark.parametrize(
+    ("device", "expected"),
+    [
+        ("cpu", ("fused_attention", (0.25, None))),
+        ("cuda", ("fused_attention", (0.25, None))),
+        ("meta", ("explicit_attention", (0.25, False))),
+    ],
+)
+def test_hosts_fuse_attention_and_any_other_device_gets_it_written_out(
+    device: str, expected: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[Any] = []
+
+    def note(name: str) -> None:
+        def attend(query: torch.Tensor, *others: Any) -> torch.Tensor:
+            taken.append((name, others[2:]))
+            return query
+
+        monkeypatch.setattr(attention, name, attend)
+
+    note("fused_attention")
+    note("explicit_attention")
+    layer = attention.SelfAttention(8, 2, 0.25, True, True, softmax_in_float32=False)
+    states = torch.randn(1, 3, 8)
+    if device == "cuda":
+        states = states.as_subclass(OnGpu)
+    else:
+        layer, states = layer.to(device), states.to(device)
+    assert layer(states).shape == (1, 3, 8)
+    assert taken == [expected]
+
+
+def test_recomputed_layers_have_the_same_gradients_and_only_training_recomputes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plain, again, ids = make_decoder(), make_decoder(), random_ids(12)
+    again.transformer_decoder.recompute = True
+    recomputed: list[torch.nn.Module] = []
+    checkpoint = decoder_module.checkpoint
+
+    def note(layer: torch.nn.Module, states: torch.Tensor, *, use_reentrant: bool) -> Any:
+        # The other way loses gradients where nothing below the layer is trained.
+        assert not use_reentrant
+        recomputed.append(layer)
+        return checkpoint(layer, states, use_reentrant=use_reentrant)
+
+    monkeypatch.setattr(decoder_module, "checkpoint", note)
+    assert torch.equal(plain(ids), again(ids))
+    plain.train()(ids).square().mean().backward()
+    assert recomputed == []
+    again.train()(ids).square().mean().backward()
+    assert recomputed == list(again.transformer_decoder.layers)
+    for ours, theirs in zip(again.parameters(), plain.parameters(), strict=True):
+        assert ours.grad is not None
+        assert torch.equal(ours.grad, theirs.grad)
 
 
 @torch.no_grad()
@@ -169,5 +247,7 @@ def test_a_cut_normal_distribution_keeps_to_its_limits() -> None:
     initialize(weight, cut)
     assert -1.0 <= float(weight.min()) < -0.95
     assert 1.45 < float(weight.max()) <= 1.5
+    # What lies beyond the limits is not drawn, rather than moved onto them.
+    assert int((weight == -1.0).sum()) + int((weight == 1.5).sum()) < 20
     initialize(weight, InitializerParams(name="normal", mean=2.0, std=1.0))
     assert float(weight.mean()) == pytest.approx(2.0, abs=0.05)

@@ -161,6 +161,13 @@ def test_weights_start_as_the_params_say() -> None:
     )
 
 
+def test_every_norm_has_the_epsilon_of_the_params() -> None:
+    decoder = DecoderLanguageModel(TOY.model_copy(update={"layer_norm_epsilon": 3e-3}))
+    norms = [module for module in decoder.modules() if isinstance(module, nn.LayerNorm)]
+    assert len(norms) == 2 * TOY.num_hidden_layers + 1
+    assert {norm.eps for norm in norms} == {3e-3}
+
+
 def test_head_shares_the_word_embeddings_only_when_asked() -> None:
     tied = DecoderLanguageModel(TOY)
     assert tied.lm_head.weight is tied.embedding_layer.word_embeddings.weight

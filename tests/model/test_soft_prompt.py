@@ -148,6 +148,17 @@ def test_a_soft_prompt_does_not_change_how_the_decoder_is_drawn() -> None:
     assert all(torch.equal(value, prompted[key]) for key, value in plain.items())
 
 
+@pytest.mark.usefixtures("cpu_backend")
+def test_no_sparsity_of_cerebras_pytorch_takes_the_prompt() -> None:
+    from cerebras.pytorch.sparse import Static
+
+    model = make()
+    Static(sparsity=0.5).sparsify_module(model)
+    masked = {name.removesuffix("_mask") for name, _ in model.named_buffers()}
+    assert "model.transformer_decoder.layers.0.ffn.ffn.0.linear_layer.weight" in masked
+    assert "model.soft_prompt.weight" not in masked
+
+
 def test_vocab_rows_are_words() -> None:
     words = torch.randn(50, 8)
     rows = initial_rows(SoftPromptParams(num_virtual_tokens=4, init="vocab"), words)

@@ -61,6 +61,48 @@ def test_masks_are_applied_and_counted() -> None:
     ]
 
 
+def test_masks_may_be_the_zeros_of_a_state_without_masks() -> None:
+    sparse = make_model()
+    layer = sparse.get_submodule(NAME.rpartition(".")[0])
+    layer.register_buffer("weight_mask", torch.ones(24, 16, dtype=torch.bool))
+    masked = sparse_state(100)
+    masks = {key: masked.pop(key) for key in [f"{NAME}_mask"]}
+    # Zeros at other places than those of the mask.
+    masked[NAME] = torch.ones(24, 16)
+    masked[NAME][3, 2:7] = 0
+    start = starting_weights(sparse, masked, from_zeros=True)
+    assert start.state.keys() == {*masked, *masks}
+    assert torch.equal(start.state[f"{NAME}_mask"], masked[NAME] != 0)
+    assert starting_weights(sparse, masked, from_zeros=False).state.keys() == masked.keys()
+    own = starting_weights(sparse, {**masked, **masks}, from_zeros=True)
+    assert torch.equal(own.state[f"{NAME}_mask"], masks[f"{NAME}_mask"]), "they say more"
+    del masked[NAME]
+    assert starting_weights(sparse, masked, from_zeros=True).state.keys() == masked.keys()
+
+
+def test_loading_is_torchs_own_otherwise() -> None:
+    model, state = make_model(), {k: v + 1 for k, v in make_model().state_dict().items()}
+    own = model.get_parameter(NAME)
+    model.load_state_dict(state)
+    assert model.get_parameter(NAME) is own
+    assert torch.equal(own, state[NAME])
+    model.load_state_dict(state, assign=True)
+    assert model.get_parameter(NAME).data_ptr() == state[NAME].data_ptr()
+    del state[NAME]
+    assert model.load_state_dict(state, strict=False).missing_keys == [NAME]
+    with pytest.raises(RuntimeError, match="Missing key"):
+        model.load_state_dict(state)
+
+
+def test_a_state_without_word_embeddings_is_left_to_strict_loading() -> None:
+    prompted = make_model(soft_prompt={"num_virtual_tokens": 3, "init": "vocab"})
+    start = starting_weights(prompted, {})
+    assert start.adds_soft_prompt
+    assert start.state == {}
+    with pytest.raises(RuntimeError, match="Missing key"):
+        prompted.load_state_dict({})
+
+
 def test_frozen_weights_are_not_said_to_train() -> None:
     prompted = make_model(soft_prompt={"num_virtual_tokens": 2}, trainable="soft_prompt")
     (told, _) = starting_weights(prompted, sparse_state(100)).describe()

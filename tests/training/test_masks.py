@@ -31,3 +31,18 @@ def test_masks_have_the_bits_of_cerebras_pytorch(init_method: str, sparsity: flo
         # Control: torch's global generator itself draws others.
         torch.manual_seed(3)
         assert not torch.equal(draw_mask(module.weight, params), expected)
+
+
+@pytest.mark.parametrize("init_method", ["topk", "random"])
+def test_the_first_mask_of_a_schedule_has_its_first_level(init_method: str) -> None:
+    schedule = {"type": "cycling", "values": [0.25, 0.5, 0.75]}
+    params = SparsityParams.model_validate(
+        {
+            "algorithm": "gmp",
+            "sparsity": schedule,
+            "init_method": init_method,
+            "update": {"freq": 1, "stop": 9},
+        }
+    )
+    mask = draw_mask(torch.randn(33, 48), params)
+    assert int(mask.sum()) == int(0.75 * mask.numel())

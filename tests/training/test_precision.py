@@ -81,6 +81,7 @@ def test_groups_are_clipped_together() -> None:
         weight.grad = torch.tensor([gradient])
     precision.clip_gradients(torch.optim.SGD([{"params": [weight]} for weight in weights], lr=1.0))
     assert [float(weight.grad) for weight in weights] == pytest.approx([0.6, 0.8], rel=1e-4)
+    assert precision.gradient_norm == pytest.approx(5.0), "as it was before"
 
 
 @pytest.mark.usefixtures("cpu_backend")
@@ -173,5 +174,11 @@ def test_a_csx_gets_format_and_scaler_of_the_params(
         "max_loss_scale": 256.0,
     }
     assert precision.scaler == (None if fp16_type == "bfloat16" else scaler)
+    clipping = Precision(params.model_copy(update={"max_gradient_norm": 1.0}))
+    weight = torch.nn.Parameter(torch.zeros(1))
+    weight.grad = torch.tensor([3.0])
+    clipping.clip_gradients(torch.optim.SGD([weight], lr=1.0))
+    assert float(weight.grad) == pytest.approx(1.0, rel=1e-4)
+    assert clipping.gradient_norm is None, "a graph cannot be asked while it is traced"
     with precision.autocast():
         assert torch.nn.Linear(2, 2)(torch.ones(1, 2)).dtype == torch.float32

@@ -75,3 +75,10 @@ def test_nan_of_a_pruned_weight_is_not_a_gradient() -> None:
     model.weight.grad = torch.tensor([[1.0, float("nan")], [2.0, 3.0]])
     mask_gradients(masked_weights(model))
     assert torch.equal(model.weight.grad, torch.tensor([[1.0, 0.0], [2.0, 3.0]]))
+
+
+def test_a_weight_without_a_gradient_gets_none() -> None:
+    model = torch.nn.Linear(2, 2, bias=False)
+    model.register_buffer("weight_mask", torch.tensor([[True, False], [True, True]]))
+    mask_gradients(masked_weights(model))
+    assert model.weight.grad is None

@@ -122,6 +122,56 @@ def test_the_optimizer_computes_what_cerebras_pytorch_does(model: torch.nn.Modul
     assert (train(third, torchs.step, 50) - expected).abs().max() > 1e-4
 
 
+GROUP_KEYS = (
+    *("betas", "eps", "correct_bias", "amsgrad"),
+    *("weight_decay", "l2_regularization_rate"),
+)
+
+
+@pytest.mark.usefixtures("cpu_backend")
+@pytest.mark.parametrize(
+    ("changes", "names"),
+    [
+        ({"correct_bias": False}, {"exp_avg", "exp_avg_sq"}),
+        (
+            {"amsgrad": True},
+            {"exp_avg", "exp_avg_sq", "max_exp_avg_sq", "beta1_power", "beta2_power"},
+        ),
+        ({}, {"exp_avg", "exp_avg_sq", "beta1_power", "beta2_power"}),
+    ],
+)
+def test_a_state_is_that_of_cerebras_pytorch_and_goes_on(
+    model: torch.nn.Module, changes: Raw, names: set[str]
+) -> None:
+    # Small gradients and later smaller ones, so that the largest second moment counts.
+    settings = {**SETTINGS, **changes, "eps": 1e-8}
+    twin = copy.deepcopy(model)
+    plain, ours = theirs(twin, settings), AdamW(model, AdamWParams(**settings))
+    train(twin, plain.step, 5)
+    train(model, lambda: ours.update(1e-2), 5)
+    state, expected_state = ours.to_state(1e-2), plain.state_dict()
+    assert set(state) == set(expected_state)
+    for found, expected in zip(state["param_groups"], expected_state["param_groups"], strict=True):
+        assert found == {key: expected[key] for key in found}
+        assert set(found) == {*GROUP_KEYS, "params", "lr"}
+        assert found["l2_regularization_rate"] == 0.0
+    for number, expected in expected_state["state"].items():
+        found = state["state"][number]
+        assert set(found) == set(expected) == names
+        for name in names:
+            torch.testing.assert_close(
+                found[name], expected[name].reshape(found[name].shape), atol=1e-6, rtol=1e-5
+            )
+    again, others = copy.deepcopy(model), copy.deepcopy(model)
+    resumed = AdamW(again, AdamWParams(**settings))
+    resumed.from_state(state)
+    expected = train(model, lambda: ours.update(1e-2), 5)
+    assert torch.equal(train(again, lambda: resumed.update(1e-2), 5), expected)
+    assert (train(twin, plain.step, 5) - expected).abs().max() < 2e-6
+    fresh = AdamW(others, AdamWParams(**settings))
+    assert (train(others, lambda: fresh.update(1e-2), 5) - expected).abs().max() > 1e-4, "control"
+
+
 @pytest.mark.usefixtures("cpu_backend")
 @pytest.mark.parametrize("betas", [(0.9, 0.999), (0.9, 0.95), (0.0, 0.99), (0.9, 0.9999)])
 @pytest.mark.parametrize("num_steps", [0, 100, 655, 656, 2_000, 20_000])
@@ -166,3 +216,19 @@ def test_other_betas_do_not_change_how_many_updates_there_were(model: torch.nn.M
     other = AdamW(model, AdamWParams(**{**SETTINGS, "betas": (0.8, 0.999)}))
     other.from_state(ours.to_state(0.1))
     assert other.num_updates == 7
+
+
+def test_a_factor_multiplies_the_rate_and_stands_in_the_state() -> None:
+    layers = {name: torch.nn.Linear(3, 3, bias=False) for name in ("embedding", "last")}
+    model = torch.nn.ModuleDict(layers)
+    settings = {**SETTINGS, "weight_decay": 0.0, "adjust_learning_rate": {"embedding": 0.5}}
+    ours = AdamW(model, AdamWParams.model_validate(settings))
+    before = {name: layer.weight.detach().clone() for name, layer in layers.items()}
+    for layer in layers.values():
+        layer.weight.grad = torch.ones(3, 3)
+    ours.update(0.1)
+    half, whole = (before[name] - layer.weight.detach() for name, layer in layers.items())
+    torch.testing.assert_close(half, whole / 2)
+    assert (whole > 0.05).all(), "control"
+    groups = ours.to_state(0.2)["param_groups"]
+    assert [(g["adjust_learning_rate"], g["lr"]) for g in groups] == [(0.5, 0.1), (1.0, 0.2)]

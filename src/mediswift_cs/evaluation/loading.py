@@ -1,6 +1,5 @@
 """A model to evaluate, from a checkpoint alone: its params are kept inside."""
 
-import logging
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,8 +14,6 @@ from mediswift_cs.model.pretraining import MediSwiftModel
 from mediswift_cs.model.starting_weights import starting_weights
 from mediswift_cs.params.schema import ModelParams, Params
 from mediswift_cs.training import checkpoint, mdl_state
-
-LOGGER = logging.getLogger("mediswift_cs")
 
 
 @dataclass(frozen=True, kw_only=True)

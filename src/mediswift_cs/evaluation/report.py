@@ -35,7 +35,7 @@ class Report:
     gold_distribution: dict[str, int]
     predicted_distribution: dict[str, int]
     confusion: Confusion
-    num_ties: int = 0
+    num_ties: int
 
     @property
     def task(self) -> Task:

@@ -30,12 +30,12 @@ class StartingWeights:
     """
 
     state: Mapping[str, Any]
-    num_woken: int = 0
-    num_masked: int = 0
-    num_masks: int = 0
-    keeps_masks: bool = False
-    adds_soft_prompt: bool = False
-    weights_train: bool = True
+    num_woken: int
+    num_masked: int
+    num_masks: int
+    keeps_masks: bool
+    adds_soft_prompt: bool
+    weights_train: bool
 
     def describe(self) -> list[str]:
         """Sentences for the log on what the weights start from."""

@@ -42,7 +42,7 @@ def _unscaled_scheduler(optimizer: cstorch.optim.Optimizer, entry: dict[str, Any
     if "schedulers" in arguments:
         parts = arguments["schedulers"]
         arguments["schedulers"] = [_unscaled_scheduler(optimizer, part) for part in parts]
-        if name == "SequentialLR" and arguments.get("milestones") is None:
+        if arguments.get("milestones") is None:
             # As ModelZoo does: each part runs for its own total_iters.
             lengths = [next(iter(part.values()))["total_iters"] for part in parts[:-1]]
             arguments["milestones"] = list(accumulate(lengths))

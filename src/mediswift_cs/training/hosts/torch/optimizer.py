@@ -13,7 +13,8 @@ from mediswift_cs.training.parameter_groups import parameter_groups
 
 # After so many updates the bias corrections are exactly 1, for every beta below 0.9999.
 _MANY = 2.0**22
-# A power of a beta below it says no more than that: float32 has few digits left there.
+# A power of a beta below it says no more than that: float32 has few digits left there. Those of a
+# beta of 0 are 0.
 _SMALLEST_POWER = 1e-30
 _MOMENTS = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
 
@@ -27,11 +28,10 @@ class AdamW(adamw.AdamW):
     """
 
     def __init__(self, model: nn.Module, params: AdamWParams) -> None:
+        # update() sets the rate and the epsilon of each step.
         super().__init__(
             parameter_groups(model, params),
-            lr=params.learning_rate or 0.0,
             betas=params.betas,
-            eps=params.eps,
             amsgrad=params.amsgrad,
             fused=True,
         )
@@ -135,6 +135,6 @@ def _count(saved: Mapping[str, Any], betas: Sequence[float]) -> float:
     # The larger beta leaves float32's range last, and tells the count until then.
     beta, name = max(zip(betas, ("beta1_power", "beta2_power"), strict=True))
     power = float(saved[name])
-    if beta == 0.0 or power < _SMALLEST_POWER:
+    if power < _SMALLEST_POWER:
         return _MANY
     return max(0.0, round(math.log(power) / math.log(beta)) - 1.0)
