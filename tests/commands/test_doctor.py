@@ -272,39 +272,3 @@ def test_version_names_what_a_report_of_a_fault_needs(capsys: pytest.CaptureFixt
     assert out.startswith("mediswift_cs ")
     for part in ("Python 3.", "torch 2.4.0", "cerebras-pytorch 2.10.0", "ModelZoo "):
         assert part in out
-
-
-def test_memory_of_a_container(tmp_path: Path) -> None:
-    membership, meminfo = tmp_path / "cgroup", tmp_path / "meminfo"
-    membership.write_text("0::/job\n")
-    meminfo.write_text("MemFree: 1 kB\nMemTotal:  1000 kB\n")
-    (tmp_path / "fs" / "job").mkdir(parents=True)
-    limit = tmp_path / "fs" / "job" / "memory.max"
-    limit.write_text("max\n")
-    assert tuning.memory_limit(membership, tmp_path / "fs", meminfo) == 1_024_000
-    limit.write_text("5000\n")
-    assert tuning.memory_limit(membership, tmp_path / "fs", meminfo) == 5000
-
-
-@pytest.mark.parametrize("version", [1, 2])
-def test_memory_that_a_container_has_left(tmp_path: Path, version: int) -> None:
-    membership, meminfo, root = tmp_path / "cgroup", tmp_path / "meminfo", tmp_path / "fs"
-    membership.write_text("4:memory:/job\n" if version == 1 else "0::/job\n")
-    meminfo.write_text("MemTotal:  1000 kB\nMemAvailable:  10 kB\n")
-    group = root / "memory" / "job" if version == 1 else root / "job"
-    group.mkdir(parents=True)
-    names = ("limit_in_bytes", "usage_in_bytes") if version == 1 else ("max", "current")
-    limit, used = (group / f"memory.{name}" for name in names)
-    limit.write_text("max\n")
-    assert tuning.available_memory(membership, root, meminfo) == 10_240
-    limit.write_text("5000\n")
-    assert tuning.available_memory(membership, root, meminfo) == 5000
-    used.write_text("3000\n")
-    assert tuning.available_memory(membership, root, meminfo) == 2000
-    # Copies of files, which Linux gives back, are counted as used; so are files without a disk.
-    files, in_memory = ("total_cache", "total_shmem") if version == 1 else ("file", "shmem")
-    (group / "memory.stat").write_text(f"anon 2200\n{files} 800\n{in_memory} 100\n")
-    assert tuning.available_memory(membership, root, meminfo) == 2700
-    # Control: the machine itself has less.
-    meminfo.write_text("MemTotal:  1000 kB\nMemAvailable:  1 kB\n")
-    assert tuning.available_memory(membership, root, meminfo) == 1024

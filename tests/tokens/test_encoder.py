@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,10 @@ from .conftest import texts
 
 pytest.importorskip("fastokens", reason="what is compared with `tokenizers`")
 
+train = partial(train_tokenizer, min_frequency=2, num_texts=None, show_progress=False)
+SIZES = {"max_sequence_length": 64, "samples_per_shard": SAMPLES_PER_SHARD}
+build = partial(build_shards, **SIZES, val_fraction=VAL_FRACTION, overwrite=False)
+
 SPELLINGS = [EOS, f"a{EOS}b", f" {EOS} ", EOS[:-1], EOS * 2, "<pad>", "", " ", " \n\n  a"]
 SPELLINGS += ["\u2028a", "don't I'LL 're'veX", "\x00a\x00", "\u0130", "e\u0301", "a" * 5000]
 SPELLINGS += ["." * 4000, " " * 3000 + "x", "x" + " " * 3000, "'" * 500, "1" * 3000]
@@ -39,13 +44,7 @@ def tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
     if request.param == "gpt2":
         shared_data: Path = request.getfixturevalue("shared_data")
         return load_tokenizer(shared_data / "tokenizers" / "gpt2")
-    return train_tokenizer(
-        [*texts(100), "\u03b2-cells 10\u207b\u00b3 \u2264 5."],
-        vocab_size=400,
-        min_frequency=2,
-        num_texts=None,
-        show_progress=False,
-    )
+    return train([*texts(100), "\u03b2-cells 10\u207b\u00b3 \u2264 5."], vocab_size=400)
 
 
 def differences(tokenizer: Tokenizer, given: list[str]) -> list[str]:
@@ -106,15 +105,7 @@ def test_any_vocabulary(change: str) -> None:
     source = random.Random(0)
     given = [*texts(60, seed=3), *SPELLINGS, *mixed_blocks(100)]
     for vocab_size in (270, 320, 500):
-        content = json.loads(
-            train_tokenizer(
-                given[:30],
-                vocab_size=vocab_size,
-                min_frequency=2,
-                num_texts=None,
-                show_progress=False,
-            ).to_str()
-        )
+        content = json.loads(train(given[:30], vocab_size=vocab_size).to_str())
         model = content["model"]
         if change == "shuffled":
             source.shuffle(model["merges"])
@@ -202,15 +193,7 @@ def test_what_was_wrong_once_is_wrong_again(
     for before in (0, 1, 30):
         fast.encode_batch(texts(before), first=0)
         with pytest.raises(DataError, match="fastokens gave other token ids"):
-            build_shards(
-                source,
-                tokenizer_path,
-                tmp_path / "out",
-                max_sequence_length=64,
-                val_fraction=VAL_FRACTION,
-                samples_per_shard=SAMPLES_PER_SHARD,
-                overwrite=False,
-            )
+            build(source, tokenizer_path, tmp_path / "out")
 
 
 def test_one_that_is_wrong_at_the_start_is_not_used(
@@ -285,15 +268,7 @@ def test_the_same_shards_with_and_without_it(
     given = [*texts(300), *SPELLINGS, *mixed_blocks(200)]
     documents = documents_file([(f"pubmed:{n}", text) for n, text in enumerate(given)])
     source = documents_source([documents])
-    build_shards(
-        source,
-        tokenizer_path,
-        tmp_path / "fast",
-        max_sequence_length=64,
-        val_fraction=VAL_FRACTION,
-        samples_per_shard=SAMPLES_PER_SHARD,
-        overwrite=False,
-    )
+    build(source, tokenizer_path, tmp_path / "fast")
     # In a process where the package is not installed.
     program = (
         "import sys; sys.modules['fastokens'] = None\n"

@@ -82,6 +82,10 @@ def tensors(state: Any, name: str = "") -> dict[str, bytes]:
     return {name: state.detach().numpy().tobytes()} if hasattr(state, "detach") else {}
 
 
+def saved(path: Path) -> dict[str, bytes]:
+    return tensors(load_checkpoint(path, read=mdl_state.read))
+
+
 def leftovers(folder: Path) -> list[Path]:
     return [path for path in folder.parent.rglob("*") if ".partial" in path.name]
 
@@ -138,9 +142,7 @@ def job(request: pytest.FixtureRequest, world: Path, toy_raw: dict[str, Any]) ->
         options = ["run", "CPU", "--params", str(params), "--engine", engine, "--model_dir"]
         return Job(
             command=lambda output: [*options, str(output)],
-            result=lambda output: tensors(
-                load_checkpoint(output / "checkpoint_40.mdl", read=mdl_state.read)
-            ),
+            result=lambda output: saved(output / "checkpoint_40.mdl"),
         )
     trained = world / "trained"
     if not (trained / "checkpoint_12.mdl").exists():
@@ -244,7 +246,7 @@ def test_a_damaged_newest_checkpoint_is_named(
     command = [*PROGRAM, "run", "CPU", "--params", str(params), "--model_dir", str(output)]
     subprocess.run(command, check=True, capture_output=True)
     newest = output / "checkpoint_12.mdl"
-    expected = tensors(load_checkpoint(newest, read=mdl_state.read))
+    expected = saved(newest)
     content = bytearray(newest.read_bytes())
     content[len(content) // 2] ^= 4
     newest.write_bytes(bytes(content))
@@ -253,4 +255,4 @@ def test_a_damaged_newest_checkpoint_is_named(
     assert str(newest) in result.stderr
     newest.unlink()
     subprocess.run(command, check=True, capture_output=True)
-    assert tensors(load_checkpoint(newest, read=mdl_state.read)) == expected
+    assert saved(newest) == expected
