@@ -69,7 +69,7 @@ NEED_TORCH = {
 SERVE_EVERY_TASK = ("evaluation", "checkpoints", "report", "training", "data")
 OF_ANY_TASK = {
     *("registry", "task", "example", "scoring", "metrics"),
-    *("prompt_data", "prompt_folder", "prompt_layout", "json_input"),
+    *("prompt_data", "prompt_folder", "prompt_layout"),
 }
 
 # Units of one layer of which the first may import the second.

@@ -1,7 +1,6 @@
 """The picture of an evaluation, what is handed in of it, and the folder of both."""
 
 import struct
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,11 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
+from mediswift_cs.errors import ConfigError
 from mediswift_cs.evaluation.predict import Prediction
 from mediswift_cs.evaluation.report import Report, make_report
 from mediswift_cs.evaluation.report_files import draw_counts, prepare_folder, write_report
+from mediswift_cs.storage import write
 from mediswift_cs.tasks import pubmedqa
 from mediswift_cs.tasks.classification import MultiLabelClassification
 from mediswift_cs.tasks.pubmedqa import PubMedQA
@@ -123,17 +124,17 @@ def test_a_file_to_hand_in_goes_away_when_an_answer_cannot_be_read(
     assert given[1] == {**dict.fromkeys("0123", "yes"), "10": "no", "11": "no", "20": None}
 
 
-def test_the_folder_is_made_and_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tried: list[Path] = []
-    temporary_file = tempfile.TemporaryFile
-
-    def noted(*, dir: Path) -> Any:
-        tried.append(dir)
-        return temporary_file(dir=dir)
-
-    monkeypatch.setattr(tempfile, "TemporaryFile", noted)
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_the_folder_is_made_and_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overwrite: bool
+) -> None:
     folder = tmp_path / "a" / "b"
-    for overwrite in (False, True):
-        prepare_folder(folder, {}, overwrite=overwrite)
-    assert tried == [folder, folder]
+    prepare_folder(folder, {}, overwrite=overwrite)
     assert list(folder.iterdir()) == []
+
+    def full(temporary: Path, path: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(write, "_begin_file", full)
+    with pytest.raises(ConfigError, match=r"cannot write to --output .*: No space left on device"):
+        prepare_folder(folder, {}, overwrite=overwrite)

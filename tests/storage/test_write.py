@@ -196,11 +196,11 @@ def test_a_name_that_no_file_can_have_is_said_before_the_work(
 
 
 def test_a_folder_is_made_and_nothing_is_left_in_it(tmp_path: Path) -> None:
-    check_folder(tmp_path / "a" / "b")
+    check_folder(tmp_path / "a" / "b", DataError)
     assert list((tmp_path / "a" / "b").iterdir()) == []
     (tmp_path / "file").touch()
     for folder in (tmp_path / "file", tmp_path / "file" / "b", Path("/proc/none")):
         with pytest.raises(DataError, match=f"^cannot write to {folder}: [A-Z][a-z ]+$"):
-            check_folder(folder)
+            check_folder(folder, DataError)
     with pytest.raises(ConfigError, match=r"cannot write to --output .*file: Not a directory"):
         check_folder(tmp_path / "file", ConfigError, option="--output")

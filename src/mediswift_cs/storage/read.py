@@ -103,9 +103,7 @@ def check_strings(value: Any, what: str) -> tuple[str, ...]:
     return tuple(value)
 
 
-def whole_number(
-    content: Mapping[str, Any], key: str, where: str, error: Error = DataError
-) -> int | None:
+def whole_number(content: Mapping[str, Any], key: str, where: str, error: Error) -> int | None:
     """A number of steps, samples or the like; None without one, ``error`` for anything else."""
     number = content.get(key)
     if number is None or (type(number) is int and number >= 0):

@@ -79,7 +79,7 @@ def check_writable(path: Path) -> None:
         _remove(temporary)
 
 
-def check_folder(folder: Path, error: Error = DataError, *, option: str = "") -> None:
+def check_folder(folder: Path, error: Error, *, option: str = "") -> None:
     """Make a folder, and find out before the work that files can be written into it.
 
     ``error`` is raised where they cannot; it names ``option``, which asked for the folder.
