@@ -50,6 +50,8 @@ def test_each_question_gets_the_models_own_answer(
     tmp_path: Path, checkpoint: Path, toy_tokenizer: Path
 ) -> None:
     answerer = Answerer(checkpoint, toy_tokenizer, SETTINGS)
+    vocab_size = load_model(checkpoint).model.config.vocab_size
+    assert answerer.settings == replace(SETTINGS, vocab_size=vocab_size)
     counts = write_questions(
         DOCUMENTS,
         unlabelled_question,
