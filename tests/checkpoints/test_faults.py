@@ -14,6 +14,7 @@ import torch
 
 from mediswift_cs.checkpoints import command_line
 from mediswift_cs.checkpoints.convert import convert
+from mediswift_cs.checkpoints.summary import summarize
 from mediswift_cs.errors import CheckpointError
 
 from .small_checkpoints import UNVERIFIED, add_masks, build_decoder, save, state_of, write_mdl
@@ -230,3 +231,21 @@ def test_wrong_verification_leaves_nothing(
     argv = [str(sparse), str(tmp_path / "export"), "--no-tokenizer"]
     assert command_line.main(argv) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["sparse.mdl"]
+
+
+def test_an_inspection_opens_what_is_damaged_and_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "a.mdl"
+    damaged = {"global_step": "abc", "mediswift": {"soft_prompt": {"position": 5}}}
+    write_mdl({"model": {"w": torch.ones(2)}, **damaged}, path)
+    summary = summarize(path, exact=False)
+    assert (summary.global_step, summary.num_parameters) == (None, 2)
+    assert [line for line in summary.to_text().splitlines() if line.startswith("warning: ")] == [
+        "warning: the checkpoint's record is damaged: soft_prompt.position: got 5, allowed: prefix "
+        "or infix",
+        f"warning: global_step in the checkpoint {path}: got 'abc', allowed: a whole number, 0 or "
+        "more",
+    ]
+    assert len(summary.to_json()["problems"]) == 2
+    whole = tmp_path / "b.mdl"
+    write_mdl({"model": {"w": torch.ones(2)}}, whole)
+    assert "problems" not in summarize(whole, exact=False).to_json()

@@ -6,15 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 
 import mediswift_cs
 from mediswift_cs import __version__
 from mediswift_cs.checkpoints.record import Record, SoftPromptRecord, global_step, stored_params
-from mediswift_cs.checkpoints.summary import summarize
 from mediswift_cs.errors import CheckpointError
-
-from .small_checkpoints import write_mdl
 
 
 def test_what_is_written_is_read() -> None:
@@ -72,24 +68,6 @@ def test_the_step_is_read_in_one_place() -> None:
     assert readers.search('int(state.get("global_step", 0))'), "control"
     found = [str(p) for p in package.rglob("*.py") if readers.search(p.read_text())]
     assert found == []
-
-
-def test_an_inspection_opens_what_is_damaged_and_says_so(tmp_path: Path) -> None:
-    path = tmp_path / "a.mdl"
-    damaged = {"global_step": "abc", "mediswift": {"soft_prompt": {"position": 5}}}
-    write_mdl({"model": {"w": torch.ones(2)}, **damaged}, path)
-    summary = summarize(path)
-    assert (summary.global_step, summary.num_parameters) == (None, 2)
-    assert [line for line in summary.to_text().splitlines() if line.startswith("warning: ")] == [
-        "warning: the checkpoint's record is damaged: soft_prompt.position: got 5, allowed: prefix "
-        "or infix",
-        f"warning: global_step in the checkpoint {path}: got 'abc', allowed: a whole number, 0 or "
-        "more",
-    ]
-    assert len(summary.to_json()["problems"]) == 2
-    whole = tmp_path / "b.mdl"
-    write_mdl({"model": {"w": torch.ones(2)}}, whole)
-    assert "problems" not in summarize(whole).to_json()
 
 
 @pytest.mark.parametrize("noted", [None, {}])

@@ -1,12 +1,14 @@
 """An answer and its probabilities; what a continued text may have; where data is looked for."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from mediswift_cs.checkpoints.convert import ConvertOptions, convert
 from mediswift_cs.errors import CheckpointError, DataError
 from mediswift_cs.evaluation import ask as module
 from mediswift_cs.evaluation.ask import Answer, AskOptions, Continuer, open_model
@@ -143,3 +145,22 @@ def test_a_tokenizer_may_have_as_many_ids_as_the_model(tmp_path: Path, toy_token
     path = save_model(tmp_path / "c.mdl", toy_tokenizer, None, **plain)
     opened = open_model(AskOptions(source=path, tokenizer=toy_tokenizer, max_new_tokens=3))
     assert (opened.note, opened.max_new_tokens) == ("", 3)  # type: ignore[union-attr]
+
+
+def test_an_export_whose_layout_is_not_its_models_is_refused(
+    tmp_path: Path, toy_tokenizer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = prepare(tmp_path / "data", toy_tokenizer, PubMedQA(), CONTEXT)
+    checkpoint = save_model(tmp_path / "a.mdl", toy_tokenizer, data)
+    convert(checkpoint, tmp_path / "export", ConvertOptions(verify=False))
+    opened = open_model(AskOptions(source=tmp_path / "export"))
+    assert opened.about == "PubMedQA: yes, no, maybe"
+    read = module.read_prompt_options
+
+    def another(*given: Any, **options: Any) -> Any:
+        layout, task = read(*given, **options)
+        return replace(layout, num_virtual_tokens=5), task
+
+    monkeypatch.setattr(module, "read_prompt_options", another)
+    with pytest.raises(CheckpointError, match="num_virtual_tokens, got 5, allowed: 3"):
+        open_model(AskOptions(source=tmp_path / "export"))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -160,8 +161,15 @@ def test_what_a_model_was_trained_on_is_known_only_of_data_that_is_as_it_was(
     assert known(dataloader=None) is None
     assert known(__metadata__=of({})) is None
     assert known(__metadata__=of(None)) is None
-    moved = {"train_dataloader": {"data_dir": str(tmp_path / "elsewhere")}}
-    assert known(__metadata__=of(moved)) is None
+    elsewhere = tmp_path / "elsewhere"
+    moved = of({"train_dataloader": {"data_dir": str(elsewhere)}})
+    assert known(__metadata__=moved) is None
+    # Shards of others have no manifest, which would lead to their examples.
+    elsewhere.mkdir()
+    (shard,) = (data / "val").glob("*.h5")
+    shutil.copy(shard, elsewhere)
+    same = {"dataset": {"shards_sha256": shards_fingerprint(shard_paths([elsewhere]))}}
+    assert known(__metadata__=moved, dataloader=same) is None
     examples = data / "val.jsonl"
     content = examples.read_text()
     examples.write_text("{")

@@ -11,7 +11,7 @@ import yaml
 
 from mediswift_cs.cli import main
 from mediswift_cs.errors import ConfigError, DataError
-from mediswift_cs.evaluation.lm_eval_task import write_lm_eval_task
+from mediswift_cs.evaluation.lm_eval_task import command, write_lm_eval_task
 from mediswift_cs.evaluation.loading import load_model
 from mediswift_cs.evaluation.predict import make_predictor
 from mediswift_cs.model.pretraining import MediSwiftModel
@@ -167,6 +167,36 @@ def test_the_soft_prompt_is_in_its_place(
     assert [data.task.stem + text for text in answers] == data.task.longest_answers()
 
 
+def test_the_task_is_a_choice_between_the_labels(
+    tmp_path: Path, small_tokenizer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = classified(tmp_path / "data", small_tokenizer, num_virtual_tokens=0)
+    monkeypatch.chdir(tmp_path)
+    name = "mediswift_single_label_classification"
+    task = write_lm_eval_task(data, "test", Path("task"))
+    assert task == Path("task") / f"{name}.yaml"
+    assert task.read_text().startswith(f"task: {name}\n"), "in the order of a reader"
+    assert yaml.safe_load(task.read_text()) == {
+        "task": name,
+        "dataset_path": "json",
+        "dataset_kwargs": {"data_files": {"test": str(tmp_path / "task" / f"{name}.jsonl")}},
+        "test_split": "test",
+        "output_type": "multiple_choice",
+        "doc_to_text": "{{prompt}}",
+        "doc_to_choice": ["urgent.", "routine."],
+        "doc_to_target": "target",
+        "target_delimiter": " ",
+        "metric_list": [{"metric": "acc", "aggregation": "mean", "higher_is_better": True}],
+        "metadata": {"version": 1.0},
+    }
+    assert command(task) == (
+        "lm_eval --model hf --model_args pretrained=EXPORT,add_bos_token=True --tasks "
+        f"{name} --include_path task"
+    )
+    with pytest.raises(ConfigError, match="got 'hoc', allowed for lm-eval: pubmedqa"):
+        write_lm_eval_task(replace(data, task=HallmarksOfCancer()), "test", tmp_path)
+
+
 def test_the_command_writes_the_task(
     tmp_path: Path, small_tokenizer: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -236,3 +266,31 @@ def test_cut_contexts(tmp_path: Path, small_tokenizer: Path) -> None:
     assert num_written
     assert refused
     assert all("1 is cut to max_sequence_length 10" in message for message in refused)
+
+
+def test_a_context_that_lost_a_single_token(tmp_path: Path, small_tokenizer: Path) -> None:
+    example = replace(WORDS.wording(), id="1", context="\N{MICRO SIGN}g fell " * 9)
+    write_prompt_data(
+        {"test": [example]},
+        small_tokenizer,
+        tmp_path / "data",
+        PromptSettings(max_sequence_length=300, num_virtual_tokens=0),
+        task=WORDS,
+        counts={},
+        sources=(),
+        overwrite=False,
+    )
+    whole = read_prompt_data(tmp_path / "data")
+    cut = (
+        replace(whole, layout=replace(whole.layout, max_sequence_length=length))
+        for length in range(300, 0, -1)
+    )
+    data = next(d for d in cut if d.layout.encode_source(d.tokenizer, example).num_cut == 1)
+    for given in (whole, data):
+        task = write_lm_eval_task(given, "test", tmp_path / "task")
+        text = task.with_suffix(".jsonl").read_text(encoding="utf-8")
+        assert "\N{MICRO SIGN}g" in text, "as people read it"
+        ids, num_cut = given.layout.encode_source(given.tokenizer, example)
+        assert num_cut == (given is data)
+        stem = given.tokenizer.encode(WORDS.stem).ids
+        assert given.tokenizer.encode(json.loads(text)["prompt"]).ids == ids + stem

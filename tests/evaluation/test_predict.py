@@ -20,37 +20,15 @@ from mediswift_cs.model.finetuning import MediSwiftFineTuningModel
 from mediswift_cs.tasks import hoc, pubmedqa
 from mediswift_cs.tasks.hoc import HallmarksOfCancer
 from mediswift_cs.tasks.official_split import split_examples
-from mediswift_cs.tasks.prompt_data import PromptSettings, make_layout, write_prompt_data
+from mediswift_cs.tasks.prompt_data import make_layout, write_prompt_data
 from mediswift_cs.tasks.prompt_folder import PromptData, read_prompt_data
 from mediswift_cs.tasks.prompt_layout import Position
 from mediswift_cs.tasks.pubmedqa import PubMedQA
-from mediswift_cs.tasks.registry import find_task
-from mediswift_cs.tokens.tokenizer import fingerprint, load_tokenizer
+from mediswift_cs.tokens.tokenizer import fingerprint
 from mediswift_cs.training import mdl_state
 from mediswift_cs.training.checkpoint import save_checkpoint
 
-QUESTIONS = [
-    pubmedqa.question_example(
-        str(number),
-        question="Does a cell divide?",
-        contexts=["Cells of mice divide, those of rats do not. " * number],
-        label=pubmedqa.LABELS[number % 3],
-    )
-    for number in range(1, 7)
-]
-MAX_POSITIONS = 96  # the toy model's
-SETTINGS = PromptSettings(max_sequence_length=90, num_virtual_tokens=3)
-
-
-def predictor(model: MediSwiftFineTuningModel, tokenizer_path: Path, name: str) -> Predictor:
-    tokenizer = load_tokenizer(tokenizer_path)
-    task = find_task(name).from_options({})
-    return Predictor(
-        decoder=model.model,
-        tokenizer=tokenizer,
-        layout=make_layout(SETTINGS, tokenizer, task.longest_answers()),
-        task=task,
-    )
+from .predictors import MAX_POSITIONS, QUESTIONS, SETTINGS, predictor
 
 
 def encode(asked: Predictor, text: str) -> list[int]:

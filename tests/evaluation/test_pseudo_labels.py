@@ -53,6 +53,8 @@ def test_each_question_gets_the_models_own_answer(
 ) -> None:
     task = PubMedQA(pseudo_labelled_by=checkpoint.name)
     answerer = Answerer(checkpoint, toy_tokenizer, SETTINGS, task)
+    vocab_size = load_model(checkpoint).model.config.vocab_size
+    assert answerer.settings == replace(SETTINGS, vocab_size=vocab_size)
     counts = write_questions(
         DOCUMENTS,
         unlabelled_question,

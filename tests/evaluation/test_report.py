@@ -258,32 +258,6 @@ def test_leaderboard_file_is_for_the_official_test_set_only(
     assert not (tmp_path / "pubmedqa_leaderboard.json").exists()
 
 
-@pytest.mark.parametrize(
-    ("content", "changes", "message"),
-    [
-        ({**OPTIONS, "options": OPTIONS}, {}, None),
-        ({**OPTIONS, "options": OPTIONS}, {"params": "a.yaml"}, r"other options \(params None\)"),
-        ({**OPTIONS, "options": OPTIONS}, {"method": "generate"}, r"\(method constrained\)"),
-        # Written before the options were kept.
-        (EARLIER, {"params": "a.yaml"}, None),
-        (EARLIER, {"split": "test"}, r"\(split val\), allowed: another folder, or --overwrite"),
-        (["something"], {}, "is no report of an evaluation"),
-    ],
-)
-def test_a_folder_of_another_evaluation_is_refused(
-    tmp_path: Path, content: object, changes: dict[str, str], message: str | None
-) -> None:
-    (tmp_path / "scores.json").write_text(json.dumps(content))
-    wanted = {**OPTIONS, **changes}
-    prepare_folder(tmp_path, wanted, overwrite=True)
-    if message is None:
-        prepare_folder(tmp_path, wanted, overwrite=False)
-    else:
-        with pytest.raises(ConfigError, match=message):
-            prepare_folder(tmp_path, wanted, overwrite=False)
-    assert [path.name for path in tmp_path.iterdir()] == ["scores.json"]
-
-
 def test_what_makes_a_score_say_less_is_told() -> None:
     everything_yes = [*answers("yes", "yes", 6), *answers("no", "yes", 4, 100)]
     tied = replace(everything_yes[0], scores={"yes": -1.0, "no": -1.0, "maybe": -2.0})

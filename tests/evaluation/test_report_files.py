@@ -1,5 +1,6 @@
 """The picture of an evaluation, what is handed in of it, and the folder of both."""
 
+import json
 import struct
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,9 @@ from mediswift_cs.tasks import pubmedqa
 from mediswift_cs.tasks.classification import MultiLabelClassification
 from mediswift_cs.tasks.pubmedqa import PubMedQA
 from mediswift_cs.tasks.task import Task
+
+EARLIER = {"task": "pubmedqa", "split": "val", "method": "constrained"}
+OPTIONS = {**EARLIER, "params": None}
 
 
 def answer(number: int, gold: str, said: str | None) -> Prediction:
@@ -138,3 +142,29 @@ def test_the_folder_is_made_and_tried(
     monkeypatch.setattr(write, "_begin_file", full)
     with pytest.raises(ConfigError, match=r"cannot write to --output .*: No space left on device"):
         prepare_folder(folder, {}, overwrite=overwrite)
+
+
+@pytest.mark.parametrize(
+    ("content", "changes", "message"),
+    [
+        ({**OPTIONS, "options": OPTIONS}, {}, None),
+        ({**OPTIONS, "options": OPTIONS}, {"params": "a.yaml"}, r"other options \(params None\)"),
+        ({**OPTIONS, "options": OPTIONS}, {"method": "generate"}, r"\(method constrained\)"),
+        # Written before the options were kept.
+        (EARLIER, {"params": "a.yaml"}, None),
+        (EARLIER, {"split": "test"}, r"\(split val\), allowed: another folder, or --overwrite"),
+        (["something"], {}, "is no report of an evaluation"),
+    ],
+)
+def test_a_folder_of_another_evaluation_is_refused(
+    tmp_path: Path, content: object, changes: dict[str, str], message: str | None
+) -> None:
+    (tmp_path / "scores.json").write_text(json.dumps(content))
+    wanted = {**OPTIONS, **changes}
+    prepare_folder(tmp_path, wanted, overwrite=True)
+    if message is None:
+        prepare_folder(tmp_path, wanted, overwrite=False)
+    else:
+        with pytest.raises(ConfigError, match=message):
+            prepare_folder(tmp_path, wanted, overwrite=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["scores.json"]

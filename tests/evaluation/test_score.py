@@ -4,6 +4,7 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -184,6 +185,23 @@ def test_the_bar_counts_the_items_of_each_batch(monkeypatch: pytest.MonkeyPatch)
     list(batches_by_length([300], 100, "generate"))
     assert begun == [("score", 3), ("generate", 1)]
     assert updates == [2, 1, 1]
+
+
+def test_the_decoder_reads_the_ids_of_training_in_the_fewest_columns(
+    decoder: DecoderLanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[torch.dtype, tuple[int, ...]]] = []
+    hidden_states = decoder.hidden_states
+
+    def noted(ids: Tensor, **options: Any) -> Tensor:
+        seen.append((ids.dtype, tuple(ids.shape)))
+        return hidden_states(ids, **options)
+
+    monkeypatch.setattr(decoder, "hidden_states", noted)
+    choices = [[[5, 6], [7]], [[5, 6, 7], [8, 9]]]
+    score_choices(decoder, [[1, 2, 3, 3], [4]], choices, pad_id=0, max_batch_tokens=100)
+    # The prompts, and then all ids of the choices of a prompt but the last of each.
+    assert seen == [(torch.int32, (2, 4)), (torch.int32, (2, 3))]
 
 
 def test_choices_of_one_id_need_no_second_pass(

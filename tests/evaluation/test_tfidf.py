@@ -2,6 +2,8 @@
 
 import json
 import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -113,7 +115,9 @@ def test_it_learns_what_words_say_and_nothing_else(
 
 
 @pytest.mark.parametrize("multi_label", [False, True])
-def test_it_is_scikit_learns_regression_over_logarithmic_frequencies(multi_label: bool) -> None:
+def test_it_is_scikit_learns_regression_over_logarithmic_frequencies(
+    multi_label: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     generator = random.Random(0)
     words = [f"word{number}" for number in range(12)]
 
@@ -139,7 +143,16 @@ def test_it_is_scikit_learns_regression_over_logarithmic_frequencies(multi_label
         each = OneVsRestClassifier(regression).fit(known, gold)
         return [tuple(labels) for labels in binarizer.inverse_transform(each.predict(new))]
 
+    told: list[str] = []
+
+    @contextmanager
+    def stages(title: str) -> Iterator[Callable[[str], None]]:
+        told.append(title)
+        yield told.append
+
+    monkeypatch.setattr(f"{tfidf_predictions.__module__}.stages", stages)
     found = tfidf_predictions(train, asked)
+    assert told == ["tfidf", "learning from 60 texts"]
     assert [p.example for p in found] == asked
     labels = [p.labels for p in found]
     assert labels == expected(is_logarithmic=True, several=multi_label)

@@ -60,7 +60,9 @@ def test_only_a_host_replaces_a_count_of_nothing() -> None:
     assert at_least_one(elsewhere) is elsewhere
 
 
-def test_only_a_host_computes_the_gradient_in_place() -> None:
+def test_only_a_host_computes_the_gradient_in_place_where_there_is_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     logits, labels = torch.randn(3, 8, requires_grad=True), torch.tensor([1, 2, 0])
 
     def made_by(given: torch.Tensor, labels: torch.Tensor) -> str:
@@ -71,6 +73,14 @@ def test_only_a_host_computes_the_gradient_in_place() -> None:
     assert made_by(logits.detach().to("meta").requires_grad_(), labels.to("meta")) == (
         "NllLossBackward0"
     )
+
+    def refuse(*_: torch.Tensor) -> None:
+        raise AssertionError("log-probabilities are kept")
+
+    monkeypatch.setattr(module.TokenCrossEntropy, "apply", refuse)
+    assert token_cross_entropy(logits.detach(), labels).shape == (3,)
+    with pytest.raises(AssertionError, match="are kept"):
+        token_cross_entropy(logits, labels)
 
 
 @pytest.mark.parametrize(

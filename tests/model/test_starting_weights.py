@@ -187,6 +187,9 @@ def test_metrics_see_evaluation_batches_and_the_mean_over_tokens(loss_scaling: A
     with torch.no_grad():
         loss = model(batch)
         logits = model.model(ids)
+        silent = build_model(config).eval()
+        silent.load_state_dict(model.state_dict())
+        assert torch.equal(silent(batch), loss), "without metrics there is the loss alone"
     (found,) = seen
     picked = torch.log_softmax(logits, -1).gather(-1, ids.long()[..., None])[..., 0]
     mean = -(picked * mask).sum() / 15

@@ -173,7 +173,9 @@ def test_a_state_is_that_of_cerebras_pytorch_and_goes_on(
 
 
 @pytest.mark.usefixtures("cpu_backend")
-@pytest.mark.parametrize("betas", [(0.9, 0.999), (0.9, 0.95), (0.0, 0.99), (0.9, 0.9999)])
+@pytest.mark.parametrize(
+    "betas", [(0.9, 0.999), (0.9, 0.95), (0.0, 0.99), (0.9, 0.9999), (0.99, 0.9)]
+)
 @pytest.mark.parametrize("num_steps", [0, 100, 655, 656, 2_000, 20_000])
 def test_the_bias_correction_of_any_step(
     model: torch.nn.Module, betas: tuple[float, float], num_steps: int
