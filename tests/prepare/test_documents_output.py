@@ -148,6 +148,15 @@ def test_a_folder_in_the_place_of_the_work_is_left_alone(mixed: list[Path], tmp_
     assert mine.read_text() == "mine"
 
 
+def test_killed_before_its_first_file_it_can_be_started_again(
+    mixed: list[Path], tmp_path: Path
+) -> None:
+    (tmp_path / ".docs.jsonl.zst.work" / "work").mkdir(parents=True)
+    write_pubmed(mixed, tmp_path / "docs.jsonl.zst")
+    assert {path.name for path in tmp_path.iterdir()} >= {"docs.jsonl.zst", "docs.manifest.json"}
+    assert not (tmp_path / ".docs.jsonl.zst.work").exists()
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_killed_anywhere_and_started_again(inputs: Path, tmp_path: Path, seed: int) -> None:
     expected, output = tmp_path / "expected.jsonl.zst", tmp_path / "docs.jsonl.zst"

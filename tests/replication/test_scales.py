@@ -1,14 +1,16 @@
 """Arms of equal training FLOPs, the plan, and what the command refuses."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mediswift_cs.cli import main
+from mediswift_cs.errors import ConfigError
 from mediswift_cs.params.load import examine
 from mediswift_cs.replication.experiment import Experiment
-from mediswift_cs.replication.replicate import Options, experiment_of
+from mediswift_cs.replication.replicate import Options, _begin_folder, experiment_of
 from mediswift_cs.replication.scales import (
     DENSE,
     SCALES,
@@ -171,6 +173,17 @@ def test_a_folder_of_something_else_is_left_alone(
     assert main(["replicate", "--scale", "smoke", "--output", str(tmp_path)]) == 2
     assert "which is no replication" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_killed_before_its_settings_were_whole_it_can_be_started_again(tmp_path: Path) -> None:
+    (tmp_path / "settings.json.partial-1-00000000").write_text("{")
+    options = Options(scale="smoke", output=tmp_path, seed=1, host="torch", num_jobs=1)
+    _begin_folder(options)
+    assert (tmp_path / "settings.json").exists()
+    # The same replication again, and not another one.
+    _begin_folder(options)
+    with pytest.raises(ConfigError, match="seed 1 and not 2"):
+        _begin_folder(replace(options, seed=2))
 
 
 def test_one_of_scale_and_render_is_needed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,7 @@ import pytest
 from mediswift_cs.errors import DataError
 from mediswift_cs.storage.checksums import hash64, md5_of, sha256_of
 from mediswift_cs.storage.lock import only_process
-from mediswift_cs.storage.made import check_same, is_empty
+from mediswift_cs.storage.made import check_same, is_empty, is_unbegun
 from mediswift_cs.storage.processes import process_pool
 
 from ..processes import all_end
@@ -54,6 +54,21 @@ def test_an_empty_folder_is_nothing(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     assert not is_empty(tmp_path / "link")
     assert not is_empty(tmp_path)
+
+
+def test_a_folder_without_its_first_file_is_not_begun(tmp_path: Path) -> None:
+    folder = tmp_path / "a[1]"
+    first = folder / "work" / "lock"
+    assert is_unbegun(folder, first)
+    first.parent.mkdir(parents=True)
+    (first.parent / "lock.partial-1-00000000").touch()
+    assert is_unbegun(folder, first)
+    for other in (first, folder / "work" / "lock.txt", folder / "lock.partial-1", folder / "mine"):
+        other.touch()
+        assert not is_unbegun(folder, first), other
+        other.unlink()
+    (folder / "other").mkdir()
+    assert not is_unbegun(folder, first)
 
 
 def test_an_output_made_otherwise_is_not_replaced(tmp_path: Path) -> None:

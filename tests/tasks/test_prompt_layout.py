@@ -34,9 +34,9 @@ def layout(**changes: object) -> PromptLayout:
         ({"vocab_size": 2**31 - 2}, r"got 2147483646 \+ 2, allowed: at most 2147483647 together"),
         ({"vocab_size": 99999999999}, r"vocab_size \+ num_virtual_tokens: got 99999999999 \+ 2"),
         ({"num_virtual_tokens": 10**12}, r"got 100 \+ 1000000000000"),
-        ({"max_sequence_length": 0}, "at least 1 and at most 1048576, got 0"),
-        ({"max_sequence_length": -5}, "at least 1 and at most 1048576, got -5"),
-        ({"max_sequence_length": 99999999999}, "at most 1048576, got 99999999999"),
+        ({"max_sequence_length": 0}, "got 0, allowed: 1 to 1048576"),
+        ({"max_sequence_length": -5}, "got -5, allowed: 1 to 1048576"),
+        ({"max_sequence_length": 99999999999}, "got 99999999999, allowed: 1 to 1048576"),
     ],
 )
 def test_numbers_out_of_range(changes: dict[str, int], message: str) -> None:

@@ -21,7 +21,7 @@ from mediswift_cs.prepare.results import sources_of
 from mediswift_cs.prepare.stage_tasks import StageTasks
 from mediswift_cs.progress import progress
 from mediswift_cs.storage.lock import only_process
-from mediswift_cs.storage.made import check_same, is_empty, no_output_of_ours
+from mediswift_cs.storage.made import check_same, is_unbegun, no_output_of_ours
 from mediswift_cs.storage.read import check_keys, check_type, object_or_empty
 from mediswift_cs.storage.write import atomic_file, check_writable, remove_partial, write_json
 
@@ -63,7 +63,8 @@ def write_documents(settings: PrepareSettings, *, overwrite: bool) -> tuple[dict
         # Made by another process since.
         if output.exists() and not overwrite:
             return _existing(output, pipeline.tasks), False
-        if not is_empty(work) and not (work / "work" / "lock").exists():
+        lock = work / "work" / "lock"
+        if not lock.exists() and not is_unbegun(work, lock):
             raise DataError(f"{work} is no folder of this command: move it away")
         remove_partial(output.parent, escape(output.name))
         manifest = _make(pipeline, output)

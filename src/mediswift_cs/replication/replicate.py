@@ -23,7 +23,7 @@ from mediswift_cs.replication.record import claims_content, told
 from mediswift_cs.replication.scales import SCALES, Arm
 from mediswift_cs.storage.checksums import sha256_of
 from mediswift_cs.storage.lock import only_process
-from mediswift_cs.storage.made import is_empty
+from mediswift_cs.storage.made import is_unbegun
 from mediswift_cs.storage.read import check_keys, read_json_object
 from mediswift_cs.storage.write import write_json
 from mediswift_cs.sweep.vertex import NotBracketed
@@ -107,7 +107,7 @@ def _settings(options: Options) -> dict[str, Any]:
 def _begin_folder(options: Options) -> None:
     """Make the folder, or see that it is one of the same replication."""
     path, wanted = options.output / SETTINGS_FILE, _settings(options)
-    if is_empty(options.output):
+    if is_unbegun(options.output, path):
         write_json(path, wanted)
         return
     try:

@@ -15,6 +15,20 @@ def is_empty(output: Path) -> bool:
     return not output.exists() or not any(output.iterdir())
 
 
+def is_unbegun(folder: Path, first: Path) -> bool:
+    """Whether a folder has nothing yet of a command that writes the file ``first`` before others.
+
+    One that was killed before that file was whole may have left the folders on the way to it, and
+    what it was writing under a temporary name.
+    """
+    if is_empty(folder):
+        return True
+    return folder.is_dir() and all(
+        path in first.parents or str(path).startswith(f"{first}.partial-")
+        for path in folder.rglob("*")
+    )
+
+
 def no_output_of_ours(output: Path, manifest: str) -> DataError:
     """The error for an output without ``manifest``, the file that says what made it."""
     return DataError(f"{output} exists without {manifest}: {_OTHERWISE}")
